@@ -1,0 +1,76 @@
+//! The closed set of errors that a server answers with.
+
+use std::fmt;
+
+/// Declares [`ErrorCode`] with, for each variant, its stable word on the wire and what it says to a person.
+macro_rules! error_codes {
+    ($($(#[$doc:meta])* $variant:ident = $word:literal, $message:literal;)+) => {
+        /// Why a command was refused or a transfer failed. The word of each is stable; PROTOCOL.md
+        /// lists them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum ErrorCode {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl ErrorCode {
+            /// All codes, in the order of PROTOCOL.md.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The stable word that follows `err`.
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// What the code says to a person.
+            pub fn message(self) -> &'static str {
+                match self { $(Self::$variant => $message,)+ }
+            }
+        }
+    };
+}
+
+error_codes! {
+    /// The line is not a sequence of words.
+    Syntax = "syntax", "the line cannot be read";
+    LineTooLong = "line-too-long", "the line is too long; the connection will be closed";
+    UnknownCommand = "unknown-command", "unknown command; try help";
+    /// A known command with the wrong arguments.
+    Usage = "usage", "wrong arguments";
+    /// The peer asked for version 0 of the protocol.
+    Version = "version", "no version of the protocol in common";
+    /// A name that is never served: absolute, with `..`, with a NUL, too long, or hidden.
+    BadPath = "bad-path", "this name cannot be used";
+    NotFound = "not-found", "no such file";
+    IsDirectory = "is-directory", "this is a directory";
+    NotDirectory = "not-directory", "this is not a directory";
+    /// A FIFO, socket or device.
+    NotRegular = "not-regular", "this is not a regular file";
+    /// A link that leads out of the served folder, or in circles.
+    BadLink = "bad-link", "a link in this path leaves the served folder";
+    Denied = "denied", "permission denied on the server";
+    ReadOnly = "read-only", "the server does not accept uploads";
+    BadOffset = "bad-offset", "the offset is beyond the end of the file";
+    NoSpace = "no-space", "no space left on the server";
+    /// The file shrank while it was being sent.
+    Changed = "changed", "the file changed while it was being sent; try again";
+    Io = "io", "the server's disk failed";
+    /// The data connection was closed before the transfer was complete.
+    BrokenOff = "broken-off", "the data connection was closed";
+    /// The peer moved too little in the time allowed, or did not redeem its ticket.
+    TimedOut = "timed-out", "no progress for too long";
+    Busy = "busy", "the server is full; try again later";
+    ShuttingDown = "shutting-down", "the server is shutting down";
+}
+
+impl ErrorCode {
+    /// The code of a stable word.
+    pub fn from_word(word: &[u8]) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.word().as_bytes() == word)
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.message())
+    }
+}

@@ -1,0 +1,62 @@
+//! Every bound of the protocol and of the server, with its unit in its name. The relations between them
+//! are checked when this file is compiled.
+
+use std::time::Duration;
+
+/// The control port that users know.
+pub const CONTROL_PORT: u16 = 2222;
+/// The file data port that users know.
+pub const DATA_PORT: u16 = 3333;
+/// The protocol version that this code speaks; see `hello` in PROTOCOL.md.
+pub const PROTOCOL_VERSION: u64 = 1;
+
+/// Longest component of a path: `NAME_MAX` of Linux.
+pub const NAME_MAX_BYTES: usize = 255;
+/// Longest path: `PATH_MAX` of Linux, less its terminating NUL.
+pub const PATH_MAX_BYTES: usize = 4095;
+/// Longest line on the control connection, without its LF: one path with every byte written as `\xHH`,
+/// and room for the words around it.
+pub const LINE_MAX_BYTES: usize = 4 * PATH_MAX_BYTES + 512;
+/// Most bytes of a peer's word that an error message repeats.
+pub const ECHO_MAX_BYTES: usize = 256;
+
+/// Largest upload whose bytes may be sent before the server has agreed to it. It is also what the server
+/// is willing to read and drop, so that a refusal does not cost the data connection.
+pub const EAGER_MAX_BYTES: u64 = 1 << 20;
+/// Largest file size: what a signed 64-bit file offset can express.
+pub const FILE_MAX_BYTES: u64 = i64::MAX as u64;
+
+/// Random bytes in the secret half of a ticket (128 bits).
+pub const TICKET_SECRET_BYTES: usize = 16;
+/// A data connection must present its ticket within this time of being accepted.
+pub const TICKET_LINE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A ticket that was not redeemed within this time of being issued is void.
+pub const TICKET_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a session may wait for the server to have a data connection to spare.
+pub const DATA_SLOT_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A command line must be complete within this time of its first byte.
+pub const LINE_TIMEOUT: Duration = Duration::from_secs(30);
+/// A session in which nothing at all happens ends after this time.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+/// Progress is measured over windows of this length...
+pub const STALL_WINDOW: Duration = Duration::from_secs(30);
+/// ...in each of which a transfer, or the reading of replies, must move at least this much.
+pub const STALL_WINDOW_MIN_BYTES: u64 = 4 * 1024;
+/// How long a session waits for one step of the disk before it gives up on it.
+pub const DISK_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long running transfers may go on after the server was asked to stop.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+
+/// Unsent replies beyond which a session takes no further command and a listing pauses.
+pub const OUTBOX_PAUSE_BYTES: usize = 64 * 1024;
+/// Encoded entries after which one step of a listing ends.
+pub const LISTING_PART_BYTES: usize = 32 * 1024;
+/// Directory entries examined after which one step of a listing ends, served or not.
+pub const LISTING_PART_ENTRIES: usize = 512;
+
+const _: () = assert!(LINE_MAX_BYTES > 4 * PATH_MAX_BYTES + ECHO_MAX_BYTES);
+const _: () = assert!(PATH_MAX_BYTES > NAME_MAX_BYTES);
+const _: () = assert!(LISTING_PART_BYTES < OUTBOX_PAUSE_BYTES);
+const _: () = assert!(STALL_WINDOW_MIN_BYTES < EAGER_MAX_BYTES);
+const _: () = assert!(TICKET_LINE_TIMEOUT.as_millis() < TICKET_TIMEOUT.as_millis());

@@ -1,0 +1,130 @@
+//! The name of something in the served folder: relative, without `..`, and in one spelling only.
+
+use crate::error::ErrorCode;
+use crate::limits::{NAME_MAX_BYTES, PATH_MAX_BYTES};
+use std::fmt;
+
+/// The directory inside the root in which uploads are staged. No path may name it and no listing shows it.
+pub const HIDDEN_NAME: &[u8] = b".ferry-staging";
+
+/// A path beneath the root, checked and normalised: components joined by single slashes, no `.`, no
+/// `..`, no empty component, no NUL, nothing hidden. The root itself is the empty sequence.
+///
+/// This keeps hostile names from being used at all; that no link leads out is the resolver's work.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct RemotePath {
+    bytes: Vec<u8>,
+}
+
+impl RemotePath {
+    /// Checks what a peer or a user wrote. `.` and repeated or trailing slashes are dropped.
+    pub fn parse(text: &[u8]) -> Result<Self, ErrorCode> {
+        if text.is_empty() || text.len() > PATH_MAX_BYTES || text[0] == b'/' || text.contains(&0) {
+            return Err(ErrorCode::BadPath);
+        }
+        let mut bytes = Vec::with_capacity(text.len());
+        for component in text.split(|&byte| byte == b'/') {
+            match component {
+                b"" | b"." => continue,
+                b".." | HIDDEN_NAME => return Err(ErrorCode::BadPath),
+                _ if component.len() > NAME_MAX_BYTES => return Err(ErrorCode::BadPath),
+                _ => {}
+            }
+            if !bytes.is_empty() {
+                bytes.push(b'/');
+            }
+            bytes.extend_from_slice(component);
+        }
+        Ok(Self { bytes })
+    }
+
+    /// The served folder itself.
+    pub fn root() -> Self {
+        Self { bytes: Vec::new() }
+    }
+
+    pub fn is_root(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The path as the system takes it; `.` for the root.
+    pub fn as_bytes(&self) -> &[u8] {
+        if self.is_root() { b"." } else { &self.bytes }
+    }
+
+    /// The last component, or `None` for the root.
+    pub fn file_name(&self) -> Option<&[u8]> {
+        self.bytes.rsplit(|&byte| byte == b'/').next().filter(|name| !name.is_empty())
+    }
+
+    /// The directory that holds it, or `None` for the root.
+    pub fn parent(&self) -> Option<Self> {
+        let name = self.file_name()?;
+        let end = (self.bytes.len() - name.len()).saturating_sub(1);
+        Some(Self { bytes: self.bytes[..end].to_vec() })
+    }
+}
+
+impl fmt::Debug for RemotePath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "RemotePath({self})")
+    }
+}
+
+/// The path as a word of the protocol, safe to show.
+impl fmt::Display for RemotePath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&crate::words::display(self.as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn normal(text: &[u8]) -> Vec<u8> {
+        RemotePath::parse(text).unwrap().as_bytes().to_vec()
+    }
+
+    #[test]
+    fn has_one_spelling() {
+        assert_eq!(normal(b"a.txt"), b"a.txt");
+        assert_eq!(normal(b"./a//b/./c/"), b"a/b/c");
+        assert_eq!(normal(b"."), b".");
+        assert_eq!(normal(b"..."), b"...");
+        assert_eq!(normal(b"\xff \n"), b"\xff \n");
+    }
+
+    #[test]
+    fn refuses_what_is_never_served() {
+        let long_name = vec![b'a'; NAME_MAX_BYTES + 1];
+        let long_path = b"a/".repeat(PATH_MAX_BYTES / 2 + 1);
+        for text in [
+            &b""[..],
+            b"/",
+            b"/etc/passwd",
+            b"..",
+            b"../x",
+            b"a/../b",
+            b"a/..",
+            b"a\0b",
+            HIDDEN_NAME,
+            b"a/.ferry-staging/x",
+            &long_name,
+            &long_path,
+        ] {
+            assert_eq!(RemotePath::parse(text), Err(ErrorCode::BadPath), "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn takes_apart() {
+        let path = RemotePath::parse(b"a/b/c").unwrap();
+        assert_eq!(path.file_name(), Some(&b"c"[..]));
+        assert_eq!(path.parent().unwrap().as_bytes(), b"a/b");
+        let top = RemotePath::parse(b"a").unwrap();
+        assert!(top.parent().unwrap().is_root());
+        assert_eq!(RemotePath::root().parent(), None);
+        assert_eq!(RemotePath::root().file_name(), None);
+    }
+}
