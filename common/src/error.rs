@@ -41,6 +41,8 @@ error_codes! {
     /// A name that is never served: absolute, with `..`, with a NUL, too long, or hidden.
     BadPath = "bad-path", "this name cannot be used";
     NotFound = "not-found", "no such file";
+    /// The directory that an upload should go to does not exist.
+    NoParent = "no-parent", "no such directory to put this file in";
     IsDirectory = "is-directory", "this is a directory";
     NotDirectory = "not-directory", "this is not a directory";
     /// A FIFO, socket or device.

@@ -50,6 +50,55 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
 /// Unsent replies beyond which a session takes no further command and a listing pauses.
 pub const OUTBOX_PAUSE_BYTES: usize = 64 * 1024;
+/// Most bytes that one read takes from a control connection.
+pub const CONTROL_READ_BYTES: usize = 16 * 1024;
+/// How long a closed session waits for its peer to see the last reply and close as well...
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
+/// ...and how much it reads away meanwhile.
+pub const LINGER_MAX_BYTES: u64 = EAGER_MAX_BYTES;
+
+/// Payload moved for one data connection in one turn of the reactor.
+pub const TURN_CONNECTION_BYTES: u64 = 256 * 1024;
+/// Payload moved for all data connections in one turn: about a millisecond of copying, so that commands
+/// are looked at a thousand times a second whatever the transfers do.
+pub const TURN_TOTAL_BYTES: u64 = 4 * 1024 * 1024;
+/// Connections accepted from one listener in one turn.
+pub const TURN_ACCEPTS: usize = 64;
+/// Events taken from the system in one turn.
+pub const TURN_EVENTS: usize = 1024;
+/// When accepting failed for want of descriptors or memory, it is tried again after this time.
+pub const ACCEPT_RETRY_TIMEOUT: Duration = Duration::from_secs(1);
+/// Connections that may wait in a listener's queue; the system may allow fewer (`somaxconn`).
+pub const LISTEN_BACKLOG: i32 = 4096;
+/// Idle time after which the system probes whether the peer of a connection is still there.
+pub const KEEPALIVE_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Threads that do what may wait for a disk.
+pub const DISK_THREADS: usize = 8;
+/// Size of a buffer between an upload's socket and its file.
+pub const UPLOAD_BUFFER_BYTES: usize = 256 * 1024;
+/// Such buffers in use at once, over all uploads.
+pub const UPLOAD_BUFFERS_MAX: usize = 128;
+/// Writes under way for one upload.
+pub const UPLOAD_WRITES_MAX: usize = 4;
+/// Part of a file that is brought into memory before it is sent.
+pub const WARM_WINDOW_BYTES: u64 = 2 * 1024 * 1024;
+/// Distance of the bytes by which is told whether a part of a file is in memory.
+pub const WARM_PROBE_STRIDE_BYTES: u64 = 128 * 1024;
+
+/// Descriptors kept aside for listeners, the folder, the log, and what the disk threads open in passing.
+pub const RESERVED_DESCRIPTORS: u64 = 32 + 4 * DISK_THREADS as u64;
+/// Sessions beyond the limit that are being told so.
+pub const REFUSALS_MAX: u64 = 64;
+/// Data connections that have not presented a ticket yet.
+pub const UNTICKETED_MAX: u64 = 256;
+/// A data connection without a ticket may be given up for a newer one after this time.
+pub const UNTICKETED_GRACE: Duration = Duration::from_secs(1);
+/// Fewest data connections that a server must have room for.
+pub const DATA_SLOTS_MIN: u64 = 4;
+/// Lines of the log that may wait to be written; beyond that they are dropped and counted.
+pub const LOG_QUEUE_LINES: usize = 16 * 1024;
+
 /// Encoded entries after which one step of a listing ends.
 pub const LISTING_PART_BYTES: usize = 32 * 1024;
 /// Directory entries examined after which one step of a listing ends, served or not.
@@ -58,5 +107,8 @@ pub const LISTING_PART_ENTRIES: usize = 512;
 const _: () = assert!(LINE_MAX_BYTES > 4 * PATH_MAX_BYTES + ECHO_MAX_BYTES);
 const _: () = assert!(PATH_MAX_BYTES > NAME_MAX_BYTES);
 const _: () = assert!(LISTING_PART_BYTES < OUTBOX_PAUSE_BYTES);
+const _: () = assert!(TURN_CONNECTION_BYTES <= TURN_TOTAL_BYTES);
+const _: () = assert!(UPLOAD_WRITES_MAX < UPLOAD_BUFFERS_MAX);
+const _: () = assert!(WARM_PROBE_STRIDE_BYTES < WARM_WINDOW_BYTES);
 const _: () = assert!(STALL_WINDOW_MIN_BYTES < EAGER_MAX_BYTES);
 const _: () = assert!(TICKET_LINE_TIMEOUT.as_millis() < TICKET_TIMEOUT.as_millis());

@@ -115,6 +115,13 @@ impl Session {
         }
     }
 
+    /// A session that is only told why it cannot be.
+    pub fn turned_away(policy: Policy, code: ErrorCode, now: Instant) -> Self {
+        let mut session = Self::new(policy, now);
+        session.close_with(code, code.message(), now);
+        session
+    }
+
     /// The next piece of work. Call until it gives `None` after every fact.
     pub fn poll_action(&mut self) -> Option<Action> {
         let action = self.actions.pop_front();
@@ -130,9 +137,9 @@ impl Session {
         self.takes_commands() && !self.input_ended
     }
 
-    /// True while a transfer needs the data connection.
-    pub fn is_moving(&self) -> bool {
-        matches!(self.phase, Phase::Moving(_) | Phase::Dropping { .. })
+    /// True between commands, with nothing read or owed. A data connection can be given up then.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Ready) && self.unwritten_bytes == 0 && self.decoder.partial_bytes() == 0
     }
 
     /// When [`Session::handle_timeout`] is due. It moves with every fact that is progress.
@@ -181,8 +188,13 @@ impl Session {
 
     /// The control connection took `bytes` of the replies.
     pub fn handle_replies_written(&mut self, bytes: usize, now: Instant) {
+        let was_full = self.unwritten_bytes >= OUTBOX_PAUSE_BYTES;
         self.unwritten_bytes = self.unwritten_bytes.saturating_sub(bytes);
         self.pace.progress(bytes as u64);
+        if was_full && self.takes_commands() {
+            // The rest of a line that was not welcome until now gets its time from now on.
+            self.since = now;
+        }
         self.resume_listing(now);
         self.take_commands(now);
     }
@@ -478,6 +490,7 @@ impl Session {
     /// The version in force is the highest that both ends speak.
     fn say_hello(&mut self, version: Option<u64>, now: Instant) {
         if version == Some(0) {
+            self.log_refusal(Some(Verb::Hello), ErrorCode::Version, None);
             return self.reply(Reply::err(ErrorCode::Version, ErrorCode::Version), now);
         }
         let yes_no = if self.policy.read_only { "yes" } else { "no" };

@@ -1,1 +1,100 @@
-fn main() {}
+//! `ferryd`: hosts a folder to very many clients from one reactor thread.
+
+mod acceptor;
+mod buffers;
+mod config;
+mod control;
+mod data;
+mod data_slots;
+mod deadlines;
+mod descriptors;
+mod disk;
+mod folder;
+mod logging;
+mod os_error;
+mod reactor;
+mod readiness;
+mod signals;
+mod slots;
+mod staging;
+
+use acceptor::Acceptor;
+use clap::Parser;
+use config::Config;
+use descriptors::DescriptorPlan;
+use folder::Folder;
+use reactor::{Finish, Reactor};
+use rustix::io::Errno;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// What a shell reports for a program that SIGINT ended.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let config = Config::parse();
+    let log_writer = match logging::start(config.log_level, config.log_file.as_deref()) {
+        Ok(writer) => writer,
+        Err(error) => {
+            let file = config.log_file.unwrap_or_default();
+            eprintln!(
+                "ferryd: cannot write the log {}: {error}; choose another with --log-file",
+                file.display()
+            );
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = serve(&config);
+    log_writer.finish();
+    match result {
+        Ok(Finish::Graceful) => ExitCode::SUCCESS,
+        Ok(Finish::Interrupted) => ExitCode::from(INTERRUPTED),
+        Err(message) => {
+            eprintln!("ferryd: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Everything from the flags to the end of serving; an error is one line that says what to do.
+fn serve(config: &Config) -> Result<Finish, String> {
+    let folder = open_folder(config)?;
+    let plan = DescriptorPlan::new(descriptors::raise_limit(), config.max_sessions)
+        .map_err(|error| error.to_string())?;
+    let acceptor = Acceptor::bind(config).map_err(|error| error.to_string())?;
+    let (control_port, data_port) = (acceptor.control_port, acceptor.data_port);
+    let mut reactor = Reactor::new(folder, acceptor, plan, config.read_only)
+        .map_err(|error| format!("cannot start: {error}"))?;
+    log::info!("Serving: {}", config.directory.display());
+    log::info!("Server Port: {control_port}");
+    log::info!("File Transfer Port: {data_port}");
+    log::info!("Room for {} sessions and {} data connections", plan.sessions, plan.data_slots);
+    log::info!("The server is ready to receive");
+    let finish = reactor.run().map_err(|error| format!("cannot go on: {error}"))?;
+    log::info!("Stopped");
+    Ok(finish)
+}
+
+fn open_folder(config: &Config) -> Result<Folder, String> {
+    let directory = &config.directory;
+    let folder = Folder::open(directory).map_err(|errno| folder_advice(directory, errno))?;
+    if config.read_only {
+        return Ok(folder);
+    }
+    folder.with_staging().map_err(|errno| {
+        format!(
+            "cannot prepare uploads in {}: {errno}; make the folder writable, or serve it with --read-only",
+            directory.display()
+        )
+    })
+}
+
+fn folder_advice(directory: &Path, errno: Errno) -> String {
+    let reason = match errno {
+        Errno::NOENT => "there is no such folder; create it or name another".to_owned(),
+        Errno::NOTDIR => "it is not a folder; name the folder that holds it".to_owned(),
+        Errno::ACCESS => "it is not readable; change its permissions or name another".to_owned(),
+        other => other.to_string(),
+    };
+    format!("cannot serve {}: {reason}", directory.display())
+}

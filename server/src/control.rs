@@ -1,0 +1,240 @@
+//! A control connection: its socket, the replies that are still to be written, and the session that it
+//! carries. It moves bytes between the socket and the session; what the session wants done is the
+//! reactor's business.
+
+use crate::readiness::Readiness;
+use crate::slots::Key;
+use crate::staging::StagedFile;
+use ferry_common::limits::{LINGER_MAX_BYTES, LINGER_TIMEOUT};
+use ferry_common::path::RemotePath;
+use ferry_common::session::Session;
+use ferry_common::ticket::Ticket;
+use mio::net::TcpStream;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+#[derive(Debug)]
+pub(crate) struct Control {
+    stream: TcpStream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) readiness: Readiness,
+    /// On the reactor's ready list.
+    pub(crate) queued: bool,
+    /// Where its deadline is queued.
+    pub(crate) armed: Option<Instant>,
+    pub(crate) session: Session,
+    pub(crate) data: DataLink,
+    pub(crate) resource: Resource,
+    /// Counts the session's transfers, so that a late completion is not taken for a newer one's.
+    pub(crate) transfer: u32,
+    outbox: Vec<u8>,
+    /// How much of the outbox is written.
+    outbox_start: usize,
+    /// The peer has sent its last byte, and it was read.
+    input_ended: bool,
+    closing: Closing,
+}
+
+/// The session's data connection, from the wish to the thing.
+#[derive(Debug)]
+pub(crate) enum DataLink {
+    None,
+    /// In the queue for a place.
+    Waiting,
+    /// A place is taken and the ticket is out.
+    Ticketed(Ticket),
+    Attached {
+        key: Key,
+        /// Its stamp among the idle ones, while it is one.
+        idle_stamp: Option<u64>,
+    },
+}
+
+/// What the session has open for its transfer.
+#[derive(Debug)]
+pub(crate) enum Resource {
+    None,
+    Source(Arc<File>),
+    Staged {
+        file: Arc<StagedFile>,
+        path: RemotePath,
+    },
+    /// Asked for; remembers what the staged file is to become.
+    Staging(RemotePath),
+}
+
+/// How far a session's end has come: write what is owed, say that no more will come, and read on until
+/// the peer has closed too. Closing with unread input would reset the connection, and the reset could
+/// overtake the last reply.
+#[derive(Debug, Clone, Copy)]
+enum Closing {
+    Open,
+    Flushing,
+    Lingering { until: Instant, left_bytes: u64 },
+    Closed,
+}
+
+/// What a read brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadOutcome {
+    Bytes(usize),
+    End,
+    Blocked,
+    Failed,
+}
+
+impl Control {
+    pub(crate) fn new(stream: TcpStream, peer: SocketAddr, session: Session) -> Self {
+        Self {
+            stream,
+            peer,
+            readiness: Readiness::default(),
+            queued: false,
+            armed: None,
+            session,
+            data: DataLink::None,
+            resource: Resource::None,
+            transfer: 0,
+            outbox: Vec::new(),
+            outbox_start: 0,
+            input_ended: false,
+            closing: Closing::Open,
+        }
+    }
+
+    pub(crate) fn stream_mut(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+
+    /// True when there is work that the latched readiness allows.
+    pub(crate) fn has_work(&self) -> bool {
+        match self.closing {
+            Closing::Open => self.readiness.readable && self.session.wants_input() || self.can_write(),
+            Closing::Flushing => self.can_write(),
+            Closing::Lingering { .. } => self.readiness.readable,
+            Closing::Closed => false,
+        }
+    }
+
+    /// True until the session has ended; what comes after is only politeness.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.closing, Closing::Open | Closing::Flushing)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.closing, Closing::Closed)
+    }
+
+    /// When something must happen on this connection.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self.closing {
+            Closing::Open | Closing::Flushing => Some(self.session.deadline()),
+            Closing::Lingering { until, .. } => Some(until),
+            Closing::Closed => None,
+        }
+    }
+
+    /// One read into `scratch`.
+    pub(crate) fn read(&mut self, scratch: &mut [u8]) -> ReadOutcome {
+        loop {
+            match self.stream.read(scratch) {
+                Ok(0) => {
+                    self.input_ended = true;
+                    self.readiness.readable = false;
+                    return ReadOutcome::End;
+                }
+                Ok(count) => return ReadOutcome::Bytes(count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readiness.readable = false;
+                    return ReadOutcome::Blocked;
+                }
+                Err(_) => {
+                    self.readiness.readable = false;
+                    return ReadOutcome::Failed;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn append_reply(&mut self, lines: &[u8]) {
+        self.outbox.extend_from_slice(lines);
+    }
+
+    /// Writes what the socket takes and tells how much that was.
+    pub(crate) fn flush(&mut self) -> io::Result<usize> {
+        let mut written = 0;
+        while self.can_write() {
+            match self.stream.write(&self.outbox[self.outbox_start..]) {
+                Ok(count) => {
+                    self.outbox_start += count;
+                    written += count;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readiness.writable = false,
+                Err(error) => return Err(error),
+            }
+        }
+        if self.outbox_start == self.outbox.len() {
+            // An idle session keeps no buffer.
+            self.outbox = Vec::new();
+            self.outbox_start = 0;
+        }
+        Ok(written)
+    }
+
+    /// The session has ended: what is in the outbox is the last.
+    pub(crate) fn begin_close(&mut self) {
+        if matches!(self.closing, Closing::Open) {
+            self.closing = Closing::Flushing;
+        }
+    }
+
+    /// Once everything is written, says so to the peer and waits for it to close as well.
+    pub(crate) fn continue_close(&mut self, now: Instant) {
+        if matches!(self.closing, Closing::Flushing) && self.outbox.is_empty() {
+            self.closing = match self.stream.shutdown(Shutdown::Write) {
+                Ok(()) if !self.input_ended => {
+                    Closing::Lingering { until: now + LINGER_TIMEOUT, left_bytes: LINGER_MAX_BYTES }
+                }
+                Ok(()) | Err(_) => Closing::Closed,
+            };
+        }
+    }
+
+    /// Reads away what the peer still sends, within its bound.
+    pub(crate) fn linger(&mut self, scratch: &mut [u8]) {
+        while let Closing::Lingering { until, left_bytes } = self.closing {
+            match self.read(scratch) {
+                ReadOutcome::Blocked => return,
+                ReadOutcome::Bytes(count) if (count as u64) < left_bytes => {
+                    self.closing = Closing::Lingering { until, left_bytes: left_bytes - count as u64 };
+                }
+                ReadOutcome::Bytes(_) | ReadOutcome::End | ReadOutcome::Failed => self.abort(),
+            }
+        }
+    }
+
+    /// Ends the connection without ceremony.
+    pub(crate) fn abort(&mut self) {
+        self.closing = Closing::Closed;
+    }
+
+    fn can_write(&self) -> bool {
+        self.readiness.writable && self.outbox_start < self.outbox.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An idle session is to cost about a kilobyte; the rest of it is the system's.
+    #[test]
+    fn an_idle_control_connection_is_small() {
+        assert!(size_of::<Control>() <= 768, "{} bytes", size_of::<Control>());
+    }
+}

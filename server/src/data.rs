@@ -1,0 +1,335 @@
+//! A data connection: first the ticket, then the raw bytes of transfer after transfer.
+//!
+//! Each call of [`Data::step`] does one bounded piece of work and tells what came of it. It knows no
+//! session and no disk thread: what must wait for a disk it hands out.
+
+use crate::os_error::code_of;
+use crate::readiness::Readiness;
+use crate::slots::Key;
+use ferry_common::error::ErrorCode;
+use ferry_common::limits::{UPLOAD_WRITES_MAX, WARM_PROBE_STRIDE_BYTES, WARM_WINDOW_BYTES};
+use ferry_common::ticket::Ticket;
+use mio::net::TcpStream;
+use rustix::io::{Errno, ReadWriteFlags};
+use std::fs::File;
+use std::io::{self, IoSliceMut, Read};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The ticket and its LF.
+const TICKET_LINE_BYTES: usize = Ticket::TEXT_BYTES + 1;
+
+#[derive(Debug)]
+pub(crate) struct Data {
+    stream: TcpStream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) readiness: Readiness,
+    /// On the reactor's ready list.
+    pub(crate) queued: bool,
+    /// Where its deadline is queued.
+    pub(crate) armed: Option<Instant>,
+    pub(crate) owner: Owner,
+    /// In the queue for a buffer.
+    pub(crate) starved: bool,
+    flow: Flow,
+}
+
+/// Whose connection it is.
+#[derive(Debug)]
+pub(crate) enum Owner {
+    /// Nobody's yet: the ticket line, as far as it has come.
+    Unknown {
+        line: [u8; TICKET_LINE_BYTES],
+        filled: usize,
+        since: Instant,
+    },
+    Session(Key),
+}
+
+/// What moves over the connection now.
+#[derive(Debug)]
+enum Flow {
+    Idle,
+    Sending(Sending),
+    Receiving(Receiving),
+    Dropping { remaining: u64 },
+}
+
+#[derive(Debug)]
+struct Sending {
+    file: Arc<File>,
+    offset: u64,
+    end: u64,
+    /// Up to here the file is known to be in memory.
+    warm_until: u64,
+    /// A disk thread is bringing more of it in.
+    warming: bool,
+}
+
+#[derive(Debug)]
+struct Receiving {
+    offset: u64,
+    unread_bytes: u64,
+    writes_under_way: usize,
+}
+
+/// What came of a step.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// The socket, or the disk, must come first; an event or a completion will.
+    Blocked,
+    /// A ticket line is complete.
+    Presented(Option<Ticket>),
+    /// Payload left for the peer, or was dropped.
+    Moved(u64),
+    /// This part of the file must be brought into memory.
+    Cold { file: Arc<File>, offset: u64, length: u64 },
+    /// A buffer was filled, to be written at this offset.
+    Filled { length: usize, offset: u64 },
+    /// The file of a download is not what it was, or cannot be read.
+    SendFailed(ErrorCode),
+    /// The connection is of no more use.
+    Lost,
+}
+
+impl Data {
+    pub(crate) fn new(stream: TcpStream, peer: SocketAddr, now: Instant) -> Self {
+        let owner = Owner::Unknown { line: [0; TICKET_LINE_BYTES], filled: 0, since: now };
+        let readiness = Readiness::default();
+        Self { stream, peer, readiness, queued: false, armed: None, owner, starved: false, flow: Flow::Idle }
+    }
+
+    pub(crate) fn stream_mut(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+
+    pub(crate) fn send(&mut self, file: Arc<File>, offset: u64, length: u64) {
+        let end = offset.saturating_add(length);
+        self.flow = Flow::Sending(Sending { file, offset, end, warm_until: offset, warming: false });
+    }
+
+    pub(crate) fn receive(&mut self, length: u64) {
+        self.flow = Flow::Receiving(Receiving { offset: 0, unread_bytes: length, writes_under_way: 0 });
+    }
+
+    pub(crate) fn drop_payload(&mut self, length: u64) {
+        self.flow = Flow::Dropping { remaining: length };
+    }
+
+    /// The transfer is over, or given up.
+    pub(crate) fn rest(&mut self) {
+        self.flow = Flow::Idle;
+    }
+
+    /// True when [`Data::step`] would do something.
+    pub(crate) fn has_work(&self) -> bool {
+        match &self.flow {
+            Flow::Idle => match self.owner {
+                Owner::Unknown { .. } => self.readiness.readable,
+                Owner::Session(_) => self.readiness.read_closed || self.readiness.write_closed,
+            },
+            Flow::Sending(sending) => self.readiness.writable && !sending.warming,
+            Flow::Receiving(receiving) => self.readiness.readable && receiving.can_read() && !self.starved,
+            Flow::Dropping { .. } => self.readiness.readable,
+        }
+    }
+
+    /// True when the next step needs a buffer to read an upload into.
+    pub(crate) fn needs_buffer(&self) -> bool {
+        matches!(self.flow, Flow::Receiving(_))
+    }
+
+    /// Bytes of the running upload that have not been read.
+    pub(crate) fn unread_bytes(&self) -> u64 {
+        match &self.flow {
+            Flow::Receiving(receiving) => receiving.unread_bytes,
+            Flow::Idle | Flow::Sending(_) | Flow::Dropping { .. } => 0,
+        }
+    }
+
+    /// A disk thread has brought in what was cold.
+    pub(crate) fn handle_warmed(&mut self) {
+        if let Flow::Sending(sending) = &mut self.flow {
+            sending.warming = false;
+            sending.warm_until = sending.window_end();
+        }
+    }
+
+    /// A disk thread has written a buffer.
+    pub(crate) fn handle_written(&mut self) {
+        if let Flow::Receiving(receiving) = &mut self.flow {
+            receiving.writes_under_way = receiving.writes_under_way.saturating_sub(1);
+        }
+    }
+
+    /// Does one piece of work of at most `budget_bytes`, reading into `buffer` where it reads.
+    pub(crate) fn step(&mut self, budget_bytes: u64, buffer: &mut [u8]) -> Step {
+        match &mut self.flow {
+            Flow::Idle => match &mut self.owner {
+                Owner::Unknown { line, filled, .. } => {
+                    read_ticket(&mut self.stream, &mut self.readiness, line, filled)
+                }
+                Owner::Session(_) => look_for_end(&self.stream, &mut self.readiness),
+            },
+            Flow::Sending(sending) => sending.step(&self.stream, &mut self.readiness, budget_bytes),
+            Flow::Receiving(receiving) => receiving.step(&mut self.stream, &mut self.readiness, buffer),
+            Flow::Dropping { remaining } => {
+                let wanted = clamp(*remaining, buffer.len());
+                match read(&mut self.stream, &mut self.readiness, &mut buffer[..wanted]) {
+                    Ok(count) => {
+                        *remaining -= count as u64;
+                        if *remaining == 0 {
+                            self.flow = Flow::Idle;
+                        }
+                        Step::Moved(count as u64)
+                    }
+                    Err(step) => step,
+                }
+            }
+        }
+    }
+}
+
+impl Sending {
+    fn step(&mut self, stream: &TcpStream, readiness: &mut Readiness, budget_bytes: u64) -> Step {
+        if self.offset >= self.end {
+            return Step::Blocked;
+        }
+        if self.offset >= self.warm_until {
+            match is_in_memory(&self.file, self.offset, self.window_end()) {
+                Ok(true) => self.warm_until = self.window_end(),
+                Ok(false) => {
+                    self.warming = true;
+                    let length = self.window_end() - self.offset;
+                    return Step::Cold { file: Arc::clone(&self.file), offset: self.offset, length };
+                }
+                Err(code) => return Step::SendFailed(code),
+            }
+        }
+        let length = (self.warm_until - self.offset).min(budget_bytes);
+        let mut offset = self.offset;
+        match rustix::fs::sendfile(stream, &*self.file, Some(&mut offset), clamp(length, usize::MAX)) {
+            // Bytes are owed, but the file has no more.
+            Ok(0) => Step::SendFailed(ErrorCode::Changed),
+            Ok(count) => {
+                self.offset += count as u64;
+                Step::Moved(count as u64)
+            }
+            Err(Errno::AGAIN) => {
+                readiness.writable = false;
+                Step::Blocked
+            }
+            Err(Errno::INTR) => Step::Moved(0),
+            Err(Errno::IO | Errno::NOMEM | Errno::OVERFLOW) => Step::SendFailed(ErrorCode::Io),
+            Err(_) => Step::Lost,
+        }
+    }
+
+    /// Windows lie at multiples of their size, so that a resumed download warms no page twice.
+    fn window_end(&self) -> u64 {
+        ((self.offset / WARM_WINDOW_BYTES + 1) * WARM_WINDOW_BYTES).min(self.end)
+    }
+}
+
+impl Receiving {
+    fn can_read(&self) -> bool {
+        self.unread_bytes > 0 && self.writes_under_way < UPLOAD_WRITES_MAX
+    }
+
+    fn step(&mut self, stream: &mut TcpStream, readiness: &mut Readiness, buffer: &mut [u8]) -> Step {
+        if !self.can_read() {
+            return Step::Blocked;
+        }
+        let wanted = clamp(self.unread_bytes, buffer.len());
+        let mut length = 0;
+        // What one write brings to the file should be as much as there is.
+        while length < wanted {
+            match read(stream, readiness, &mut buffer[length..wanted]) {
+                Ok(count) => length += count,
+                Err(Step::Blocked) if length > 0 => break,
+                Err(step) => return step,
+            }
+        }
+        let offset = self.offset;
+        self.offset += length as u64;
+        self.unread_bytes -= length as u64;
+        self.writes_under_way += 1;
+        Step::Filled { length, offset }
+    }
+}
+
+/// Reads no byte beyond the ticket line: what follows it is payload.
+fn read_ticket(
+    stream: &mut TcpStream,
+    readiness: &mut Readiness,
+    line: &mut [u8; TICKET_LINE_BYTES],
+    filled: &mut usize,
+) -> Step {
+    match read(stream, readiness, &mut line[*filled..]) {
+        Ok(count) => *filled += count,
+        Err(step) => return step,
+    }
+    if *filled < TICKET_LINE_BYTES {
+        return Step::Moved(0);
+    }
+    Step::Presented(line.strip_suffix(b"\n").and_then(Ticket::parse))
+}
+
+/// Between transfers nothing is read, since it may be an upload whose command has not come yet. Only
+/// whether the peer has closed is looked for.
+fn look_for_end(stream: &TcpStream, readiness: &mut Readiness) -> Step {
+    if readiness.write_closed {
+        return Step::Lost;
+    }
+    readiness.read_closed = false;
+    match stream.peek(&mut [0]) {
+        Ok(0) => Step::Lost,
+        // Payload of the next upload; its end is found by reading it.
+        Ok(_) => Step::Blocked,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Step::Blocked,
+        Err(_) => Step::Lost,
+    }
+}
+
+/// One read of at least a byte, or why not.
+fn read(stream: &mut TcpStream, readiness: &mut Readiness, buffer: &mut [u8]) -> Result<usize, Step> {
+    loop {
+        match stream.read(buffer) {
+            Ok(0) => return Err(Step::Lost),
+            Ok(count) => return Ok(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                readiness.readable = false;
+                return Err(Step::Blocked);
+            }
+            Err(_) => return Err(Step::Lost),
+        }
+    }
+}
+
+/// Probes single bytes of `start..end` without waiting for a disk. Pages are read and dropped in runs far
+/// longer than the stride, so a hit is as good as certain; a page that is missing all the same costs one
+/// wait for the disk.
+fn is_in_memory(file: &File, start: u64, end: u64) -> Result<bool, ErrorCode> {
+    let mut at = start;
+    loop {
+        let mut byte = [0];
+        match rustix::io::preadv2(file, &mut [IoSliceMut::new(&mut byte)], at, ReadWriteFlags::NOWAIT) {
+            Ok(0) => return Err(ErrorCode::Changed),
+            Ok(_) => {}
+            // The file system cannot tell, or it would have to read.
+            Err(Errno::AGAIN | Errno::OPNOTSUPP) => return Ok(false),
+            Err(Errno::INTR) => continue,
+            Err(errno) => return Err(code_of(errno)),
+        }
+        if at + 1 >= end {
+            return Ok(true);
+        }
+        at = (at + WARM_PROBE_STRIDE_BYTES).min(end - 1);
+    }
+}
+
+fn clamp(length: u64, most: usize) -> usize {
+    usize::try_from(length).unwrap_or(most).min(most)
+}

@@ -1,0 +1,361 @@
+//! The reactor: one thread, one poll, one fixed sequence per turn.
+//!
+//! The way of the data has no back and forth: readiness is latched, connections on the ready lists are
+//! served within their budgets, what they found out goes to their session as facts, and what the session
+//! wants done is performed until it wants nothing more. Only sessions answer; connections never touch
+//! one another. No call here waits for anything but the poll.
+
+mod sessions;
+mod transfers;
+
+use crate::acceptor::{Accepted, Acceptor, Purpose};
+use crate::buffers::Buffers;
+use crate::control::Control;
+use crate::data::{Data, Owner};
+use crate::data_slots::DataSlots;
+use crate::deadlines::{Deadlines, Timer};
+use crate::descriptors::DescriptorPlan;
+use crate::disk::Disk;
+use crate::folder::Folder;
+use crate::signals::Signals;
+use crate::slots::{Key, Slots};
+use ferry_common::error::ErrorCode;
+use ferry_common::limits::{
+    ACCEPT_RETRY_TIMEOUT, CONTROL_READ_BYTES, REFUSALS_MAX, SHUTDOWN_GRACE, TICKET_LINE_TIMEOUT,
+    TURN_ACCEPTS, TURN_EVENTS, UNTICKETED_GRACE, UNTICKETED_MAX, UPLOAD_BUFFER_BYTES,
+};
+use ferry_common::session::{Policy, Session};
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token, Waker};
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Tokens below 2^32 are the listeners' places and these two; connections have a generation above that.
+const WAKER: Token = Token(u32::MAX as usize - 1);
+const SIGNALS: Token = Token(u32::MAX as usize);
+/// Tells the tokens of data connections from those of control connections.
+const DATA_BIT: u64 = 1 << 31;
+
+pub(crate) struct Reactor {
+    poll: Poll,
+    acceptor: Acceptor,
+    /// Accepting failed for want of resources; not before this instant again.
+    accept_retry: Option<Instant>,
+    signals: Signals,
+    folder: Arc<Folder>,
+    disk: Disk,
+    policy: Policy,
+    plan: DescriptorPlan,
+    controls: Slots<Control>,
+    datas: Slots<Data>,
+    /// Data connections without a ticket, oldest first.
+    unticketed: VecDeque<Key>,
+    data_slots: DataSlots,
+    deadlines: Deadlines,
+    ready_controls: VecDeque<Key>,
+    ready_datas: VecDeque<Key>,
+    buffers: Buffers,
+    /// Uploads that wait for a buffer.
+    starved: VecDeque<Key>,
+    /// What is read from control connections, and what is read to be dropped.
+    scratch: Vec<u8>,
+    /// When running transfers are cut off, once the server was asked to stop.
+    stop_at: Option<Instant>,
+    finished: Option<Finish>,
+}
+
+/// How the server came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finish {
+    /// Every session has ended, or its grace has.
+    Graceful,
+    /// A second signal came.
+    Interrupted,
+}
+
+impl Reactor {
+    pub(crate) fn new(
+        folder: Folder,
+        mut acceptor: Acceptor,
+        plan: DescriptorPlan,
+        read_only: bool,
+    ) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        acceptor.register(poll.registry())?;
+        let mut signals = Signals::new()?;
+        signals.register(poll.registry(), SIGNALS)?;
+        let folder = Arc::new(folder);
+        let disk = Disk::start(&folder, Waker::new(poll.registry(), WAKER)?)?;
+        let policy = Policy { data_port: acceptor.data_port, read_only };
+        Ok(Self {
+            poll,
+            acceptor,
+            accept_retry: None,
+            signals,
+            folder,
+            disk,
+            policy,
+            plan,
+            controls: Slots::new(),
+            datas: Slots::new(),
+            unticketed: VecDeque::new(),
+            data_slots: DataSlots::new(plan.data_slots),
+            deadlines: Deadlines::default(),
+            ready_controls: VecDeque::new(),
+            ready_datas: VecDeque::new(),
+            buffers: Buffers::default(),
+            starved: VecDeque::new(),
+            scratch: vec![0; CONTROL_READ_BYTES.max(UPLOAD_BUFFER_BYTES)],
+            stop_at: None,
+            finished: None,
+        })
+    }
+
+    /// Serves until a signal ends it.
+    pub(crate) fn run(&mut self) -> io::Result<Finish> {
+        let mut events = Events::with_capacity(TURN_EVENTS);
+        loop {
+            self.turn(&mut events)?;
+            if let Some(finish) = self.finished {
+                return Ok(finish);
+            }
+        }
+    }
+
+    fn turn(&mut self, events: &mut Events) -> io::Result<()> {
+        let timeout = self.timeout(Instant::now());
+        match self.poll.poll(events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            result => result?,
+        }
+        let now = Instant::now();
+        self.latch(events, now);
+        self.collect_completions(now);
+        self.serve_controls(now);
+        self.serve_datas(now);
+        self.fire_deadlines(now);
+        self.accept_controls(now);
+        self.accept_datas(now);
+        self.admit_data(now);
+        self.look_for_finish(now);
+        Ok(())
+    }
+
+    /// How long the poll may sleep: not at all while there is work, else until the next deadline.
+    fn timeout(&self, now: Instant) -> Option<Duration> {
+        let busy = !self.ready_controls.is_empty()
+            || !self.ready_datas.is_empty()
+            || self.accept_retry.is_none()
+                && (self.acceptor.is_ready(Purpose::Control) && self.has_room_for_session()
+                    || self.acceptor.is_ready(Purpose::Data) && self.has_room_for_unticketed(now));
+        if busy {
+            return Some(Duration::ZERO);
+        }
+        let parked = self.acceptor.is_ready(Purpose::Data).then(|| self.oldest_unticketed()).flatten();
+        let parked = parked.map(|since| since + UNTICKETED_GRACE);
+        let next =
+            [self.deadlines.next(), self.accept_retry, parked, self.stop_at].into_iter().flatten().min();
+        next.map(|due| due.saturating_duration_since(now))
+    }
+
+    fn latch(&mut self, events: &Events, now: Instant) {
+        for event in events {
+            match event.token() {
+                WAKER => self.disk.acknowledge_wake(),
+                SIGNALS => self.handle_signals(now),
+                Token(place) if place <= u32::MAX as usize => self.acceptor.handle_ready(place),
+                Token(bits) => {
+                    let bits = bits as u64;
+                    let key = Key::from_bits(bits & !DATA_BIT);
+                    // A token that names nobody is of a connection that was closed meanwhile.
+                    if bits & DATA_BIT == 0 {
+                        if let Some(control) = self.controls.get_mut(key) {
+                            control.readiness.latch(event);
+                            self.queue_control(key);
+                        }
+                    } else if let Some(data) = self.datas.get_mut(key) {
+                        data.readiness.latch(event);
+                        self.queue_data(key);
+                    }
+                }
+            }
+        }
+    }
+
+    fn handle_signals(&mut self, now: Instant) {
+        for _ in 0..self.signals.take() {
+            if self.stop_at.is_some() {
+                log::warn!("Stopping at once");
+                self.finished = Some(Finish::Interrupted);
+                return;
+            }
+            log::info!("Stopping; running transfers have {} s to finish", SHUTDOWN_GRACE.as_secs());
+            self.stop_at = Some(now + SHUTDOWN_GRACE);
+            self.acceptor.close_control();
+            for key in self.controls.keys() {
+                if let Some(control) = self.controls.get_mut(key) {
+                    control.session.handle_shutdown(now);
+                    self.drive(key, now);
+                }
+            }
+        }
+    }
+
+    fn fire_deadlines(&mut self, now: Instant) {
+        if self.accept_retry.is_some_and(|due| due <= now) {
+            self.accept_retry = None;
+        }
+        while let Some(timer) = self.deadlines.pop_due(now) {
+            match timer {
+                Timer::Control(key) => {
+                    if let Some(control) = self.controls.get_mut(key) {
+                        control.armed = None;
+                        if control.is_open() {
+                            control.session.handle_timeout(now);
+                        } else {
+                            control.abort();
+                        }
+                        self.drive(key, now);
+                    }
+                }
+                Timer::Data(key) => {
+                    if let Some(data) = self.datas.get_mut(key) {
+                        data.armed = None;
+                        log::info!("Closed a data connection from {}: no ticket in time", data.peer);
+                        self.close_data(key);
+                    }
+                }
+            }
+        }
+    }
+
+    fn accept_controls(&mut self, now: Instant) {
+        for _ in 0..TURN_ACCEPTS {
+            if self.accept_retry.is_some() || !self.has_room_for_session() {
+                return;
+            }
+            match self.acceptor.accept(Purpose::Control) {
+                Accepted::Connection(stream, peer) => self.begin_session(stream, peer, now),
+                Accepted::Empty => return,
+                Accepted::Exhausted(error) => self.park_accepting(&error, now),
+            }
+        }
+    }
+
+    fn begin_session(&mut self, stream: TcpStream, peer: SocketAddr, now: Instant) {
+        let full = self.controls.len() as u64 >= self.plan.sessions;
+        let session = if full {
+            log::warn!("Turned away {peer}: {} sessions are open", self.plan.sessions);
+            Session::turned_away(self.policy, ErrorCode::Busy, now)
+        } else {
+            log::info!("Established Connection with: {peer}");
+            Session::new(self.policy, now)
+        };
+        let key = self.controls.insert(Control::new(stream, peer, session));
+        let Some(control) = self.controls.get_mut(key) else { return };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().register(control.stream_mut(), control_token(key), interest)
+        {
+            log::error!("Cannot watch the connection from {peer}: {error}");
+            control.abort();
+        }
+        self.drive(key, now);
+    }
+
+    fn accept_datas(&mut self, now: Instant) {
+        for _ in 0..TURN_ACCEPTS {
+            if self.accept_retry.is_some() || !self.has_room_for_unticketed(now) {
+                return;
+            }
+            match self.acceptor.accept(Purpose::Data) {
+                Accepted::Connection(stream, peer) => self.begin_data(stream, peer, now),
+                Accepted::Empty => return,
+                Accepted::Exhausted(error) => self.park_accepting(&error, now),
+            }
+        }
+    }
+
+    fn begin_data(&mut self, stream: TcpStream, peer: SocketAddr, now: Instant) {
+        if self.unticketed.len() as u64 >= UNTICKETED_MAX
+            && let Some(&oldest) = self.unticketed.front()
+        {
+            self.close_data(oldest);
+        }
+        let key = self.datas.insert(Data::new(stream, peer, now));
+        self.unticketed.push_back(key);
+        let Some(data) = self.datas.get_mut(key) else { return };
+        let due = Some(now + TICKET_LINE_TIMEOUT);
+        self.deadlines.arm(Timer::Data(key), &mut data.armed, due);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().register(data.stream_mut(), data_token(key), interest) {
+            log::error!("Cannot watch the data connection from {peer}: {error}");
+            self.close_data(key);
+        }
+    }
+
+    fn park_accepting(&mut self, error: &io::Error, now: Instant) {
+        log::error!("Cannot accept connections for the moment: {error}");
+        self.accept_retry = Some(now + ACCEPT_RETRY_TIMEOUT);
+    }
+
+    fn has_room_for_session(&self) -> bool {
+        (self.controls.len() as u64) < self.plan.sessions + REFUSALS_MAX
+    }
+
+    /// Room, or somebody old enough to make room.
+    fn has_room_for_unticketed(&self, now: Instant) -> bool {
+        (self.unticketed.len() as u64) < UNTICKETED_MAX
+            || self.oldest_unticketed().is_some_and(|since| now >= since + UNTICKETED_GRACE)
+    }
+
+    fn oldest_unticketed(&self) -> Option<Instant> {
+        match self.datas.get(*self.unticketed.front()?)?.owner {
+            Owner::Unknown { since, .. } => Some(since),
+            Owner::Session(_) => None,
+        }
+    }
+
+    /// Puts a control connection on the ready list if it can go on.
+    fn queue_control(&mut self, key: Key) {
+        if let Some(control) = self.controls.get_mut(key)
+            && !control.queued
+            && (control.has_work() || control.readiness.write_closed)
+        {
+            control.queued = true;
+            self.ready_controls.push_back(key);
+        }
+    }
+
+    /// Puts a data connection on the ready list if it can go on.
+    fn queue_data(&mut self, key: Key) {
+        if let Some(data) = self.datas.get_mut(key)
+            && !data.queued
+            && data.has_work()
+        {
+            data.queued = true;
+            self.ready_datas.push_back(key);
+        }
+    }
+
+    fn look_for_finish(&mut self, now: Instant) {
+        let Some(stop_at) = self.stop_at else { return };
+        let open = self.controls.iter().filter(|control| control.is_open()).count();
+        if open == 0 || now >= stop_at {
+            if open > 0 {
+                log::warn!("{open} sessions were cut off");
+            }
+            self.finished.get_or_insert(Finish::Graceful);
+        }
+    }
+}
+
+fn control_token(key: Key) -> Token {
+    Token(usize::try_from(key.to_bits()).unwrap_or(usize::MAX))
+}
+
+fn data_token(key: Key) -> Token {
+    Token(usize::try_from(key.to_bits() | DATA_BIT).unwrap_or(usize::MAX))
+}

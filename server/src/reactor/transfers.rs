@@ -1,0 +1,245 @@
+//! The reactor's work for data connections: attaching them to their sessions, moving payload within the
+//! budgets, and letting them go.
+
+use super::Reactor;
+use crate::control::DataLink;
+use crate::control::Resource;
+use crate::data::{Data, Owner, Step};
+use crate::deadlines::Timer;
+use crate::disk::Job;
+use crate::slots::Key;
+use ferry_common::limits::{TICKET_SECRET_BYTES, TURN_CONNECTION_BYTES, TURN_TOTAL_BYTES};
+use ferry_common::ticket::Ticket;
+use rustix::rand::{GetRandomFlags, getrandom};
+use std::sync::Arc;
+use std::time::Instant;
+
+impl Reactor {
+    /// Serves data connections in turn until all have been, or the budget of the turn is spent.
+    pub(super) fn serve_datas(&mut self, now: Instant) {
+        let mut left_bytes = TURN_TOTAL_BYTES;
+        for _ in 0..self.ready_datas.len() {
+            if left_bytes == 0 {
+                return;
+            }
+            let Some(key) = self.ready_datas.pop_front() else { return };
+            if let Some(data) = self.datas.get_mut(key) {
+                data.queued = false;
+                let moved = self.serve_data(key, TURN_CONNECTION_BYTES.min(left_bytes), now);
+                left_bytes = left_bytes.saturating_sub(moved);
+                self.queue_data(key);
+            }
+        }
+    }
+
+    /// Gives tickets to those next in line. Where all places are taken, idle data connections make room.
+    pub(super) fn admit_data(&mut self, now: Instant) {
+        loop {
+            while let Some(key) = self.data_slots.next_admitted() {
+                self.issue_ticket(key, now);
+            }
+            let Some(key) = self.data_slots.to_evict() else { return };
+            self.detach_data(key);
+            if let Some(control) = self.controls.get_mut(key) {
+                control.session.handle_data_lost(now);
+                self.drive(key, now);
+            }
+        }
+    }
+
+    /// Does something with a session's data connection, and has it served if it can go on.
+    pub(super) fn with_data(&mut self, session: Key, change: impl FnOnce(&mut Data)) {
+        if let Some(control) = self.controls.get(session)
+            && let DataLink::Attached { key, .. } = control.data
+            && let Some(data) = self.datas.get_mut(key)
+        {
+            change(data);
+            self.queue_data(key);
+        }
+    }
+
+    /// Takes the session's data connection, ticket or wish for one away from it.
+    pub(super) fn detach_data(&mut self, session: Key) {
+        let Some(control) = self.controls.get_mut(session) else { return };
+        match std::mem::replace(&mut control.data, DataLink::None) {
+            DataLink::None | DataLink::Waiting => {}
+            DataLink::Ticketed(_) => self.data_slots.release(),
+            DataLink::Attached { key, idle_stamp } => {
+                if let Some(stamp) = idle_stamp {
+                    self.data_slots.mark_busy(stamp);
+                }
+                self.data_slots.release();
+                self.close_data(key);
+            }
+        }
+    }
+
+    pub(super) fn close_data(&mut self, key: Key) {
+        if let Some(mut data) = self.datas.remove(key) {
+            self.deadlines.arm(Timer::Data(key), &mut data.armed, None);
+            if matches!(data.owner, Owner::Unknown { .. }) {
+                self.unticketed.retain(|&other| other != key);
+            }
+        }
+    }
+
+    /// A buffer has come home; who waits longest for one may try again.
+    pub(super) fn give_back(&mut self, buffer: Vec<u8>) {
+        self.buffers.give_back(buffer);
+        while let Some(key) = self.starved.pop_front() {
+            if let Some(data) = self.datas.get_mut(key) {
+                data.starved = false;
+                return self.queue_data(key);
+            }
+        }
+    }
+
+    fn issue_ticket(&mut self, session: Key, now: Instant) {
+        let Some(control) = self.controls.get_mut(session) else { return };
+        if !matches!(control.data, DataLink::Waiting) {
+            return;
+        }
+        let mut secret = [0; TICKET_SECRET_BYTES];
+        if let Err(errno) = getrandom(&mut secret, GetRandomFlags::empty()) {
+            // The session's deadline answers for it.
+            return log::error!("The system gives no random numbers: {errno}");
+        }
+        let ticket = Ticket::new(session.to_bits(), secret);
+        self.data_slots.take();
+        control.session.handle_ticket(&ticket, now);
+        control.data = DataLink::Ticketed(ticket);
+        self.drive(session, now);
+    }
+
+    /// Moves payload of one connection within its budget; tells how much.
+    fn serve_data(&mut self, key: Key, budget_bytes: u64, now: Instant) -> u64 {
+        let mut left_bytes = budget_bytes;
+        while left_bytes > 0 {
+            let Some(data) = self.datas.get_mut(key) else { break };
+            if !data.has_work() {
+                break;
+            }
+            let step = if data.needs_buffer() {
+                let Some(buffer) = self.buffers.take() else {
+                    data.starved = true;
+                    self.starved.push_back(key);
+                    break;
+                };
+                match self.receive_step(key, buffer) {
+                    Ok(moved) => {
+                        left_bytes = left_bytes.saturating_sub(moved);
+                        continue;
+                    }
+                    Err(step) => step,
+                }
+            } else {
+                data.step(left_bytes, &mut self.scratch)
+            };
+            match step {
+                Step::Blocked => {}
+                Step::Moved(bytes) => {
+                    left_bytes = left_bytes.saturating_sub(bytes);
+                    self.report_moved(key, bytes, now);
+                }
+                Step::Presented(ticket) => self.attach(key, ticket.as_ref(), now),
+                Step::Cold { file, offset, length } => self.warm(key, Job::Warm { file, offset, length }),
+                // Only a step with a buffer of its own fills one.
+                Step::Filled { .. } => {}
+                Step::SendFailed(code) => {
+                    if let Some(session) = self.owner_of(key)
+                        && let Some(control) = self.controls.get_mut(session)
+                    {
+                        control.session.handle_send_failed(code, now);
+                        self.drive(session, now);
+                    }
+                }
+                Step::Lost => self.lose_data(key, now),
+            }
+        }
+        budget_bytes - left_bytes
+    }
+
+    /// Reads part of an upload and hands it to a disk thread; any other step is handed back.
+    fn receive_step(&mut self, key: Key, mut buffer: Vec<u8>) -> Result<u64, Step> {
+        let step = match self.datas.get_mut(key) {
+            Some(data) => data.step(buffer.len() as u64, &mut buffer),
+            None => Step::Blocked,
+        };
+        if let Step::Filled { length, offset } = step
+            && let Some(session) = self.owner_of(key)
+            && let Some(control) = self.controls.get(session)
+            && let Resource::Staged { file, .. } = &control.resource
+        {
+            let job = Job::Write { staged: Arc::clone(file), buffer, length, offset };
+            self.disk.submit(session, control.transfer, job);
+            return Ok(length as u64);
+        }
+        self.give_back(buffer);
+        Err(step)
+    }
+
+    fn warm(&mut self, key: Key, job: Job) {
+        if let Some(session) = self.owner_of(key)
+            && let Some(control) = self.controls.get(session)
+        {
+            self.disk.submit(session, control.transfer, job);
+        }
+    }
+
+    fn report_moved(&mut self, key: Key, bytes: u64, now: Instant) {
+        if bytes > 0
+            && let Some(session) = self.owner_of(key)
+            && let Some(control) = self.controls.get_mut(session)
+        {
+            control.session.handle_moved(bytes, now);
+            self.drive(session, now);
+        }
+    }
+
+    /// Ties a data connection to the session whose ticket it presents. A ticket is good once.
+    fn attach(&mut self, key: Key, presented: Option<&Ticket>, now: Instant) {
+        let session = presented.map(|ticket| Key::from_bits(ticket.session_key()));
+        let control = session.and_then(|session| self.controls.get_mut(session));
+        let (Some(session), Some(control), Some(presented)) = (session, control, presented) else {
+            return self.reject(key);
+        };
+        if !matches!(&control.data, DataLink::Ticketed(ticket) if ticket.matches(presented)) {
+            return self.reject(key);
+        }
+        control.data = DataLink::Attached { key, idle_stamp: None };
+        control.session.handle_data_attached(now);
+        if let Some(data) = self.datas.get_mut(key) {
+            data.owner = Owner::Session(session);
+            self.deadlines.arm(Timer::Data(key), &mut data.armed, None);
+        }
+        self.unticketed.retain(|&other| other != key);
+        self.drive(session, now);
+    }
+
+    fn reject(&mut self, key: Key) {
+        if let Some(data) = self.datas.get(key) {
+            log::warn!("Closed a data connection from {}: its ticket is not valid", data.peer);
+        }
+        self.close_data(key);
+    }
+
+    fn lose_data(&mut self, key: Key, now: Instant) {
+        match self.owner_of(key) {
+            None => self.close_data(key),
+            Some(session) => {
+                self.detach_data(session);
+                if let Some(control) = self.controls.get_mut(session) {
+                    control.session.handle_data_lost(now);
+                    self.drive(session, now);
+                }
+            }
+        }
+    }
+
+    fn owner_of(&self, key: Key) -> Option<Key> {
+        match self.datas.get(key)?.owner {
+            Owner::Unknown { .. } => None,
+            Owner::Session(session) => Some(session),
+        }
+    }
+}

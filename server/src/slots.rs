@@ -1,0 +1,106 @@
+//! A slab whose keys are never mistaken: each carries the generation of what it was made for, so that an
+//! event, a completion or a ticket that comes late finds nothing rather than somebody else.
+
+use slab::Slab;
+
+/// Names one inhabitant of [`Slots`] for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Key {
+    generation: u32,
+    index: u32,
+}
+
+impl Key {
+    pub(crate) fn to_bits(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// Any number is a key, though perhaps nobody's.
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        let low = bits & u64::from(u32::MAX);
+        Self {
+            generation: u32::try_from(bits >> 32).unwrap_or(0),
+            index: u32::try_from(low).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Slots<T> {
+    slab: Slab<(u32, T)>,
+    /// Never 0, so that small tokens are free for other uses.
+    next_generation: u32,
+}
+
+impl<T> Slots<T> {
+    pub(crate) fn new() -> Self {
+        Self { slab: Slab::new(), next_generation: 1 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// The key that the next [`Slots::insert`] will give.
+    pub(crate) fn next_key(&self) -> Key {
+        let index = u32::try_from(self.slab.vacant_key()).unwrap_or(u32::MAX);
+        Key { generation: self.next_generation, index }
+    }
+
+    pub(crate) fn insert(&mut self, value: T) -> Key {
+        let key = self.next_key();
+        self.slab.insert((key.generation, value));
+        self.next_generation = self.next_generation.checked_add(1).unwrap_or(1);
+        key
+    }
+
+    pub(crate) fn get(&self, key: Key) -> Option<&T> {
+        self.slab.get(key.index as usize).filter(|slot| slot.0 == key.generation).map(|slot| &slot.1)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        self.slab.get_mut(key.index as usize).filter(|slot| slot.0 == key.generation).map(|slot| &mut slot.1)
+    }
+
+    pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
+        self.get(key)?;
+        Some(self.slab.remove(key.index as usize).1)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slab.iter().map(|(_, slot)| &slot.1)
+    }
+
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        self.slab
+            .iter()
+            .map(|(index, slot)| Key { generation: slot.0, index: u32::try_from(index).unwrap_or(u32::MAX) })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stale_key_finds_nothing_though_its_place_is_taken_again() {
+        let mut slots = Slots::new();
+        let first = slots.insert("first");
+        assert_eq!(slots.remove(first), Some("first"));
+        let second = slots.insert("second");
+        assert_eq!(second.index, first.index);
+        assert_eq!(slots.get(first), None);
+        assert_eq!(slots.get_mut(first), None);
+        assert_eq!(slots.remove(first), None);
+        assert_eq!(slots.get(second), Some(&"second"));
+    }
+
+    #[test]
+    fn keys_survive_being_numbers() {
+        let mut slots = Slots::new();
+        let key = slots.insert(());
+        assert_eq!(Key::from_bits(key.to_bits()), key);
+        assert_eq!(slots.get(Key::from_bits(u64::MAX)), None);
+    }
+}
