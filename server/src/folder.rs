@@ -143,13 +143,9 @@ impl Folder {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(ErrorCode::IsDirectory);
         };
-        let parent =
-            self.resolve(&parent, flags | OFlags::DIRECTORY, Lookup::MayBlock).map_err(
-                |errno| match code_of(errno) {
-                    ErrorCode::NotFound => ErrorCode::NoParent,
-                    other => other,
-                },
-            )?;
+        let parent = self.resolve(&parent, flags | OFlags::DIRECTORY, Lookup::MayBlock);
+        let parent = parent
+            .map_err(|errno| if errno == Errno::NOENT { ErrorCode::NoParent } else { code_of(errno) })?;
         Ok((parent, name))
     }
 

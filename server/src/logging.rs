@@ -5,7 +5,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use ferry_common::action::{Direction, Event};
 use ferry_common::limits::LOG_QUEUE_LINES;
 use log::LevelFilter;
-use simplelog::{ConfigBuilder, WriteLogger};
+use simplelog::{ConfigBuilder, FormatItem, WriteLogger};
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -14,6 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+/// UTC, to the millisecond.
+const TIME_FORMAT: &[FormatItem<'_>] =
+    time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 /// Keeps the log going; [`LogWriter::finish`] writes what is queued.
 #[derive(Debug)]
@@ -42,7 +46,7 @@ pub(crate) fn start(level: LevelFilter, file: Option<&Path>) -> io::Result<LogWr
         .name("log".to_owned())
         .spawn(move || write_lines(output, &lines, &counter))?;
     let config = ConfigBuilder::new()
-        .set_time_format_rfc3339()
+        .set_time_format_custom(TIME_FORMAT)
         .set_target_level(LevelFilter::Off)
         .set_thread_level(LevelFilter::Off)
         .set_location_level(LevelFilter::Off)
