@@ -68,7 +68,7 @@ pub struct Opened {
 }
 
 /// One step of a listing.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ListingPart {
     /// Encoded `(ls)` lines.
     pub lines: Vec<u8>,

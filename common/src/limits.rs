@@ -29,9 +29,9 @@ pub const FILE_MAX_BYTES: u64 = i64::MAX as u64;
 /// Random bytes in the secret half of a ticket (128 bits).
 pub const TICKET_SECRET_BYTES: usize = 16;
 /// A data connection must present its ticket within this time of being accepted.
-pub const TICKET_LINE_TIMEOUT: Duration = Duration::from_secs(5);
+pub const TICKET_LINE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A ticket that was not redeemed within this time of being issued is void.
-pub const TICKET_TIMEOUT: Duration = Duration::from_secs(15);
+pub const TICKET_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a session may wait for the server to have a data connection to spare.
 pub const DATA_SLOT_TIMEOUT: Duration = Duration::from_secs(120);
 

@@ -140,6 +140,11 @@ impl Data {
         matches!(self.flow, Flow::Receiving(_))
     }
 
+    /// True when the peer has sent what is not read yet.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.stream.peek(&mut [0]).is_ok_and(|count| count > 0)
+    }
+
     /// Bytes of the running upload that have not been read.
     pub(crate) fn unread_bytes(&self) -> u64 {
         match &self.flow {

@@ -1,6 +1,10 @@
 //! The disk threads: a small pool that does whatever may wait for a disk and tells the reactor when it
 //! is done. The threads hold no state; every job is bounded in bytes, so that none keeps a thread long
 //! on a healthy disk.
+//!
+//! Sessions that ask for the same part of the same listing share one job, as long as it has not begun:
+//! what it then reads is no older than any of their questions. So a crowd that lists one directory costs
+//! little more than one reader.
 
 use crate::folder::{Folder, Lookup, OpenFile};
 use crate::os_error::code_of;
@@ -14,16 +18,24 @@ use ferry_common::limits::{DISK_THREADS, WARM_WINDOW_BYTES};
 use ferry_common::path::RemotePath;
 use mio::Waker;
 use rustix::fs::Advice;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 /// Size of the pieces in which a cold part of a file is read.
 const WARM_READ_BYTES: usize = 256 * 1024;
+
+/// Whose job it is: a session, and which of its transfers. A later one must not be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asker {
+    pub(crate) session: Key,
+    pub(crate) transfer: u32,
+}
 
 /// What a disk thread is asked to do.
 #[derive(Debug)]
@@ -67,32 +79,45 @@ pub(crate) enum Job {
 /// What came of a job.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    Listed(Result<ListingPart, ErrorCode>),
+    Listed(Arc<Result<ListingPart, ErrorCode>>),
     Stat(Result<Entry, ErrorCode>),
     Opened(Result<OpenFile, ErrorCode>),
     Staged(Result<StagedFile, ErrorCode>),
     Written { buffer: Vec<u8>, result: Result<u64, ErrorCode> },
     Warmed(Result<(), ErrorCode>),
     Published(Result<(), ErrorCode>),
-    Discarded,
 }
 
 /// An outcome, and whom it is for.
 #[derive(Debug)]
 pub(crate) struct Completion {
-    pub(crate) session: Key,
-    /// Which of the session's transfers the job belonged to; a later one must not be told.
-    pub(crate) transfer: u32,
+    pub(crate) asker: Asker,
     pub(crate) outcome: Outcome,
 }
 
 /// The reactor's side of the pool. Dropping it lets the threads finish their queue and end.
 #[derive(Debug)]
 pub(crate) struct Disk {
-    jobs: Sender<(Key, u32, Job)>,
+    jobs: Sender<(Asker, Job)>,
+    listings: Arc<Listings>,
     completions: Receiver<Completion>,
     wake: Arc<Wake>,
     _threads: Vec<JoinHandle<()>>,
+}
+
+/// Who waits for which part of which listing, until a thread begins on it.
+#[derive(Debug, Default)]
+struct Listings {
+    waiting: Mutex<HashMap<(RemotePath, u64), Vec<Asker>>>,
+}
+
+/// What a thread works with.
+struct Worker {
+    folder: Arc<Folder>,
+    queue: Receiver<(Asker, Job)>,
+    listings: Arc<Listings>,
+    completions: Sender<Completion>,
+    wake: Arc<Wake>,
 }
 
 /// Wakes the reactor once for all the completions that it has not looked at yet.
@@ -104,31 +129,34 @@ struct Wake {
 
 impl Disk {
     pub(crate) fn start(folder: &Arc<Folder>, waker: Waker) -> io::Result<Self> {
-        let (jobs, queue) = crossbeam_channel::unbounded::<(Key, u32, Job)>();
+        let (jobs, queue) = crossbeam_channel::unbounded::<(Asker, Job)>();
         let (done, completions) = crossbeam_channel::unbounded();
         let wake = Arc::new(Wake { waker, pending: AtomicBool::new(false) });
+        let listings = Arc::new(Listings::default());
         let mut threads = Vec::with_capacity(DISK_THREADS);
         for number in 0..DISK_THREADS {
-            let (folder, queue, done, wake) =
-                (Arc::clone(folder), queue.clone(), done.clone(), Arc::clone(&wake));
-            let thread = std::thread::Builder::new().name(format!("disk-{number}")).spawn(move || {
-                for (session, transfer, job) in queue {
-                    let outcome = perform(&folder, job);
-                    if done.send(Completion { session, transfer, outcome }).is_err() {
-                        return;
-                    }
-                    wake.wake();
-                }
-            })?;
-            threads.push(thread);
+            let worker = Worker {
+                folder: Arc::clone(folder),
+                queue: queue.clone(),
+                listings: Arc::clone(&listings),
+                completions: done.clone(),
+                wake: Arc::clone(&wake),
+            };
+            let thread = std::thread::Builder::new().name(format!("disk-{number}"));
+            threads.push(thread.spawn(move || worker.run())?);
         }
-        Ok(Self { jobs, completions, wake, _threads: threads })
+        Ok(Self { jobs, listings, completions, wake, _threads: threads })
     }
 
     /// Queues a job. The queue is bounded by what the sessions may have under way.
-    pub(crate) fn submit(&self, session: Key, transfer: u32, job: Job) {
+    pub(crate) fn submit(&self, asker: Asker, job: Job) {
+        if let Job::List { path, cursor } = &job
+            && self.listings.join(path, *cursor, asker)
+        {
+            return;
+        }
         // It can only fail when every thread has panicked; the session's deadline answers for that.
-        if self.jobs.send((session, transfer, job)).is_err() {
+        if self.jobs.send((asker, job)).is_err() {
             log::error!("The disk threads are gone");
         }
     }
@@ -153,21 +181,58 @@ impl Wake {
     }
 }
 
-fn perform(folder: &Folder, job: Job) -> Outcome {
-    match job {
-        Job::List { path, cursor } => Outcome::Listed(folder.list(&path, cursor)),
-        Job::Stat { path } => Outcome::Stat(folder.stat(&path)),
-        Job::Open { path } => Outcome::Opened(folder.open_file(&path, Lookup::MayBlock).map_err(code_of)),
-        Job::Stage { path } => Outcome::Staged(folder.stage(&path)),
-        Job::Write { staged, buffer, length, offset } => {
-            let result = write_at(&staged, &buffer[..length], offset);
-            Outcome::Written { buffer, result }
+impl Listings {
+    /// Waits for a part of a listing; true where a job for it is queued already.
+    fn join(&self, path: &RemotePath, cursor: u64, asking: Asker) -> bool {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiters = waiting.entry((path.clone(), cursor)).or_default();
+        waiters.push(asking);
+        waiters.len() > 1
+    }
+
+    /// Everybody who waits for it. Who asks from now on has a job of their own.
+    fn begin(&self, path: &RemotePath, cursor: u64) -> Vec<Asker> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.remove(&(path.clone(), cursor)).unwrap_or_default()
+    }
+}
+
+impl Worker {
+    fn run(self) {
+        for (asker, job) in &self.queue {
+            let outcome = match job {
+                Job::List { path, cursor } => {
+                    let waiters = self.listings.begin(&path, cursor);
+                    let part = Arc::new(self.folder.list(&path, cursor));
+                    for asker in waiters {
+                        self.complete(asker, Outcome::Listed(Arc::clone(&part)));
+                    }
+                    continue;
+                }
+                Job::Stat { path } => Outcome::Stat(self.folder.stat(&path)),
+                Job::Open { path } => {
+                    Outcome::Opened(self.folder.open_file(&path, Lookup::MayBlock).map_err(code_of))
+                }
+                Job::Stage { path } => Outcome::Staged(self.folder.stage(&path)),
+                Job::Write { staged, buffer, length, offset } => {
+                    let result = write_at(&staged, &buffer[..length], offset);
+                    Outcome::Written { buffer, result }
+                }
+                Job::Warm { file, offset, length } => Outcome::Warmed(warm(&file, offset, length)),
+                Job::Publish { staged, path } => Outcome::Published(self.folder.publish(&staged, &path)),
+                Job::Discard { staged } => {
+                    drop(staged);
+                    continue;
+                }
+            };
+            self.complete(asker, outcome);
         }
-        Job::Warm { file, offset, length } => Outcome::Warmed(warm(&file, offset, length)),
-        Job::Publish { staged, path } => Outcome::Published(folder.publish(&staged, &path)),
-        Job::Discard { staged } => {
-            drop(staged);
-            Outcome::Discarded
+    }
+
+    fn complete(&self, asker: Asker, outcome: Outcome) {
+        // It can only fail when the reactor has ended.
+        if self.completions.send(Completion { asker, outcome }).is_ok() {
+            self.wake.wake();
         }
     }
 }
@@ -199,4 +264,21 @@ fn warm(file: &File, offset: u64, length: u64) -> Result<(), ErrorCode> {
 
 fn code_of_io(error: &io::Error) -> ErrorCode {
     rustix::io::Errno::from_io_error(error).map_or(ErrorCode::Io, code_of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_is_shared_until_it_begins() {
+        let listings = Listings::default();
+        let (path, asking) =
+            (RemotePath::root(), |number| Asker { session: Key::from_bits(number), transfer: 0 });
+        assert!(!listings.join(&path, 0, asking(1)));
+        assert!(listings.join(&path, 0, asking(2)));
+        assert!(!listings.join(&path, 7, asking(3)), "another part");
+        assert_eq!(listings.begin(&path, 0), [asking(1), asking(2)]);
+        assert!(!listings.join(&path, 0, asking(4)), "it has begun, so this question is newer");
+    }
 }

@@ -4,7 +4,7 @@
 use super::Reactor;
 use crate::control::{Control, DataLink, ReadOutcome, Resource};
 use crate::deadlines::Timer;
-use crate::disk::{Completion, Job, Outcome};
+use crate::disk::{Asker, Completion, Job, Outcome};
 use crate::folder::Lookup;
 use crate::logging;
 use crate::os_error::code_of;
@@ -89,16 +89,16 @@ impl Reactor {
 
     fn perform(&mut self, key: Key, action: Action, now: Instant) {
         let Some(control) = self.controls.get_mut(key) else { return };
-        let transfer = control.transfer;
+        let asker = Asker { session: key, transfer: control.transfer };
         match action {
             Action::Reply(lines) => control.append_reply(&lines),
             Action::Log(event) => logging::report(control.peer, &event),
-            Action::List { path, cursor } => self.disk.submit(key, transfer, Job::List { path, cursor }),
-            Action::Stat { path } => self.disk.submit(key, transfer, Job::Stat { path }),
+            Action::List { path, cursor } => self.disk.submit(asker, Job::List { path, cursor }),
+            Action::Stat { path } => self.disk.submit(asker, Job::Stat { path }),
             Action::Open { path } => self.open(key, path, now),
             Action::Stage { path, .. } => {
                 control.resource = Resource::Staging(path.clone());
-                self.disk.submit(key, transfer, Job::Stage { path });
+                self.disk.submit(asker, Job::Stage { path });
             }
             Action::RequestData => {
                 control.data = DataLink::Waiting;
@@ -116,7 +116,7 @@ impl Reactor {
             Action::Publish => {
                 if let Resource::Staged { file, path } = &control.resource {
                     let job = Job::Publish { staged: Arc::clone(file), path: path.clone() };
-                    self.disk.submit(key, transfer, job);
+                    self.disk.submit(asker, job);
                 }
                 self.with_data(key, |data| data.rest());
             }
@@ -139,7 +139,9 @@ impl Reactor {
                 control.resource = Resource::Source(Arc::new(open.file));
                 control.session.handle_opened(Ok(open.facts), now);
             }
-            Err(Errno::AGAIN) => self.disk.submit(key, control.transfer, Job::Open { path }),
+            Err(Errno::AGAIN) => {
+                self.disk.submit(Asker { session: key, transfer: control.transfer }, Job::Open { path })
+            }
             Err(errno) => control.session.handle_opened(Err(code_of(errno)), now),
         }
     }
@@ -147,11 +149,11 @@ impl Reactor {
     /// Lets go of what the session's transfer held, and of what is still under way for it.
     fn discard(&mut self, key: Key) {
         let Some(control) = self.controls.get_mut(key) else { return };
-        let transfer = control.transfer;
+        let asker = Asker { session: key, transfer: control.transfer };
         control.transfer = control.transfer.wrapping_add(1);
         match std::mem::replace(&mut control.resource, Resource::None) {
             Resource::None | Resource::Source(_) | Resource::Staging(_) => {}
-            Resource::Staged { file, .. } => self.disk.submit(key, transfer, Job::Discard { staged: file }),
+            Resource::Staged { file, .. } => self.disk.submit(asker, Job::Discard { staged: file }),
         }
         self.with_data(key, |data| data.rest());
     }
@@ -169,8 +171,9 @@ impl Reactor {
     }
 
     fn handle_completion(&mut self, completion: Completion, now: Instant) {
-        let Completion { session: key, transfer, outcome } = completion;
-        let current = self.controls.get_mut(key).filter(|control| control.transfer == transfer);
+        let Completion { asker, outcome } = completion;
+        let key = asker.session;
+        let current = self.controls.get_mut(key).filter(|control| control.transfer == asker.transfer);
         match (outcome, current) {
             (Outcome::Written { buffer, result }, control) => {
                 let wanted = control.is_some();
@@ -180,9 +183,9 @@ impl Reactor {
                 }
             }
             (Outcome::Staged(Ok(staged)), None) => {
-                self.disk.submit(key, transfer, Job::Discard { staged: Arc::new(staged) });
+                self.disk.submit(asker, Job::Discard { staged: Arc::new(staged) });
             }
-            (Outcome::Listed(part), Some(control)) => control.session.handle_listing(part, now),
+            (Outcome::Listed(part), Some(control)) => control.session.handle_listing((*part).clone(), now),
             (Outcome::Stat(entry), Some(control)) => control.session.handle_stat(entry, now),
             (Outcome::Opened(opened), Some(control)) => {
                 let facts = opened.map(|open| {
@@ -202,8 +205,7 @@ impl Reactor {
                 }
                 control.session.handle_published(published, now);
             }
-            (Outcome::Discarded, _)
-            | (
+            (
                 Outcome::Listed(_)
                 | Outcome::Stat(_)
                 | Outcome::Opened(_)

@@ -6,7 +6,7 @@ use crate::control::DataLink;
 use crate::control::Resource;
 use crate::data::{Data, Owner, Step};
 use crate::deadlines::Timer;
-use crate::disk::Job;
+use crate::disk::{Asker, Job};
 use crate::slots::Key;
 use ferry_common::limits::{TICKET_SECRET_BYTES, TURN_CONNECTION_BYTES, TURN_TOTAL_BYTES};
 use ferry_common::ticket::Ticket;
@@ -38,11 +38,24 @@ impl Reactor {
             while let Some(key) = self.data_slots.next_admitted() {
                 self.issue_ticket(key, now);
             }
-            let Some(key) = self.data_slots.to_evict() else { return };
-            self.detach_data(key);
-            if let Some(control) = self.controls.get_mut(key) {
+            let Some(session) = self.data_slots.to_evict() else { return };
+            self.evict_data(session, now);
+        }
+    }
+
+    /// Takes an idle data connection away, unless an upload has begun on it: closing with unread bytes
+    /// would reset it, and the reset could overtake the end of an earlier download.
+    fn evict_data(&mut self, session: Key, now: Instant) {
+        let Some(control) = self.controls.get_mut(session) else { return };
+        let DataLink::Attached { key, idle_stamp } = &mut control.data else { return };
+        if let Some(stamp) = idle_stamp.take() {
+            self.data_slots.mark_busy(stamp);
+        }
+        if self.datas.get(*key).is_some_and(|data| !data.has_unread()) {
+            self.detach_data(session);
+            if let Some(control) = self.controls.get_mut(session) {
                 control.session.handle_data_lost(now);
-                self.drive(key, now);
+                self.drive(session, now);
             }
         }
     }
@@ -171,7 +184,7 @@ impl Reactor {
             && let Resource::Staged { file, .. } = &control.resource
         {
             let job = Job::Write { staged: Arc::clone(file), buffer, length, offset };
-            self.disk.submit(session, control.transfer, job);
+            self.disk.submit(Asker { session, transfer: control.transfer }, job);
             return Ok(length as u64);
         }
         self.give_back(buffer);
@@ -182,7 +195,7 @@ impl Reactor {
         if let Some(session) = self.owner_of(key)
             && let Some(control) = self.controls.get(session)
         {
-            self.disk.submit(session, control.transfer, job);
+            self.disk.submit(Asker { session, transfer: control.transfer }, job);
         }
     }
 
