@@ -1,1 +1,75 @@
-fn main() {}
+//! `ferry`: the client of a Ferry server, for a person at a prompt and for scripts.
+
+mod batch;
+mod cli;
+mod commands;
+mod complete;
+mod connect;
+mod download;
+mod exit_code;
+mod failure;
+mod input;
+mod interrupt;
+mod limits;
+mod link;
+mod listing;
+mod progress;
+mod repl;
+mod screen;
+mod session;
+mod upload;
+
+use crate::cli::Cli;
+use crate::connect::Target;
+use crate::exit_code::ExitCode;
+use crate::failure::Failure;
+use crate::interrupt::{AtRest, Interrupts};
+use crate::session::Session;
+use clap::Parser;
+use signal_hook::consts::SIGINT;
+use signal_hook::low_level::emulate_default_handler;
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    let is_prompt = cli.commands.is_empty() && io::stdin().is_terminal();
+    let at_rest = if is_prompt { AtRest::Ignore } else { AtRest::Exit };
+    let interrupts = match Interrupts::install(at_rest) {
+        Ok(interrupts) => interrupts,
+        Err(error) => {
+            screen::message(&format!("Cannot take charge of signals: {error}"));
+            return ExitCode::Local.into();
+        }
+    };
+    let result = run(&cli, is_prompt, &interrupts);
+    if let Some(signal) = interrupts.signal().filter(|&signal| signal != SIGINT) {
+        // Everything is tidied up; now end as the sender of the signal expects. It cannot fail for these.
+        let _ = emulate_default_handler(signal);
+    }
+    match result {
+        Ok(()) => ExitCode::Success.into(),
+        Err(failure) => {
+            screen::failure(&failure);
+            failure.exit_code().into()
+        }
+    }
+}
+
+fn run(cli: &Cli, is_prompt: bool, interrupts: &Arc<Interrupts>) -> Result<(), Failure> {
+    let target = Target::new(&cli.host, cli.port);
+    let mut session = {
+        let _running = interrupts.begin();
+        Session::connect(target, interrupts)?
+    };
+    if is_prompt {
+        return repl::run(session);
+    }
+    let result = if cli.commands.is_empty() {
+        batch::run_lines(&mut session, &mut io::stdin().lock())
+    } else {
+        batch::run_commands(&mut session, &cli.commands)
+    };
+    session.close();
+    result
+}

@@ -1,0 +1,71 @@
+//! The command line: what may be given, and what the help says about it. Never acts on it.
+
+use crate::exit_code::EXIT_STATUS_HELP;
+use crate::input::{self, PromptCommand};
+use clap::Parser;
+use ferry_common::limits::{CONTROL_PORT, PROTOCOL_VERSION};
+use std::sync::LazyLock;
+
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{} (protocol version {PROTOCOL_VERSION})", env!("CARGO_PKG_VERSION")));
+
+static AFTER_HELP: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "Commands:\n{}\n\n\
+         Examples:\n  \
+         ferry                                 a prompt, with the server on this host\n  \
+         ferry nas.local                       a prompt, with the server on another host\n  \
+         ferry nas.local -c 'download a.txt'   one command, then exit\n  \
+         ferry nas.local < commands.txt        the commands of a file, one a line\n\n\
+         Without -c, commands are read from standard input: at a prompt with history and Tab\n\
+         completion where it is a terminal, else one a line. Results go to standard output, messages\n\
+         and progress to standard error.\n\n{EXIT_STATUS_HELP}",
+        input::help()
+    )
+});
+
+/// List, download and upload the files that a Ferry server shares.
+#[derive(Debug, Parser)]
+#[command(name = "ferry", version = VERSION.as_str(), after_help = AFTER_HELP.as_str(), max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Name or address of the server
+    #[arg(default_value = "localhost")]
+    pub(crate) host: String,
+
+    /// Its control port; the port for file data is learnt from the server
+    #[arg(default_value_t = CONTROL_PORT, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: u16,
+
+    /// Run this command instead of asking for commands; may be repeated, stops at the first failure
+    #[arg(short, long = "command", value_name = "CMD", value_parser = parse_command)]
+    pub(crate) commands: Vec<PromptCommand>,
+}
+
+fn parse_command(text: &str) -> Result<PromptCommand, String> {
+    match input::parse(text.as_bytes()) {
+        Ok(Some(command)) => Ok(command),
+        Ok(None) => Err("the command is empty".to_owned()),
+        Err(failure) => Err(failure.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn has_the_documented_defaults() {
+        let cli = Cli::parse_from(["ferry"]);
+        assert_eq!((cli.host.as_str(), cli.port, cli.commands.len()), ("localhost", 2222, 0));
+        let cli = Cli::parse_from(["ferry", "nas", "2323", "-c", "ls", "--command", "download a"]);
+        assert_eq!((cli.host.as_str(), cli.port, cli.commands.len()), ("nas", 2323, 2));
+        assert!(Cli::try_parse_from(["ferry", "-c", "fetch a"]).is_err());
+        assert!(Cli::try_parse_from(["ferry", "nas", "0"]).is_err());
+    }
+}

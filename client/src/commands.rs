@@ -1,0 +1,34 @@
+//! Carries out one command of the prompt. Knows what each is made of; the prompt, the command line and
+//! piped input all come here.
+
+use crate::failure::Failure;
+use crate::input::{self, PromptCommand};
+use crate::screen::Results;
+use crate::session::Session;
+use crate::{download, listing, upload};
+
+/// Whether further commands are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    Continue,
+    Exit,
+}
+
+/// Runs `command` to its end. A signal meanwhile makes it fail with [`Failure::Interrupted`].
+pub(crate) fn run(session: &mut Session, command: &PromptCommand) -> Result<Next, Failure> {
+    let interrupts = session.interrupts().clone();
+    let _running = interrupts.begin();
+    match command {
+        PromptCommand::Ls { path, long } => listing::list(session, path, *long)?,
+        PromptCommand::Stat { path } => listing::stat(session, path)?,
+        PromptCommand::Download { remote, local } => download::run(session, remote, local.as_deref())?,
+        PromptCommand::Upload { local, remote } => upload::run(session, local, remote)?,
+        PromptCommand::Help => {
+            let mut results = Results::new();
+            results.line(&input::help())?;
+            results.finish()?;
+        }
+        PromptCommand::Exit => return Ok(Next::Exit),
+    }
+    Ok(Next::Continue)
+}

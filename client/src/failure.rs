@@ -1,0 +1,56 @@
+//! Why a command did not succeed, in words for a person, and which exit status that is.
+
+use crate::exit_code::ExitCode;
+use ferry_common::error::ErrorCode;
+use ferry_common::words;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use thiserror::Error;
+
+/// The text of each is safe to show: names and what a server wrote are escaped when it is made.
+#[derive(Debug, Error)]
+pub(crate) enum Failure {
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    CannotConnect(String),
+    #[error("{message}")]
+    Refused { code: Option<ErrorCode>, message: String },
+    #[error("{0}")]
+    Local(String),
+    #[error("cannot write the results: {0}")]
+    Output(io::Error),
+    #[error("{0}")]
+    ConnectionLost(String),
+    #[error("Interrupted")]
+    Interrupted,
+}
+
+impl Failure {
+    /// Something went wrong with a file of this host: `cannot write a.txt: no space left`.
+    pub(crate) fn local(doing: &str, path: &Path, error: &io::Error) -> Self {
+        Self::Local(format!("Cannot {doing} {}: {error}", show_path(path)))
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Usage(_) => ExitCode::Usage,
+            Self::CannotConnect(_) => ExitCode::CannotConnect,
+            Self::Refused { .. } => ExitCode::Refused,
+            Self::Local(_) | Self::Output(_) => ExitCode::Local,
+            Self::ConnectionLost(_) => ExitCode::ConnectionLost,
+            Self::Interrupted => ExitCode::Interrupted,
+        }
+    }
+
+    /// True where nobody is left who would read about it: `ferry -c ls | head -1`.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// A local path as it could be typed at the prompt.
+pub(crate) fn show_path(path: &Path) -> String {
+    words::display(path.as_os_str().as_bytes())
+}

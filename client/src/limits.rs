@@ -1,0 +1,71 @@
+//! Every bound of the client, with its unit in its name. Those of the protocol are in
+//! `ferry_common::limits`.
+
+use ferry_common::limits::{DATA_SLOT_TIMEOUT, DISK_TIMEOUT, NAME_MAX_BYTES, STALL_WINDOW};
+use std::time::Duration;
+
+/// For one address of the server, control or data.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What answers at that port must show within this time that it is a Ferry server.
+pub(crate) const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// For the next bytes of a reply. A server that follows the protocol may first wait for its disk, then for
+/// a data connection to spare. Keepalive notices a dead host long before.
+pub(crate) const REPLY_TIMEOUT: Duration =
+    Duration::from_secs(DISK_TIMEOUT.as_secs() + DATA_SLOT_TIMEOUT.as_secs() + 30);
+/// For the next bytes of a transfer to move. The server gives up on a stalled one first, and says so.
+pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(2 * STALL_WINDOW.as_secs() + 15);
+/// For the answer to a command whose transfer this end broke off; then the whole session is given up.
+pub(crate) const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
+/// For a command line to leave this host.
+pub(crate) const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// For the answer to `exit`; nothing depends on it.
+pub(crate) const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A silent server is asked for a sign of life after this time...
+pub(crate) const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+/// ...again at this interval...
+pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// ...and given up after this many unanswered questions.
+pub(crate) const KEEPALIVE_PROBES: u32 = 3;
+/// Bytes that the server's host does not acknowledge, or have room for, for this long mean that it is gone.
+pub(crate) const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Data connections that a server may ask for within one command: one, and one more where it has closed
+/// the old one meanwhile.
+pub(crate) const DATA_CONNECTIONS_PER_COMMAND: u32 = 4;
+/// Longest ticket that is passed on.
+pub(crate) const TICKET_MAX_BYTES: usize = 128;
+
+/// One read of the control connection.
+pub(crate) const CONTROL_BUFFER_BYTES: usize = 32 * 1024;
+/// One read of a download.
+pub(crate) const RECEIVE_BUFFER_BYTES: usize = 1024 * 1024;
+/// One step of an upload, after which progress is shown.
+pub(crate) const SEND_STEP_BYTES: u64 = 1024 * 1024;
+
+/// A listing of at most this many entries is sorted before it is shown; a longer one is shown as it comes.
+pub(crate) const SORTED_LISTING_MAX_ENTRIES: usize = 10_000;
+/// The same in bytes of names, so that a hostile server cannot fill the memory with long ones.
+pub(crate) const SORTED_LISTING_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Longest text of a server that is shown in one message.
+pub(crate) const MESSAGE_MAX_CHARS: usize = 600;
+
+/// Completion asks the server for at most this long.
+pub(crate) const COMPLETION_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the names of a directory are good for completion.
+pub(crate) const COMPLETION_FRESH: Duration = Duration::from_secs(10);
+/// Most names of one directory that are kept for completion.
+pub(crate) const COMPLETION_MAX_NAMES: usize = 10_000;
+/// Most directories whose names are kept.
+pub(crate) const COMPLETION_MAX_DIRECTORIES: usize = 16;
+
+/// Commands that are remembered across sessions.
+pub(crate) const HISTORY_MAX_LINES: usize = 1_000;
+/// A transfer that is done before this time shows no bar.
+pub(crate) const BAR_DELAY: Duration = Duration::from_millis(250);
+/// How often the bar is drawn anew while nothing moves.
+pub(crate) const BAR_TICK: Duration = Duration::from_millis(500);
+
+const _: () = assert!(STALL_TIMEOUT.as_secs() > 2 * STALL_WINDOW.as_secs());
+const _: () = assert!(SORTED_LISTING_MAX_BYTES >= SORTED_LISTING_MAX_ENTRIES * NAME_MAX_BYTES);
+const _: () = assert!(ACKNOWLEDGE_TIMEOUT.as_secs() > STALL_TIMEOUT.as_secs());

@@ -1,0 +1,317 @@
+//! One session with a server: its control connection, its data connection, and the dialogue that says
+//! what to do with them. Owns the sockets and their deadlines; leaves files and the terminal to the
+//! [`Handler`] of each command. Never takes an address from the server, only a port.
+
+use crate::connect::{self, Connected, DialError};
+use crate::failure::Failure;
+use crate::interrupt::{Interrupts, Slot};
+use crate::limits::{
+    CANCEL_TIMEOUT, CONTROL_BUFFER_BYTES, DATA_CONNECTIONS_PER_COMMAND, HELLO_TIMEOUT, REPLY_TIMEOUT,
+    STALL_TIMEOUT, TICKET_MAX_BYTES,
+};
+use ferry_common::command::Command;
+use ferry_common::dialogue::{self, Dialogue, Step};
+use ferry_common::entry::Entry;
+use ferry_common::error::ErrorCode;
+use ferry_common::limits::PROTOCOL_VERSION;
+use rustix::net::RecvFlags;
+use socket2::Socket;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What a command does with what comes of it.
+pub(crate) trait Handler {
+    /// One line of a listing or the answer to `stat`. An error gives the whole session up: there is no
+    /// way to stop a listing but that.
+    fn entry(&mut self, _entry: Entry) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Reads exactly `length` bytes from `data`.
+    fn receive(&mut self, _data: &mut dyn Read, _length: u64) -> Result<(), Broken> {
+        Err(Broken::Data(io::ErrorKind::Unsupported.into()))
+    }
+
+    /// Writes exactly `length` bytes of the upload to `data`, from `offset` on.
+    fn transmit(&mut self, _data: &Socket, _offset: u64, _length: u64) -> Result<(), Broken> {
+        Err(Broken::Data(io::ErrorKind::Unsupported.into()))
+    }
+}
+
+/// Why a transfer did not run to its end.
+pub(crate) enum Broken {
+    /// The data connection ended or stalled: the server will say why.
+    Data(io::Error),
+    /// This end cannot go on.
+    Local(Failure),
+}
+
+/// See the module's documentation.
+pub(crate) struct Link {
+    control: Arc<Socket>,
+    data: Option<Arc<Socket>>,
+    peer: SocketAddr,
+    dialogue: Dialogue,
+    interrupts: Arc<Interrupts>,
+    buffer: Box<[u8]>,
+    is_usable: bool,
+}
+
+/// The state of one command.
+struct Progress<'a> {
+    handler: &'a mut dyn Handler,
+    /// Why this end broke the transfer off; it outranks what the server says then.
+    stopped: Option<Failure>,
+    /// How the data connection ended, where it did so by itself.
+    data_error: Option<io::Error>,
+    /// When the command is given up as a whole, whatever comes meanwhile.
+    deadline: Option<Instant>,
+    data_connections: u32,
+}
+
+/// For commands whose answer is their result.
+pub(crate) struct Ignore;
+
+impl Handler for Ignore {}
+
+impl Link {
+    /// Makes sure that a Ferry server is at the other end of the connection.
+    pub(crate) fn open(connected: Connected, interrupts: &Arc<Interrupts>) -> Result<Self, Failure> {
+        let mut link = Self {
+            control: connected.socket,
+            data: None,
+            peer: connected.peer,
+            dialogue: Dialogue::default(),
+            interrupts: Arc::clone(interrupts),
+            buffer: vec![0; CONTROL_BUFFER_BYTES].into_boxed_slice(),
+            is_usable: true,
+        };
+        let hello = Command::Hello { version: Some(PROTOCOL_VERSION) };
+        match link.exchange(hello, &mut Ignore, Some(HELLO_TIMEOUT)) {
+            Ok(_) => Ok(link),
+            Err(Failure::Interrupted) => Err(Failure::Interrupted),
+            Err(Failure::Refused { message, .. }) => {
+                Err(Failure::CannotConnect(format!("The server at {} refuses: {message}", link.peer)))
+            }
+            Err(failure) => Err(Failure::CannotConnect(format!(
+                "What answers at {} is not a Ferry server, or not well: {failure}",
+                link.peer
+            ))),
+        }
+    }
+
+    /// False once nothing more can come of this link. To be let go of then.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.is_usable
+    }
+
+    /// True where the server has closed the session, or said something unasked, since the last command.
+    pub(crate) fn is_stale(&self) -> bool {
+        let (flags, mut byte) = (RecvFlags::PEEK | RecvFlags::DONTWAIT, [0_u8; 1]);
+        match rustix::net::recv(&*self.control, &mut byte, flags) {
+            Ok(_) => true,
+            Err(error) => error != rustix::io::Errno::AGAIN && error != rustix::io::Errno::INTR,
+        }
+    }
+
+    /// Runs one command. `patience` bounds it as a whole; without it, each step has its own bound.
+    pub(crate) fn exchange(
+        &mut self,
+        command: Command,
+        handler: &mut dyn Handler,
+        patience: Option<Duration>,
+    ) -> Result<Option<u64>, Failure> {
+        let deadline = patience.map(|patience| Instant::now() + patience);
+        let mut progress =
+            Progress { handler, stopped: None, data_error: None, deadline, data_connections: 0 };
+        let interrupts = Arc::clone(&self.interrupts);
+        let control = Arc::clone(&self.control);
+        let result = match interrupts.watch(Slot::Control, &control) {
+            Ok(_watch) => self.run(command, &mut progress),
+            Err(_) => Err(self.give_up(Failure::Interrupted)),
+        };
+        match result {
+            Err(_) if interrupts.signal().is_some() => Err(Failure::Interrupted),
+            result => result,
+        }
+    }
+
+    fn run(&mut self, command: Command, progress: &mut Progress<'_>) -> Result<Option<u64>, Failure> {
+        self.dialogue.request(command);
+        loop {
+            while let Some(step) = self.dialogue.poll_step() {
+                if let Step::Done { result, .. } = step {
+                    return self.conclude(result, progress);
+                }
+                self.perform(step, progress)?;
+            }
+            self.read_control(progress.deadline)?;
+        }
+    }
+
+    fn perform(&mut self, step: Step, progress: &mut Progress<'_>) -> Result<(), Failure> {
+        match step {
+            Step::Send(bytes) => {
+                if (&*self.control).write_all(&bytes).is_err() {
+                    self.dialogue.handle_control_closed();
+                }
+            }
+            Step::CloseData => self.data = None,
+            Step::OpenData { port, ticket } => self.open_data(port, &ticket, progress)?,
+            Step::Receive { length, .. } => {
+                let received = if length == 0 {
+                    // There may be no data connection any more, nor need there be one.
+                    progress.handler.receive(&mut io::empty(), 0)
+                } else {
+                    self.move_payload(|mut data| progress.handler.receive(&mut data, length))
+                };
+                match received {
+                    Ok(()) => self.dialogue.handle_received(length),
+                    Err(broken) => self.break_off(broken, progress),
+                }
+            }
+            Step::Transmit { offset, length, .. } => {
+                let moved = self.move_payload(|data| progress.handler.transmit(data, offset, length));
+                if let Err(broken) = moved {
+                    self.break_off(broken, progress);
+                }
+            }
+            Step::Entry { entry, .. } => {
+                progress.handler.entry(entry).map_err(|failure| self.give_up(failure))?;
+            }
+            // Facts for a person at a bare terminal, or of a later version.
+            Step::Info { .. } | Step::Done { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn move_payload(&self, transfer: impl FnOnce(&Socket) -> Result<(), Broken>) -> Result<(), Broken> {
+        let Some(data) = &self.data else { return Err(Broken::Data(io::ErrorKind::NotConnected.into())) };
+        let _watch =
+            self.interrupts.watch(Slot::Data, data).map_err(|_| Broken::Local(Failure::Interrupted))?;
+        transfer(data)
+    }
+
+    /// Closes the data connection, which tells the server, and sees to it that its answer is not waited
+    /// for too long.
+    fn break_off(&mut self, broken: Broken, progress: &mut Progress<'_>) {
+        self.data = None;
+        self.dialogue.handle_data_closed();
+        let patience = match broken {
+            _ if self.interrupts.signal().is_some() => {
+                progress.stopped = Some(Failure::Interrupted);
+                CANCEL_TIMEOUT
+            }
+            Broken::Local(failure) => {
+                progress.stopped = Some(failure);
+                CANCEL_TIMEOUT
+            }
+            Broken::Data(error) => {
+                progress.data_error = Some(error);
+                STALL_TIMEOUT
+            }
+        };
+        progress.deadline = Some(Instant::now() + patience);
+    }
+
+    fn open_data(&mut self, port: u16, ticket: &[u8], progress: &mut Progress<'_>) -> Result<(), Failure> {
+        progress.data_connections += 1;
+        // What goes to that port is the server's choice, so that must not be much.
+        let is_short = ticket.len() <= TICKET_MAX_BYTES;
+        if !is_short || progress.data_connections > DATA_CONNECTIONS_PER_COMMAND {
+            return Err(self.violation("it asked for an improper data connection"));
+        }
+        let mut address = self.peer;
+        address.set_port(port);
+        let socket = match connect::dial(address, Slot::Data, &self.interrupts) {
+            Ok(socket) => socket,
+            Err(DialError::Interrupted) => return Err(self.give_up(Failure::Interrupted)),
+            Err(DialError::Io(error)) => {
+                let reason = connect::describe(&error);
+                return Err(self.give_up(Failure::CannotConnect(format!(
+                    "Cannot connect to {address}, where the server awaits file data: {reason}; \
+                     is this port open in its firewall?"
+                ))));
+            }
+        };
+        let mut line = ticket.to_vec();
+        line.push(b'\n');
+        if let Err(error) = (&*socket).write_all(&line) {
+            self.break_off(Broken::Data(error), progress);
+        } else if progress.stopped.is_some() {
+            // Presented and closed at once, so that the server need not wait for it to time out.
+            self.dialogue.handle_data_closed();
+        } else {
+            self.data = Some(socket);
+        }
+        Ok(())
+    }
+
+    fn read_control(&mut self, deadline: Option<Instant>) -> Result<(), Failure> {
+        let timeout = match deadline {
+            Some(deadline) => deadline.saturating_duration_since(Instant::now()).min(REPLY_TIMEOUT),
+            None => REPLY_TIMEOUT,
+        };
+        if timeout.is_zero() {
+            return Err(self.no_answer());
+        }
+        // A timeout of less than a microsecond would mean none at all.
+        let timeout = timeout.max(Duration::from_millis(1));
+        let read = self
+            .control
+            .set_read_timeout(Some(timeout))
+            .and_then(|()| (&*self.control).read(&mut self.buffer));
+        match read {
+            Ok(0) => self.dialogue.handle_control_closed(),
+            Ok(length) => {
+                if let Err(violation) = self.dialogue.handle_control(&self.buffer[..length]) {
+                    return Err(self.violation(&violation.to_string()));
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                return Err(self.no_answer());
+            }
+            Err(_) => self.dialogue.handle_control_closed(),
+        }
+        Ok(())
+    }
+
+    fn conclude(
+        &mut self,
+        result: Result<Option<u64>, dialogue::Failure>,
+        progress: &mut Progress<'_>,
+    ) -> Result<Option<u64>, Failure> {
+        let failure = match (result, progress.stopped.take()) {
+            (Ok(number), None) => return Ok(number),
+            (Err(dialogue::Failure::ControlLost), stopped) => {
+                let lost = Failure::ConnectionLost(format!("The connection to {} was lost", self.peer));
+                self.give_up(stopped.unwrap_or(lost))
+            }
+            (Ok(_) | Err(_), Some(stopped)) => stopped,
+            (Err(dialogue::Failure::Refused { code: Some(ErrorCode::BrokenOff), .. }), None)
+            | (Err(dialogue::Failure::DataLost), None) => Failure::ConnectionLost(
+                "The data connection was lost in the middle of the transfer".to_owned(),
+            ),
+            (Err(dialogue::Failure::Refused { code, message }), None) => {
+                Failure::Refused { code, message: format!("The server says: {message}") }
+            }
+        };
+        Err(failure)
+    }
+
+    fn no_answer(&mut self) -> Failure {
+        self.give_up(Failure::ConnectionLost(format!("{} does not answer", self.peer)))
+    }
+
+    fn violation(&mut self, what: &str) -> Failure {
+        self.give_up(Failure::ConnectionLost(format!("{} breaks the protocol: {what}", self.peer)))
+    }
+
+    fn give_up(&mut self, failure: Failure) -> Failure {
+        self.is_usable = false;
+        failure
+    }
+}

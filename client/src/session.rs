@@ -1,0 +1,104 @@
+//! The client's session as its user sees it: commands run in it, and it outlives the connections that
+//! carry it. Owns the current link and connects anew where that is due; never prompts.
+
+use crate::connect::Target;
+use crate::failure::Failure;
+use crate::interrupt::Interrupts;
+use crate::limits::EXIT_TIMEOUT;
+use crate::link::{Handler, Ignore, Link};
+use crate::screen;
+use ferry_common::command::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// See the module's documentation.
+pub(crate) struct Session {
+    target: Target,
+    interrupts: Arc<Interrupts>,
+    link: Option<Link>,
+}
+
+impl Session {
+    pub(crate) fn connect(target: Target, interrupts: &Arc<Interrupts>) -> Result<Self, Failure> {
+        let mut session = Self { target, interrupts: Arc::clone(interrupts), link: None };
+        session.reconnect()?;
+        Ok(session)
+    }
+
+    /// False after a command in which the connection was lost or had to be given up.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.link.is_some()
+    }
+
+    /// Whom the session is with.
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    pub(crate) fn interrupts(&self) -> &Arc<Interrupts> {
+        &self.interrupts
+    }
+
+    pub(crate) fn reconnect(&mut self) -> Result<(), Failure> {
+        self.link = None;
+        let connected = self.target.connect(&self.interrupts)?;
+        self.link = Some(Link::open(connected, &self.interrupts)?);
+        Ok(())
+    }
+
+    /// Runs a command, after connecting anew where the connection is gone already: nothing was in progress
+    /// on it.
+    pub(crate) fn exchange(
+        &mut self,
+        command: Command,
+        handler: &mut dyn Handler,
+    ) -> Result<Option<u64>, Failure> {
+        if self.link.as_ref().is_some_and(Link::is_stale) {
+            screen::message(&format!("{} had ended the idle session; connecting again", self.target));
+            self.link = None;
+        }
+        if self.link.is_none() {
+            self.reconnect()?;
+        }
+        self.run(command, handler, None)
+    }
+
+    /// Runs a command only if that is possible at once, and for a limited time.
+    pub(crate) fn exchange_if_connected(
+        &mut self,
+        command: Command,
+        handler: &mut dyn Handler,
+        patience: Duration,
+    ) -> Result<(), Failure> {
+        if self.link.as_ref().is_some_and(Link::is_stale) {
+            return Err(self.no_connection());
+        }
+        self.run(command, handler, Some(patience)).map(|_| ())
+    }
+
+    /// Says goodbye to the server, where it still listens.
+    pub(crate) fn close(&mut self) {
+        // The session is over, whatever the server says to that.
+        let _ = self.exchange_if_connected(Command::Exit, &mut Ignore, EXIT_TIMEOUT);
+    }
+
+    fn run(
+        &mut self,
+        command: Command,
+        handler: &mut dyn Handler,
+        patience: Option<Duration>,
+    ) -> Result<Option<u64>, Failure> {
+        let Some(link) = &mut self.link else {
+            return Err(self.no_connection());
+        };
+        let result = link.exchange(command, handler, patience);
+        if !link.is_usable() {
+            self.link = None;
+        }
+        result
+    }
+
+    fn no_connection(&self) -> Failure {
+        Failure::ConnectionLost(format!("There is no connection to {}", self.target))
+    }
+}

@@ -1,0 +1,149 @@
+//! A scripted server and a way to run `ferry` against it. The script decides about every byte, so that it
+//! can be as honest, broken or hostile as a test needs.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// A ticket such as servers give.
+pub(crate) const TICKET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// What a script has in its hands: a control connection, and a listener for data connections.
+pub(crate) struct Server {
+    control: BufReader<TcpStream>,
+    data: TcpListener,
+}
+
+/// The running scripts. Dropped, it waits for them, and fails the test where one of them did not get what
+/// it expected.
+pub(crate) struct Scripted {
+    address: SocketAddr,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Runs `script` for the first client that comes, in a thread.
+pub(crate) fn serve(script: impl FnOnce(Server) + Send + 'static) -> Scripted {
+    serve_each(vec![Box::new(script)])
+}
+
+/// Runs each script for one client, in the order that they come.
+pub(crate) fn serve_each(scripts: Vec<Box<dyn FnOnce(Server) + Send>>) -> Scripted {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let thread = thread::spawn(move || {
+        for script in scripts {
+            let (control, _) = listener.accept().unwrap();
+            control.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            let data = TcpListener::bind("127.0.0.1:0").unwrap();
+            script(Server { control: BufReader::new(control), data });
+        }
+    });
+    Scripted { address, thread: Some(thread) }
+}
+
+impl Scripted {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        let result = self.thread.take().map(JoinHandle::join);
+        if !thread::panicking() {
+            assert!(matches!(result, Some(Ok(()))), "the script did not run to its end");
+        }
+    }
+}
+
+impl Server {
+    /// Answers `hello` as a server does.
+    pub(crate) fn greet(&mut self) {
+        self.expect("hello 1");
+        self.say("(hello) line-max 16892\nok 1\n");
+    }
+
+    /// The next line of the client, or the empty string when it has gone.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.control.read_line(&mut line).unwrap_or(0);
+        line.trim_end().to_owned()
+    }
+
+    pub(crate) fn expect(&mut self, line: &str) {
+        assert_eq!(self.line(), line);
+    }
+
+    /// The client may have gone; what it makes of that is the test's affair.
+    pub(crate) fn say(&mut self, text: impl AsRef<[u8]>) {
+        let _ = self.control.get_mut().write_all(text.as_ref());
+    }
+
+    /// Asks for a data connection and takes it.
+    pub(crate) fn open_data(&mut self) -> TcpStream {
+        let port = self.data.local_addr().unwrap().port();
+        self.say(format!("(data) {port} {TICKET}\n"));
+        let (mut data, _) = self.data.accept().unwrap();
+        data.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut ticket = vec![0; TICKET.len() + 1];
+        data.read_exact(&mut ticket).unwrap();
+        assert_eq!(ticket, format!("{TICKET}\n").as_bytes());
+        data
+    }
+
+    /// Waits until the client has gone.
+    pub(crate) fn wait_for_end(&mut self) {
+        while !self.line().is_empty() {}
+    }
+}
+
+/// `ferry` with its commands, started in `directory`.
+pub(crate) fn spawn(directory: &Path, server: SocketAddr, commands: &[&str]) -> Child {
+    let mut ferry = Command::new(env!("CARGO_BIN_EXE_ferry"));
+    ferry.current_dir(directory).env("XDG_STATE_HOME", directory.join("state"));
+    ferry.args([server.ip().to_string(), server.port().to_string()]);
+    commands.iter().for_each(|command| {
+        ferry.args(["-c", command]);
+    });
+    ferry.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Runs it to its end.
+pub(crate) fn run(directory: &Path, server: SocketAddr, commands: &[&str]) -> Finished {
+    Finished::from(spawn(directory, server, commands).wait_with_output().unwrap())
+}
+
+/// How a run of `ferry` ended.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) status: i32,
+    pub(crate) results: String,
+    pub(crate) messages: String,
+}
+
+impl From<Output> for Finished {
+    fn from(output: Output) -> Self {
+        let finished = Self {
+            status: output.status.code().unwrap_or(-1),
+            results: String::from_utf8(output.stdout).unwrap(),
+            messages: String::from_utf8(output.stderr).unwrap(),
+        };
+        let shown = finished.results.chars().chain(finished.messages.chars());
+        assert!(
+            !shown.clone().any(|character| character.is_control() && character != '\n'),
+            "a control character was shown: {finished:?}"
+        );
+        finished
+    }
+}
+
+/// The names in a directory, sorted.
+pub(crate) fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
