@@ -5,6 +5,9 @@ use crate::limits::{EAGER_MAX_BYTES, FILE_MAX_BYTES};
 use crate::path::RemotePath;
 use crate::words::{self, WordsError};
 
+/// What most wrong arguments come from.
+const QUOTING: &str = "; a name with spaces goes in double quotes";
+
 /// One line of a client, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -190,8 +193,7 @@ impl CommandError {
     }
 
     fn usage(verb: Verb) -> Self {
-        let quoting = "; a name with spaces goes in double quotes";
-        let quoting = if verb.usage().contains("PATH") { quoting } else { "" };
+        let quoting = if verb.usage().contains("PATH") { QUOTING } else { "" };
         Self::new(ErrorCode::Usage, format!("usage: {}{quoting}", verb.usage()))
     }
 }
@@ -214,7 +216,8 @@ fn parse_path(word: &[u8]) -> Result<RemotePath, CommandError> {
 
 fn parse_size(argument: &str, word: &[u8]) -> Result<u64, CommandError> {
     parse_number(word).filter(|&number| number <= FILE_MAX_BYTES).ok_or_else(|| {
-        let message = format!("{argument} must be a whole number of bytes, at most {FILE_MAX_BYTES}");
+        let message =
+            format!("{argument} must be a whole number of bytes, at most {FILE_MAX_BYTES}{QUOTING}");
         CommandError::new(ErrorCode::Usage, message)
     })
 }

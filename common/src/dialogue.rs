@@ -21,13 +21,14 @@ pub type RequestId = u64;
 pub enum Step {
     /// Write these bytes on the control connection.
     Send(Vec<u8>),
-    /// Close the data connection, if there is one; what was still to be sent or read on it is void.
+    /// Close the data connection, if there is one; what was still to be sent or read on it is void, and its
+    /// end is not to be reported any more.
     CloseData,
     /// Open a data connection to this port and first send the ticket and a LF on it. Report its end by
     /// [`Dialogue::handle_data_closed`].
     OpenData { port: u16, ticket: Vec<u8> },
     /// Read exactly this much from the data connection, after what earlier steps asked for; report by
-    /// [`Dialogue::handle_received`].
+    /// [`Dialogue::handle_received`]. Where `length` is 0, the data connection may be closed already.
     Receive { id: RequestId, length: u64, mtime_s: i64 },
     /// Write exactly this much of the upload to the data connection, after what earlier steps asked for:
     /// all of it even if the request ends in an error meanwhile, or the connection is of no more use.
@@ -64,7 +65,15 @@ pub struct Dialogue {
     /// Every request that has not ended, oldest first. Those with an answer come before those without.
     pending: VecDeque<Pending>,
     next_id: RequestId,
+    /// New transfers may use the data connection.
     data_open: bool,
+    /// The data connection carries nothing new. It is closed when the downloads that the server has
+    /// answered with `ok` are read to their end.
+    data_ending: bool,
+    /// Port and ticket of the data connection to open when the old one is closed.
+    next_data: Option<(u16, Vec<u8>)>,
+    farewell: Option<Failure>,
+    control_closed: bool,
     steps: VecDeque<Step>,
 }
 
@@ -101,6 +110,10 @@ impl Dialogue {
     pub fn request(&mut self, command: Command) -> RequestId {
         let id = self.next_id;
         self.next_id += 1;
+        if self.control_closed {
+            self.steps.push_back(Step::Done { id, result: Err(Failure::ControlLost) });
+            return id;
+        }
         let payload = match &command {
             Command::Download { .. } => Payload::Unannounced,
             Command::Upload { .. } => Payload::Held { go_ahead: None },
@@ -112,7 +125,7 @@ impl Dialogue {
         };
         self.steps.push_back(Step::Send(command.encode()));
         self.pending.push_back(Pending { id, command, answer: None, payload });
-        self.issue_uploads();
+        self.settle();
         id
     }
 
@@ -126,21 +139,30 @@ impl Dialogue {
         !self.pending.is_empty()
     }
 
+    /// Why the server is about to close the session, where it has said so while no request was pending.
+    pub fn farewell(&self) -> Option<&Failure> {
+        self.farewell.as_ref()
+    }
+
     /// Bytes came over the control connection.
     pub fn handle_control(&mut self, bytes: &[u8]) -> Result<(), Violation> {
         self.decoder.push(bytes);
         while let Some(line) = self.decoder.next_line().map_err(|error| Violation(error.to_string()))? {
             let reply = Reply::parse(&line).map_err(|error| Violation(error.to_string()))?;
             self.handle_reply(reply)?;
-            self.issue_uploads();
+            self.settle();
         }
         Ok(())
     }
 
-    /// The control connection ended: so does every request.
+    /// The control connection ended: so does every request, even a download whose `ok` has come. A caller
+    /// that wants those whole reads them to their end first.
     pub fn handle_control_closed(&mut self) {
+        self.control_closed = true;
         self.steps.push_back(Step::CloseData);
         self.data_open = false;
+        self.data_ending = false;
+        self.next_data = None;
         for pending in self.pending.drain(..) {
             let result = match pending.answer {
                 Some(Err(failure)) => Err(failure),
@@ -160,24 +182,21 @@ impl Dialogue {
                 left -= taken;
             }
         }
-        self.finish_requests();
+        self.settle();
     }
 
     /// The data connection ended, by the server, by the network, or because this end broke off a
-    /// transfer.
+    /// transfer. To be reported when everything that had come over it is read: a server may close it right
+    /// behind the last byte of a download.
     pub fn handle_data_closed(&mut self) {
         self.data_open = false;
-        for pending in &mut self.pending {
-            if matches!(pending.payload, Payload::Receiving { remaining } if remaining > 0) {
-                pending.payload = Payload::Cut;
-            }
-        }
-        self.finish_requests();
+        self.cut_downloads();
+        self.settle();
     }
 
     fn handle_reply(&mut self, reply: Reply) -> Result<(), Violation> {
         let Some(pending) = self.pending.iter_mut().find(|pending| pending.answer.is_none()) else {
-            return Err(Violation("the server sent a reply to no command".to_owned()));
+            return self.take_farewell(reply);
         };
         let id = pending.id;
         match (reply, &pending.command) {
@@ -185,11 +204,15 @@ impl Dialogue {
                 self.steps.push_back(Step::Entry { id, entry });
             }
             (Reply::Info { words, .. }, _) => self.steps.push_back(Step::Info { id, words }),
-            (Reply::Data { port, ticket }, Command::Download { .. } | Command::Upload { .. }) => {
-                self.open_data(port, ticket);
+            (Reply::Data { port, ticket }, Command::Download { .. } | Command::Upload { .. })
+                if pending.may_begin() =>
+            {
+                self.data_open = false;
+                self.data_ending = true;
+                self.next_data = Some((port, ticket));
             }
             (Reply::Download { length, mtime_s }, Command::Download { .. })
-                if self.data_open && pending.payload == Payload::Unannounced =>
+                if (self.data_open || length == 0) && pending.payload == Payload::Unannounced =>
             {
                 pending.payload = Payload::Receiving { remaining: length };
                 self.steps.push_back(Step::Receive { id, length, mtime_s });
@@ -203,7 +226,7 @@ impl Dialogue {
             {
                 pending.payload = Payload::Held { go_ahead: Some(offset) };
             }
-            (Reply::Ok { words }, _) if pending.payload != Payload::Unannounced => {
+            (Reply::Ok { words }, _) if pending.may_have_ended() => {
                 pending.answer = Some(Ok(number_of(&words)));
             }
             (Reply::Err { code, message }, _) => self.refuse(Failure::Refused { code, message }),
@@ -216,31 +239,77 @@ impl Dialogue {
                 _,
             ) => return Err(Violation("the server sent a reply that does not fit the command".to_owned())),
         }
-        self.finish_requests();
         Ok(())
     }
 
-    /// Every byte that was on its way on an older connection is void: uploads without an answer begin
-    /// again on the new one.
-    fn open_data(&mut self, port: u16, ticket: Vec<u8>) {
-        self.steps.push_back(Step::CloseData);
-        self.handle_data_closed();
-        self.steps.push_back(Step::OpenData { port, ticket });
-        self.data_open = true;
-        for pending in &mut self.pending {
-            if pending.answer.is_none() && pending.payload == Payload::Issued {
-                pending.payload = Payload::Held { go_ahead: None };
+    /// A reply to no command: only an `err`, which says why the server closes the session.
+    fn take_farewell(&mut self, reply: Reply) -> Result<(), Violation> {
+        match reply {
+            Reply::Err { code, message } => {
+                self.farewell = Some(Failure::Refused { code, message });
+                Ok(())
             }
+            Reply::Entry(_)
+            | Reply::Data { .. }
+            | Reply::Download { .. }
+            | Reply::Upload { .. }
+            | Reply::Info { .. }
+            | Reply::Ok { .. } => Err(Violation("the server sent a reply to no command".to_owned())),
         }
     }
 
     fn refuse(&mut self, failure: Failure) {
         let Some(pending) = self.pending.iter_mut().find(|pending| pending.answer.is_none()) else { return };
         pending.answer = Some(Err(failure));
-        let stream_broken = matches!(pending.payload, Payload::Receiving { remaining } if remaining > 0);
-        if stream_broken {
-            self.steps.push_back(Step::CloseData);
+        if matches!(pending.payload, Payload::Receiving { remaining } if remaining > 0) {
+            pending.payload = Payload::Cut;
             self.data_open = false;
+            self.data_ending = true;
+        }
+        // A ticket that was not redeemed is void when its command has ended.
+        self.next_data = None;
+    }
+
+    /// Does what has become possible: closes the old data connection, ends requests, opens the next data
+    /// connection, and sends what may be sent on it.
+    fn settle(&mut self) {
+        if self.data_ending && !self.is_draining() {
+            self.data_ending = false;
+            self.steps.push_back(Step::CloseData);
+        }
+        self.finish_requests();
+        if !self.data_ending
+            && let Some((port, ticket)) = self.next_data.take()
+        {
+            self.open_data(port, ticket);
+        }
+        self.issue_uploads();
+    }
+
+    /// True while the data connection still has to bring bytes that the server has sent.
+    fn is_draining(&self) -> bool {
+        self.pending
+            .iter()
+            .any(|pending| matches!(pending.payload, Payload::Receiving { remaining } if remaining > 0))
+    }
+
+    fn cut_downloads(&mut self) {
+        for pending in &mut self.pending {
+            if matches!(pending.payload, Payload::Receiving { remaining } if remaining > 0) {
+                pending.payload = Payload::Cut;
+            }
+        }
+    }
+
+    /// Every byte that was on its way on an older connection is void: uploads without an answer begin
+    /// again on the new one.
+    fn open_data(&mut self, port: u16, ticket: Vec<u8>) {
+        self.steps.push_back(Step::OpenData { port, ticket });
+        self.data_open = true;
+        for pending in &mut self.pending {
+            if pending.answer.is_none() && pending.payload == Payload::Issued {
+                pending.payload = Payload::Held { go_ahead: None };
+            }
         }
     }
 
@@ -284,6 +353,34 @@ impl Dialogue {
             if let Some(pending) = self.pending.pop_front() {
                 self.steps.push_back(Step::Done { id: pending.id, result });
             }
+        }
+    }
+}
+
+impl Pending {
+    /// True while nothing of the payload was announced, so that it may be asked for on a new data
+    /// connection.
+    fn may_begin(&self) -> bool {
+        match (&self.command, self.payload) {
+            (_, Payload::Unannounced | Payload::Held { go_ahead: None }) => true,
+            (Command::Upload { size, .. }, Payload::Issued) => *size <= EAGER_MAX_BYTES,
+            (
+                _,
+                Payload::None
+                | Payload::Receiving { .. }
+                | Payload::Cut
+                | Payload::Held { go_ahead: Some(_) }
+                | Payload::Issued,
+            ) => false,
+        }
+    }
+
+    /// True where `ok` can be meant: not before a download was announced or an upload was sent.
+    fn may_have_ended(&self) -> bool {
+        match self.payload {
+            Payload::None | Payload::Receiving { .. } | Payload::Cut | Payload::Issued => true,
+            Payload::Held { .. } => matches!(self.command, Command::Upload { size: 0, .. }),
+            Payload::Unannounced => false,
         }
     }
 }

@@ -26,7 +26,9 @@ impl RemotePath {
         for component in text.split(|&byte| byte == b'/') {
             match component {
                 b"" | b"." => continue,
-                b".." | HIDDEN_NAME => return Err(ErrorCode::BadPath),
+                b".." => return Err(ErrorCode::BadPath),
+                // Some file systems do not tell the case of letters apart.
+                _ if component.eq_ignore_ascii_case(HIDDEN_NAME) => return Err(ErrorCode::BadPath),
                 _ if component.len() > NAME_MAX_BYTES => return Err(ErrorCode::BadPath),
                 _ => {}
             }
@@ -110,6 +112,7 @@ mod tests {
             b"a\0b",
             HIDDEN_NAME,
             b"a/.ferry-staging/x",
+            b"a/.Ferry-STAGING",
             &long_name,
             &long_path,
         ] {

@@ -111,7 +111,7 @@ fn parse_reply(line: &[u8]) -> Option<Reply> {
     }
     let verb = first.strip_prefix(b"(")?.strip_suffix(b")")?;
     match (verb, words.as_slice()) {
-        (b"ls" | b"stat", [kind, size, mtime, name]) => {
+        (b"ls" | b"stat", [kind, size, mtime, name]) if is_name(name) => {
             let kind = match kind.as_slice() {
                 b"file" => EntryKind::File,
                 b"dir" => EntryKind::Dir,
@@ -120,7 +120,7 @@ fn parse_reply(line: &[u8]) -> Option<Reply> {
             let (size_bytes, mtime_s) = (parse_number(size)?, parse_signed(mtime)?);
             Some(Reply::Entry(Entry { kind, size_bytes, mtime_s, name: name.clone() }))
         }
-        (b"data", [port, ticket]) => {
+        (b"data", [port, ticket]) if !ticket.is_empty() && ticket.iter().all(u8::is_ascii_graphic) => {
             Some(Reply::Data { port: u16::try_from(parse_number(port)?).ok()?, ticket: ticket.clone() })
         }
         (b"download", [length, mtime]) => {
@@ -130,6 +130,11 @@ fn parse_reply(line: &[u8]) -> Option<Reply> {
         (b"ls" | b"stat" | b"data" | b"download" | b"upload", _) => None,
         (verb, _) => Some(Reply::Info { verb: verb.to_vec(), words }),
     }
+}
+
+/// True for the name of one thing, here: whoever uses it as a path stays where it is.
+fn is_name(name: &[u8]) -> bool {
+    !name.is_empty() && name != b".." && !name.contains(&b'/') && !name.contains(&0)
 }
 
 fn parse_signed(word: &[u8]) -> Option<i64> {

@@ -6,6 +6,8 @@
 //! payload of transfers but never sees it. It never fails on facts that come late: what no longer
 //! matters to its phase is ignored.
 
+mod phase;
+
 use crate::action::{Action, Direction, Event, ListingPart, Opened};
 use crate::command::{Command, Verb};
 use crate::entry::Entry;
@@ -19,6 +21,7 @@ use crate::pace::Pace;
 use crate::path::RemotePath;
 use crate::reply::Reply;
 use crate::ticket::Ticket;
+use phase::{Listing, Phase, Transfer};
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -48,55 +51,6 @@ pub struct Session {
     /// Replies handed out and not yet reported as written.
     unwritten_bytes: usize,
     actions: VecDeque<Action>,
-}
-
-#[derive(Debug)]
-enum Phase {
-    /// Between commands.
-    Ready,
-    Listing(Listing),
-    Looking {
-        path: RemotePath,
-    },
-    Opening {
-        path: RemotePath,
-        offset: u64,
-    },
-    Staging {
-        path: RemotePath,
-        size: u64,
-    },
-    /// Waiting for a data connection: first for room (`ticket_issued` is false), then for the client.
-    Connecting {
-        transfer: Transfer,
-        ticket_issued: bool,
-    },
-    Moving(Transfer),
-    Publishing(Transfer),
-    /// Reading away the bytes of a refused upload.
-    Dropping {
-        remaining: u64,
-    },
-    Closed,
-}
-
-#[derive(Debug)]
-struct Listing {
-    path: RemotePath,
-    entries: u64,
-    /// Where the next part begins, while the client is to read the last one.
-    paused_at: Option<u64>,
-}
-
-#[derive(Debug)]
-struct Transfer {
-    direction: Direction,
-    path: RemotePath,
-    offset: u64,
-    length: u64,
-    mtime_s: i64,
-    moved: u64,
-    started: Instant,
 }
 
 impl Session {
@@ -180,7 +134,7 @@ impl Session {
         self.take_commands(now);
     }
 
-    /// The server is about to stop: the running command is the last.
+    /// The server is about to stop: the running command is the last that is done. The client is told.
     pub fn handle_shutdown(&mut self, now: Instant) {
         self.stopping = true;
         self.take_commands(now);
@@ -284,7 +238,7 @@ impl Session {
     /// A data connection presented the ticket.
     pub fn handle_data_attached(&mut self, now: Instant) {
         if matches!(self.phase, Phase::Connecting { ticket_issued: true, .. })
-            && let Some(transfer) = self.take_transfer()
+            && let Some(transfer) = self.phase.take_transfer()
         {
             self.data_attached = true;
             self.begin_moving(transfer, now);
@@ -344,7 +298,7 @@ impl Session {
 
     pub fn handle_published(&mut self, published: Result<(), ErrorCode>, now: Instant) {
         if matches!(self.phase, Phase::Publishing(_))
-            && let Some(transfer) = self.take_transfer()
+            && let Some(transfer) = self.phase.take_transfer()
         {
             match published {
                 Ok(()) => self.finish_transfer(transfer, now),
@@ -395,18 +349,8 @@ impl Session {
         self.take_commands(now);
     }
 
-    /// True where the peer's speed is what is waited for.
     fn is_paced(&self) -> bool {
-        match &self.phase {
-            Phase::Ready => self.unwritten_bytes > 0,
-            Phase::Listing(listing) => listing.paused_at.is_some(),
-            Phase::Looking { .. }
-            | Phase::Opening { .. }
-            | Phase::Staging { .. }
-            | Phase::Connecting { .. }
-            | Phase::Publishing(_) => false,
-            Phase::Moving(_) | Phase::Dropping { .. } | Phase::Closed => true,
-        }
+        self.phase.is_paced(self.unwritten_bytes)
     }
 
     fn takes_commands(&self) -> bool {
@@ -432,7 +376,7 @@ impl Session {
             }
         }
         if self.stopping && matches!(self.phase, Phase::Ready) {
-            self.close(now);
+            self.close_with(ErrorCode::ShuttingDown, ErrorCode::ShuttingDown.message(), now);
         }
     }
 
@@ -539,7 +483,7 @@ impl Session {
 
     fn finish_if_moved(&mut self, now: Instant) {
         if matches!(&self.phase, Phase::Moving(transfer) if transfer.moved >= transfer.length)
-            && let Some(transfer) = self.take_transfer()
+            && let Some(transfer) = self.phase.take_transfer()
         {
             match transfer.direction {
                 Direction::Download => {
@@ -563,31 +507,12 @@ impl Session {
 
     /// Ends a transfer that cannot go on, and answers its command.
     fn break_off(&mut self, code: ErrorCode, now: Instant) {
-        let Some(transfer) = self.take_transfer() else { return };
+        let Some(transfer) = self.phase.take_transfer() else { return };
         self.actions.push_back(Action::Discard);
         self.reply(Reply::err(code, format_args!("{code}: {}", transfer.path)), now);
         let Transfer { direction, path, moved, length, .. } = transfer;
         self.actions.push_back(Action::Log(Event::BrokenOff { direction, path, moved, length, code }));
         self.enter(Phase::Ready, now);
-    }
-
-    /// Takes the transfer out of a phase that has one; the session is between commands then.
-    fn take_transfer(&mut self) -> Option<Transfer> {
-        match std::mem::replace(&mut self.phase, Phase::Ready) {
-            Phase::Connecting { transfer, .. } | Phase::Moving(transfer) | Phase::Publishing(transfer) => {
-                Some(transfer)
-            }
-            other @ (Phase::Ready
-            | Phase::Listing(_)
-            | Phase::Looking { .. }
-            | Phase::Opening { .. }
-            | Phase::Staging { .. }
-            | Phase::Dropping { .. }
-            | Phase::Closed) => {
-                self.phase = other;
-                None
-            }
-        }
     }
 
     /// Refuses an upload; where its bytes may be on their way, they are read and dropped.

@@ -1,0 +1,312 @@
+//! The grammar under arbitrary bytes: what is encoded is understood again, and noise is refused in peace.
+
+#![allow(clippy::unwrap_used)]
+
+use ferry_common::command::Command;
+use ferry_common::entry::{Entry, EntryKind};
+use ferry_common::error::ErrorCode;
+use ferry_common::limits::{
+    EAGER_MAX_BYTES, FILE_MAX_BYTES, LINE_MAX_BYTES, NAME_MAX_BYTES, PATH_MAX_BYTES, TICKET_SECRET_BYTES,
+};
+use ferry_common::line::LineDecoder;
+use ferry_common::path::{HIDDEN_NAME, RemotePath};
+use ferry_common::reply::Reply;
+use ferry_common::ticket::Ticket;
+use ferry_common::words;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// Bytes of which many mean something to the grammar.
+fn noise() -> impl Strategy<Value = Vec<u8>> {
+    let telling = prop::sample::select(b" \"\\\n\r\tx0aF/.()-~\0\x1b\x7f\xc2\x9b\xff".to_vec());
+    vec(prop_oneof![telling, any::<u8>()], 0..200)
+}
+
+/// Lines that are nearly right.
+fn near_lines() -> impl Strategy<Value = Vec<u8>> {
+    let words = prop::sample::select(vec![
+        "ls",
+        "stat",
+        "download",
+        "upload",
+        "hello",
+        "help",
+        "exit",
+        "ok",
+        "err",
+        "(ls)",
+        "(stat)",
+        "(data)",
+        "(download)",
+        "(upload)",
+        "(x)",
+        "file",
+        "dir",
+        "0",
+        "1",
+        "-1",
+        "65535",
+        "65536",
+        "9223372036854775808",
+        "18446744073709551616",
+        "a/b",
+        "..",
+        "\"a b\"",
+        "\"\\xff\"",
+        "\"",
+        "not-found",
+    ]);
+    vec(words, 0..6).prop_map(|words| words.join(" ").into_bytes())
+}
+
+fn file_name() -> impl Strategy<Value = Vec<u8>> {
+    vec(any::<u8>().prop_filter("no separator", |&byte| byte != b'/' && byte != 0), 1..=NAME_MAX_BYTES)
+        .prop_filter("a name of its own", |name| !matches!(name.as_slice(), b"." | b".."))
+}
+
+fn remote_path() -> impl Strategy<Value = RemotePath> {
+    vec(file_name(), 1..6)
+        .prop_map(|names| names.join(&b'/'))
+        .prop_filter_map("servable", |text| RemotePath::parse(&text).ok())
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        remote_path().prop_map(|path| Command::Ls { path }),
+        Just(Command::Ls { path: RemotePath::root() }),
+        remote_path().prop_map(|path| Command::Stat { path }),
+        (remote_path(), 0..=FILE_MAX_BYTES).prop_map(|(path, offset)| Command::Download { path, offset }),
+        (remote_path(), 0..=FILE_MAX_BYTES).prop_map(|(path, size)| Command::Upload { path, size }),
+        any::<Option<u64>>().prop_map(|version| Command::Hello { version }),
+        Just(Command::Help),
+        Just(Command::Exit),
+    ]
+}
+
+fn without_ending(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap();
+    assert!(!line.contains(&b'\n'), "one line");
+    line
+}
+
+fn assert_harmless(line: &[u8]) {
+    let text = str::from_utf8(line).unwrap();
+    assert!(text.chars().all(words::is_printable), "{text:?}");
+}
+
+proptest! {
+    #[test]
+    fn any_words_make_the_round_trip_in_one_printable_line(all in vec(vec(any::<u8>(), 0..80), 0..5)) {
+        let mut line = Vec::new();
+        for word in &all {
+            line.push(b' ');
+            words::encode(word, &mut line);
+        }
+        assert_harmless(&line);
+        prop_assert_eq!(words::split(&line), Ok(all));
+    }
+
+    #[test]
+    fn any_text_makes_the_round_trip(text in any::<String>()) {
+        let mut line = Vec::new();
+        words::encode(text.as_bytes(), &mut line);
+        assert_harmless(&line);
+        prop_assert_eq!(words::split(&line), Ok(vec![text.into_bytes()]));
+    }
+
+    #[test]
+    fn text_for_a_person_is_harmless(text in noise()) {
+        assert_harmless(words::escape_text(&text).as_bytes());
+        assert_harmless(words::display(&text).as_bytes());
+    }
+
+    #[test]
+    fn noise_is_refused_in_peace(bytes in prop_oneof![noise(), near_lines()]) {
+        _ = words::split(&bytes);
+        _ = Ticket::parse(&bytes);
+        if let Ok(command) = Command::parse(&bytes) {
+            prop_assert_eq!(Command::parse(without_ending(&command.encode())), Ok(command));
+        }
+        match Reply::parse(&bytes) {
+            Ok(Reply::Err { message, .. }) => assert_harmless(message.as_bytes()),
+            Ok(Reply::Entry(Entry { name, .. })) => prop_assert!(!name.contains(&b'/') && !name.is_empty()),
+            Ok(_) => {}
+            Err(error) => assert_harmless(error.to_string().as_bytes()),
+        }
+    }
+
+    #[test]
+    fn an_error_about_noise_is_harmless_and_fits_in_a_line(bytes in prop_oneof![noise(), near_lines()]) {
+        if let Err(error) = Command::parse(&bytes) {
+            assert_harmless(error.message.as_bytes());
+            prop_assert!(error.message.len() < LINE_MAX_BYTES - 100);
+            prop_assert!(error.eager_bytes <= EAGER_MAX_BYTES);
+        }
+    }
+
+    #[test]
+    fn any_cuts_of_noise_give_the_same_lines(bytes in noise(), cuts in vec(0_usize..200, 0..5)) {
+        let mut whole = LineDecoder::default();
+        whole.push(&bytes);
+        let lines = drain(&mut whole);
+        let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
+        cuts.extend([0, bytes.len()]);
+        cuts.sort_unstable();
+        let mut decoder = LineDecoder::default();
+        let mut again = Vec::new();
+        for pair in cuts.windows(2) {
+            decoder.push(&bytes[pair[0]..pair[1]]);
+            again.extend(drain(&mut decoder));
+        }
+        prop_assert_eq!(&again, &lines);
+        prop_assert_eq!(again.len(), bytes.iter().filter(|&&byte| byte == b'\n').count());
+        prop_assert_eq!(decoder.partial_bytes(), whole.partial_bytes());
+    }
+
+    #[test]
+    fn a_path_names_nothing_that_is_not_served(text in prop_oneof![
+        noise(),
+        vec(prop::sample::select(vec!["..", ".", "", "a", "...", ".ferry-staging", ".Ferry-Staging", "\0"]), 0..6)
+            .prop_map(|parts| parts.join("/").into_bytes()),
+    ]) {
+        match RemotePath::parse(&text) {
+            Ok(path) if path.is_root() => prop_assert_eq!(path.as_bytes(), b"."),
+            Ok(path) => {
+                for name in path.as_bytes().split(|&byte| byte == b'/') {
+                    prop_assert!(!matches!(name, b"" | b"." | b".."), "{}", path);
+                    prop_assert!(!name.eq_ignore_ascii_case(HIDDEN_NAME) && name.len() <= NAME_MAX_BYTES);
+                }
+                prop_assert!(!path.as_bytes().contains(&0));
+                prop_assert_eq!(RemotePath::parse(path.as_bytes()), Ok(path), "one spelling");
+            }
+            Err(code) => prop_assert_eq!(code, ErrorCode::BadPath),
+        }
+    }
+
+    #[test]
+    fn every_path_of_servable_names_is_a_path(names in vec(file_name(), 1..6)) {
+        let hidden = names.iter().any(|name| name.eq_ignore_ascii_case(HIDDEN_NAME));
+        let parsed = RemotePath::parse(&names.join(&b'/'));
+        prop_assert_eq!(parsed.is_ok(), !hidden);
+        if let Ok(path) = parsed {
+            prop_assert_eq!(path.file_name(), names.last().map(Vec::as_slice));
+            prop_assert_eq!(path.as_bytes(), names.join(&b'/'));
+        }
+    }
+
+    #[test]
+    fn any_command_makes_the_round_trip(command in command()) {
+        let line = command.encode();
+        assert_harmless(without_ending(&line));
+        prop_assert_eq!(Command::parse(without_ending(&line)), Ok(command));
+    }
+
+    #[test]
+    fn any_entry_makes_the_round_trip(
+        is_dir in any::<bool>(),
+        size_bytes in any::<u64>(),
+        mtime_s in any::<i64>(),
+        name in file_name(),
+        verb in prop::sample::select(vec!["ls", "stat"]),
+    ) {
+        let kind = if is_dir { EntryKind::Dir } else { EntryKind::File };
+        let entry = Entry { kind, size_bytes, mtime_s, name };
+        let line = Reply::entry(verb, &entry);
+        assert_harmless(without_ending(&line));
+        prop_assert_eq!(Reply::parse(without_ending(&line)), Ok(Reply::Entry(entry)));
+    }
+
+    #[test]
+    fn any_numbers_make_the_round_trip(
+        length in any::<u64>(),
+        mtime_s in any::<i64>(),
+        port in any::<u16>(),
+        key in any::<u64>(),
+        secret in any::<[u8; TICKET_SECRET_BYTES]>(),
+    ) {
+        let ticket = Ticket::new(key, secret);
+        let text = ticket.to_string();
+        prop_assert!(Ticket::parse(text.as_bytes()).unwrap().matches(&ticket));
+        let words = vec![length.to_string().into_bytes()];
+        for (line, reply) in [
+            (Reply::data(port, &ticket), Reply::Data { port, ticket: text.into_bytes() }),
+            (Reply::download(length, mtime_s), Reply::Download { length, mtime_s }),
+            (Reply::upload(length), Reply::Upload { offset: length }),
+            (Reply::ok_with(length), Reply::Ok { words }),
+        ] {
+            prop_assert_eq!(Reply::parse(without_ending(&line)), Ok(reply));
+        }
+    }
+
+    #[test]
+    fn any_error_makes_the_round_trip(code in prop::sample::select(ErrorCode::ALL.to_vec()), text in noise()) {
+        let message = words::escape_text(&text);
+        let line = Reply::err(code, &message);
+        let Ok(Reply::Err { code: understood, message: shown }) = Reply::parse(without_ending(&line)) else {
+            panic!("not an error");
+        };
+        prop_assert_eq!((understood, shown), (Some(code), message));
+    }
+}
+
+fn drain(decoder: &mut LineDecoder) -> Vec<Vec<u8>> {
+    std::iter::from_fn(|| decoder.next_line().unwrap()).collect()
+}
+
+/// A path of the greatest length in which every byte but the slashes needs an escape.
+fn longest_path() -> RemotePath {
+    let mut text = [vec![b'\xff'; NAME_MAX_BYTES], b"/".to_vec()].concat().repeat(PATH_MAX_BYTES / 256 + 1);
+    text.truncate(PATH_MAX_BYTES);
+    let path = RemotePath::parse(&text).unwrap();
+    assert_eq!(path.as_bytes().len(), PATH_MAX_BYTES);
+    path
+}
+
+#[test]
+fn the_longest_path_fits_in_a_line_of_either_end() {
+    let path = longest_path();
+    let commands = [
+        Command::Ls { path: path.clone() },
+        Command::Stat { path: path.clone() },
+        Command::Download { path: path.clone(), offset: FILE_MAX_BYTES },
+        Command::Upload { path: path.clone(), size: FILE_MAX_BYTES },
+    ];
+    let mut lines: Vec<_> = commands.iter().map(Command::encode).collect();
+    lines.extend(ErrorCode::ALL.iter().map(|&code| Reply::err(code, format_args!("{code}: {path}"))));
+    let mut decoder = LineDecoder::default();
+    for line in &lines {
+        assert!(line.len() > 4 * (PATH_MAX_BYTES - PATH_MAX_BYTES / 256));
+        decoder.push(line);
+        assert_eq!(decoder.next_line().unwrap().unwrap(), without_ending(line));
+    }
+    for (line, command) in lines.iter().zip(commands) {
+        assert_eq!(Command::parse(without_ending(line)), Ok(command));
+    }
+}
+
+#[test]
+fn the_longest_name_fits_in_a_line_of_a_listing() {
+    let name = vec![b'\xff'; NAME_MAX_BYTES];
+    let entry = Entry { kind: EntryKind::File, size_bytes: u64::MAX, mtime_s: i64::MIN, name };
+    let line = Reply::entry("stat", &entry);
+    assert!(line.len() <= LINE_MAX_BYTES);
+    assert_eq!(Reply::parse(without_ending(&line)), Ok(Reply::Entry(entry)));
+}
+
+#[test]
+fn an_entry_whose_name_leads_elsewhere_is_no_entry() {
+    for name in ["\"\"", "..", "a/b", "/", "../a", "\"a\\x00b\""] {
+        assert!(Reply::parse(format!("(ls) file 1 1 {name}").as_bytes()).is_err(), "{name}");
+    }
+    for name in [".", "...", ".hidden", "\"a b\""] {
+        assert!(Reply::parse(format!("(stat) dir 0 1 {name}").as_bytes()).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn a_ticket_that_would_not_stay_in_its_line_is_none() {
+    for ticket in ["\"\"", "\"a\\nb\"", "\"a b\"", "\"\\x00\"", "\"\\xff\""] {
+        assert!(Reply::parse(format!("(data) 3333 {ticket}").as_bytes()).is_err(), "{ticket}");
+    }
+    assert!(Reply::parse(b"(data) 3333 5b1e").is_ok());
+}

@@ -1,0 +1,12 @@
+//! The server's end and the client's end of the protocol, driven against each other in one process.
+
+#![allow(clippy::unwrap_used)]
+
+mod commands;
+mod cuts;
+mod data_connection;
+mod deadlines;
+mod dialogue_alone;
+mod model;
+mod raw_commands;
+mod simulation;

@@ -1,0 +1,328 @@
+//! The server's shell: performs what the session asks for, one small step at a time.
+
+use super::Pair;
+use super::store::Store;
+use ferry_common::action::{Action, Event};
+use ferry_common::error::ErrorCode;
+use ferry_common::limits::{LISTING_PART_BYTES, OUTBOX_PAUSE_BYTES, TICKET_SECRET_BYTES};
+use ferry_common::path::RemotePath;
+use ferry_common::ticket::Ticket;
+use std::collections::VecDeque;
+
+/// The most that may wait to be written: a pause, one part of a listing with its last entry, and an `ok`.
+const OUTBOX_BOUND_BYTES: usize = OUTBOX_PAUSE_BYTES + LISTING_PART_BYTES + 2048;
+
+#[derive(Debug, Default)]
+pub(crate) struct ServerShell {
+    pub(crate) store: Store,
+    pub(crate) outbox: VecDeque<u8>,
+    pub(crate) jobs: VecDeque<Job>,
+    /// While true, no disk answers and no ticket is given out.
+    pub(crate) disk_stalls: bool,
+    pub(crate) ticket: Option<Ticket>,
+    tickets_issued: u8,
+    /// The data connection of the session.
+    pub(crate) link: Option<usize>,
+    open: Option<Vec<u8>>,
+    staged: Option<(RemotePath, Vec<u8>)>,
+    movement: Option<Movement>,
+    closing: bool,
+    pub(crate) closed: bool,
+    pub(crate) aborted: bool,
+    pub(crate) events: Vec<Event>,
+    pub(crate) most_outbox_bytes: usize,
+}
+
+#[derive(Debug)]
+pub(crate) enum Job {
+    List { path: RemotePath, cursor: u64 },
+    Stat { path: RemotePath },
+    Open { path: RemotePath },
+    Stage { path: RemotePath },
+    Publish,
+    Ticket,
+}
+
+/// What the data connection is to carry now.
+#[derive(Debug, Clone, Copy)]
+enum Movement {
+    Send { offset: usize, left: usize },
+    Receive { left: usize },
+    Drop { left: usize },
+}
+
+impl Pair {
+    pub(crate) fn server_reads(&mut self, most: usize) -> bool {
+        if self.server.closed || !self.session.wants_input() {
+            return false;
+        }
+        let bytes = self.wire.read_commands(most);
+        if bytes.is_empty() && !self.wire.commands_at_end() {
+            return false;
+        }
+        if bytes.is_empty() {
+            self.session.handle_end_of_input(self.now);
+        } else {
+            self.session.handle_input(&bytes, self.now);
+        }
+        self.perform();
+        true
+    }
+
+    pub(crate) fn server_writes(&mut self, most: usize) -> bool {
+        let count = self.server.outbox.len().min(most);
+        if count == 0 || self.client.reads_nothing {
+            return false;
+        }
+        let bytes: Vec<u8> = self.server.outbox.drain(..count).collect();
+        self.wire.write_replies(&bytes);
+        self.session.handle_replies_written(count, self.now);
+        self.perform();
+        true
+    }
+
+    /// The disk finishes its oldest job.
+    pub(crate) fn server_disk(&mut self) -> bool {
+        if self.server.disk_stalls || self.server.closed {
+            return false;
+        }
+        let Some(job) = self.server.jobs.pop_front() else { return false };
+        if matches!(job, Job::Ticket) {
+            self.issue_ticket();
+        } else {
+            let fault = self.server.store.faults.job.take();
+            self.finish_job(job, fault);
+        }
+        self.perform();
+        true
+    }
+
+    fn finish_job(&mut self, job: Job, fault: Option<ErrorCode>) {
+        let (server, now) = (&mut self.server, self.now);
+        let fails = fault.map_or(Ok(()), Err);
+        match job {
+            Job::List { path, cursor } => {
+                self.session.handle_listing(fails.and_then(|()| server.store.list(&path, cursor)), now);
+            }
+            Job::Stat { path } => {
+                self.session.handle_stat(fails.and_then(|()| server.store.stat(&path)), now)
+            }
+            Job::Open { path } => {
+                let opened = fails.and_then(|()| server.store.open(&path)).map(|(opened, content)| {
+                    server.open = Some(content);
+                    opened
+                });
+                self.session.handle_opened(opened, now);
+            }
+            Job::Stage { path } => {
+                let staged = fails.and_then(|()| server.store.stage(&path));
+                server.staged = staged.is_ok().then(|| (path, Vec::new()));
+                self.session.handle_staged(staged, now);
+            }
+            Job::Publish => {
+                let (path, content) = server.staged.clone().expect("published only what is staged");
+                if fails.is_ok() {
+                    server.staged = None;
+                    server.store.publish(&path, content);
+                }
+                self.session.handle_published(fails, now);
+            }
+            Job::Ticket => unreachable!("handled by the caller"),
+        }
+    }
+
+    fn issue_ticket(&mut self) {
+        self.server.tickets_issued += 1;
+        let ticket = Ticket::new(7, [self.server.tickets_issued; TICKET_SECRET_BYTES]);
+        self.session.handle_ticket(&ticket, self.now);
+        self.server.ticket = Some(ticket);
+    }
+
+    /// Reads ticket lines; the right one attaches, any other closes.
+    pub(crate) fn server_accepts(&mut self) -> bool {
+        for link in 0..self.wire.links.len() {
+            let accepted = &self.wire.links[link];
+            if accepted.server_gone || accepted.ticket_line.ends_with(b"\n") {
+                continue;
+            }
+            let byte = self.wire.read_up(link, 1);
+            self.wire.links[link].ticket_line.extend(&byte);
+            let line = &self.wire.links[link].ticket_line;
+            if let Some(text) = line.strip_suffix(b"\n") {
+                let presented = Ticket::parse(text);
+                let right =
+                    self.server.ticket.take_if(|ticket| presented.is_some_and(|it| ticket.matches(&it)));
+                if right.is_some() {
+                    self.server.link = Some(link);
+                    self.session.handle_data_attached(self.now);
+                    self.perform();
+                } else {
+                    self.wire.links[link].server_gone = true;
+                }
+            }
+            if !byte.is_empty() {
+                return true;
+            }
+        }
+        false
+    }
+
+    pub(crate) fn server_moves(&mut self, most: usize) -> bool {
+        let (Some(link), Some(movement)) = (self.server.link, self.server.movement) else {
+            return self.server_notices_loss();
+        };
+        match movement {
+            Movement::Send { .. } if self.wire.links[link].client_gone => return self.server_loses_data(),
+            Movement::Send { offset, left } => self.send(link, offset, left, most),
+            Movement::Receive { left } => {
+                let allowed = self.server.store.faults.write_fails_after.unwrap_or(usize::MAX);
+                let bytes = self.wire.read_up(link, left.min(most).min(allowed.max(1)));
+                if bytes.is_empty() {
+                    return self.wire.up_at_end(link) && self.server_loses_data();
+                }
+                self.receive(&bytes, left - bytes.len());
+            }
+            Movement::Drop { left } => {
+                let count = self.wire.read_up(link, left.min(most)).len();
+                if count == 0 {
+                    return self.wire.up_at_end(link) && self.server_loses_data();
+                }
+                self.server.movement = (left > count).then_some(Movement::Drop { left: left - count });
+                self.session.handle_moved(count as u64, self.now);
+            }
+        }
+        self.perform();
+        true
+    }
+
+    /// As the server's shell does it when it needs room: closes a data connection on which nothing moves.
+    pub(crate) fn server_evicts(&mut self) -> bool {
+        match self.server.link {
+            Some(link) if self.server.movement.is_none() => {
+                self.wire.links[link].server_gone = true;
+                self.server_loses_data()
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    fn send(&mut self, link: usize, offset: usize, left: usize, most: usize) {
+        let server = &mut self.server;
+        let content = server.open.as_deref().expect("sent only what is open");
+        let end = content.len().min(server.store.faults.shrink_to.unwrap_or(usize::MAX));
+        let count = left.min(most).min(end.saturating_sub(offset));
+        if count == 0 {
+            server.store.faults.shrink_to = None;
+            server.movement = None;
+            self.session.handle_send_failed(ErrorCode::Changed, self.now);
+            return;
+        }
+        self.wire.write_down(link, &content[offset..offset + count]);
+        server.movement =
+            (left > count).then_some(Movement::Send { offset: offset + count, left: left - count });
+        self.session.handle_moved(count as u64, self.now);
+    }
+
+    fn receive(&mut self, bytes: &[u8], left: usize) {
+        let server = &mut self.server;
+        if let Some(allowed) = server.store.faults.write_fails_after {
+            if allowed <= bytes.len() {
+                server.store.faults.write_fails_after = None;
+                server.movement = None;
+                return self.session.handle_receive_failed(ErrorCode::NoSpace, left as u64, self.now);
+            }
+            server.store.faults.write_fails_after = Some(allowed - bytes.len());
+        }
+        server.staged.as_mut().expect("received only what is staged").1.extend(bytes);
+        server.movement = (left > 0).then_some(Movement::Receive { left });
+        self.session.handle_moved(bytes.len() as u64, self.now);
+    }
+
+    fn server_notices_loss(&mut self) -> bool {
+        self.server.link.is_some_and(|link| self.wire.up_at_end(link)) && self.server_loses_data()
+    }
+
+    fn server_loses_data(&mut self) -> bool {
+        let link = self.server.link.take().expect("lost only what is attached");
+        self.wire.links[link].server_gone = true;
+        self.server.movement = None;
+        self.session.handle_data_lost(self.now);
+        self.perform();
+        true
+    }
+
+    /// The link goes away under both ends.
+    pub(crate) fn network_fails(&mut self) {
+        if let Some(link) = self.client.link {
+            self.wire.links[link].client_gone = true;
+            self.wire.links[link].server_gone = true;
+            self.wire.lose_in_flight(link);
+        }
+    }
+
+    pub(crate) fn shut_down(&mut self) {
+        self.session.handle_shutdown(self.now);
+        self.perform();
+    }
+
+    /// Performs every action, in order.
+    pub(crate) fn perform(&mut self) {
+        while let Some(action) = self.session.poll_action() {
+            self.perform_one(action);
+        }
+        let server = &mut self.server;
+        server.most_outbox_bytes = server.most_outbox_bytes.max(server.outbox.len());
+        assert!(server.outbox.len() <= OUTBOX_BOUND_BYTES, "{} bytes of replies wait", server.outbox.len());
+        if server.aborted || server.closing && server.outbox.is_empty() {
+            server.closed = true;
+            self.wire.replies_ended = true;
+            if let Some(link) = self.server.link.take() {
+                self.wire.links[link].server_gone = true;
+            }
+        }
+    }
+
+    fn perform_one(&mut self, action: Action) {
+        let server = &mut self.server;
+        let size = |length: u64| usize::try_from(length).unwrap();
+        match action {
+            Action::Reply(lines) => server.outbox.extend(lines),
+            Action::List { path, cursor } => server.jobs.push_back(Job::List { path, cursor }),
+            Action::Stat { path } => server.jobs.push_back(Job::Stat { path }),
+            Action::Open { path } => server.jobs.push_back(Job::Open { path }),
+            Action::Stage { path, .. } => server.jobs.push_back(Job::Stage { path }),
+            Action::Publish => server.jobs.push_back(Job::Publish),
+            Action::RequestData => server.jobs.push_back(Job::Ticket),
+            Action::CancelData => {
+                server.jobs.retain(|job| !matches!(job, Job::Ticket));
+                server.ticket = None;
+            }
+            Action::Send { offset, length } => {
+                self.begin(Movement::Send { offset: size(offset), left: size(length) });
+            }
+            Action::Receive { length } => self.begin(Movement::Receive { left: size(length) }),
+            Action::Drop { length } => self.begin(Movement::Drop { left: size(length) }),
+            Action::Discard => {
+                server.open = None;
+                server.staged = None;
+            }
+            Action::CloseData => {
+                server.movement = None;
+                let link = server.link.take().expect("closes only what is attached");
+                self.wire.links[link].server_gone = true;
+            }
+            Action::Close => server.closing = true,
+            Action::Abort => {
+                server.outbox.clear();
+                server.aborted = true;
+            }
+            Action::Log(event) => server.events.push(event),
+        }
+    }
+
+    fn begin(&mut self, movement: Movement) {
+        assert!(self.server.link.is_some(), "nothing moves without a data connection");
+        assert!(self.server.movement.is_none(), "one movement at a time");
+        self.server.movement = Some(movement);
+    }
+}
