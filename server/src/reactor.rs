@@ -134,8 +134,9 @@ impl Reactor {
         let now = Instant::now();
         self.latch(events, now);
         self.collect_completions(now);
-        self.serve_controls(now);
+        // Data first: the end of an idle data connection is to be known before the command that follows it.
         self.serve_datas(now);
+        self.serve_controls(now);
         self.fire_deadlines(now);
         self.accept_controls(now);
         self.accept_datas(now);

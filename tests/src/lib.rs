@@ -1,1 +1,18 @@
-//! x
+//! The test side of Ferry: the harness that runs the real `ferryd` and `ferry` and talks to them from
+//! outside, and the load generator `swarm`. Knows the protocol and the command lines, never the insides.
+//!
+//! Every wait ends at a deadline and is for an event: a log line, bytes of a socket, an exit, or a
+//! condition that is looked at again and again. What does not come in time is a panic, which fails the test.
+
+pub mod binaries;
+pub mod content;
+pub mod conversation;
+pub mod ferry;
+pub mod process;
+pub mod screen;
+pub mod server;
+pub mod swarm;
+pub mod terminal;
+pub mod trace;
+pub mod transfer;
+pub mod wait;
