@@ -1,0 +1,49 @@
+//! Where the real binaries are. Cargo builds only the binaries of a test's own package, so the harness has
+//! it build those of the others, once per test process, with the profile and into the target directory of
+//! the test itself.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+pub fn ferryd() -> PathBuf {
+    directory().join("ferryd")
+}
+
+pub fn ferry() -> PathBuf {
+    directory().join("ferry")
+}
+
+pub fn swarm() -> PathBuf {
+    directory().join("swarm")
+}
+
+fn directory() -> &'static Path {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(build)
+}
+
+fn build() -> PathBuf {
+    let test = env::current_exe().expect("a running program has a path");
+    // TARGET/PROFILE/deps/TEST
+    let directory = test.parent().and_then(Path::parent).expect("a test lies in a target directory");
+    let target = directory.parent().expect("a profile's directory lies in the target directory");
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
+    let mut command = Command::new(cargo);
+    command
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["build", "--quiet", "--bins", "-p", "ferry-server", "-p", "ferry-client", "-p", "ferry-tests"])
+        .arg("--target-dir")
+        .arg(target);
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    let output = command.output().expect("cargo can be started");
+    assert!(
+        output.status.success(),
+        "the binaries do not build:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    directory.to_owned()
+}

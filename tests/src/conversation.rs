@@ -1,0 +1,189 @@
+//! A control connection as a person with `nc` has it: lines out, lines in. Does not follow the protocol by
+//! itself; `transfer` does.
+
+use crate::server::Server;
+use crate::wait::PATIENCE;
+use ferry_common::error::ErrorCode;
+use ferry_common::reply::Reply;
+use socket2::SockRef;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+#[derive(Debug)]
+pub struct Conversation {
+    stream: TcpStream,
+    server: SocketAddr,
+    unread: Vec<u8>,
+    /// The data connection of this session, where there is one.
+    pub data: Option<TcpStream>,
+}
+
+/// What a server answers to one command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The lines before the last.
+    pub replies: Vec<Reply>,
+    /// The last line: the words after `ok`, or the code and the message after `err`.
+    pub outcome: Result<Vec<String>, Refusal>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: Option<ErrorCode>,
+    pub message: String,
+}
+
+impl Conversation {
+    #[track_caller]
+    pub fn with(server: &Server) -> Self {
+        let stream = connect(server.control_address());
+        Self { stream, server: server.control_address(), unread: Vec::new(), data: None }
+    }
+
+    /// The control connection itself.
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Sends bytes as they are.
+    #[track_caller]
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).expect("the server takes what is sent");
+    }
+
+    /// Sends bytes that the server may no longer take.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        self.stream.write_all(bytes.as_ref())
+    }
+
+    /// Ends this end's half of the connection.
+    #[track_caller]
+    pub fn end_input(&mut self) {
+        self.stream.shutdown(std::net::Shutdown::Write).expect("an open connection");
+    }
+
+    /// Ends all connections as the crash of a host does: the other end is told nothing but that.
+    pub fn reset(self) {
+        for stream in [Some(&self.stream), self.data.as_ref()].into_iter().flatten() {
+            SockRef::from(stream).set_linger(Some(Duration::ZERO)).expect("a TCP connection");
+        }
+    }
+
+    /// The next line without its ending; `None` at the end of the stream.
+    #[track_caller]
+    pub fn line(&mut self) -> Option<Vec<u8>> {
+        let mut chunk = [0; 16 * 1024];
+        loop {
+            if let Some(end) = self.unread.iter().position(|&byte| byte == b'\n') {
+                let mut line: Vec<u8> = self.unread.drain(..=end).collect();
+                line.pop();
+                return Some(line);
+            }
+            match self.stream.read(&mut chunk) {
+                Ok(0) => {
+                    assert!(self.unread.is_empty(), "the stream ended within a line: {:?}", self.unread);
+                    return None;
+                }
+                Ok(count) => self.unread.extend_from_slice(&chunk[..count]),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("no reply: {error}"),
+            }
+        }
+    }
+
+    /// The next line, understood.
+    #[track_caller]
+    pub fn reply(&mut self) -> Reply {
+        let line = self.line().expect("a reply before the end of the stream");
+        Reply::parse(&line).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The lines up to and with the one that ends a command.
+    #[track_caller]
+    pub fn answer(&mut self) -> Answer {
+        let mut replies = Vec::new();
+        loop {
+            let outcome = match self.reply() {
+                Reply::Ok { words } => Ok(words.iter().map(|word| lossy(word)).collect()),
+                Reply::Err { code, message } => Err(Refusal { code, message }),
+                reply @ (Reply::Entry(_)
+                | Reply::Data { .. }
+                | Reply::Download { .. }
+                | Reply::Upload { .. }
+                | Reply::Info { .. }) => {
+                    replies.push(reply);
+                    continue;
+                }
+            };
+            return Answer { replies, outcome };
+        }
+    }
+
+    /// Sends a line and gives the answer to it.
+    #[track_caller]
+    pub fn ask(&mut self, line: impl AsRef<[u8]>) -> Answer {
+        self.send([line.as_ref(), b"\n"].concat());
+        self.answer()
+    }
+
+    /// The server says no more and has closed the connection.
+    #[track_caller]
+    pub fn expect_end(&mut self) {
+        assert_eq!(self.line().map(|line| lossy(&line)), None);
+    }
+
+    /// Opens the data connection of a `(data)` line.
+    #[track_caller]
+    pub fn open_data(&mut self, port: u16, ticket: &[u8]) -> &mut TcpStream {
+        let mut data = connect((self.server.ip(), port).into());
+        data.write_all(&[ticket, b"\n"].concat()).expect("the server takes the ticket");
+        self.data.insert(data)
+    }
+}
+
+impl Answer {
+    /// The code of a refusal; panics where the command succeeded.
+    #[track_caller]
+    pub fn code(&self) -> ErrorCode {
+        let refusal = self.outcome.as_ref().expect_err("a refusal");
+        refusal.code.unwrap_or_else(|| panic!("a known code: {refusal:?}"))
+    }
+
+    /// The names of the entries, sorted.
+    pub fn names(&self) -> Vec<Vec<u8>> {
+        let mut names: Vec<Vec<u8>> = self
+            .replies
+            .iter()
+            .filter_map(|reply| if let Reply::Entry(entry) = reply { Some(entry.name.clone()) } else { None })
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+/// A connection whose reads and writes end after [`PATIENCE`].
+#[track_caller]
+pub fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("the server listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+    stream.set_write_timeout(Some(PATIENCE)).expect("a time limit");
+    stream.set_nodelay(true).expect("a TCP connection");
+    stream
+}
+
+/// Reads to the end of the stream; a reset counts as its end. Panics when neither comes.
+#[track_caller]
+pub fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match stream.read_to_end(&mut bytes) {
+        Ok(_) => {}
+        Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {}
+        Err(error) => panic!("the connection is not closed: {error}"),
+    }
+    bytes
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,564 @@
+//! One client: a `Dialogue` with its control connection, its data connection while a transfer runs, and its
+//! place in the plan. It is moved by its driver's calls alone and never waits.
+
+use super::cli::{Config, Operation};
+use super::data::{Data, Loss};
+use super::lease::Pool;
+use super::link::Link;
+use super::plan::{self, Kind, Position};
+use super::report::{FailureKind, Report};
+use super::running::{self, Running};
+use crate::content::Content;
+use ferry_common::command::Command;
+use ferry_common::dialogue::{Dialogue, Failure, RequestId, Step};
+use ferry_common::entry::Entry;
+use ferry_common::limits::PROTOCOL_VERSION;
+use ferry_common::path::RemotePath;
+use mio::event::Event;
+use mio::{Registry, Token};
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+/// Most payload in each direction, and most replies, that one turn of one client moves.
+const TURN_BUDGET_BYTES: usize = 64 * 1024;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the server may take to close a data connection that the client has ended.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the clients have in common.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) server: IpAddr,
+    /// The file that all download.
+    pub(crate) shared_path: RemotePath,
+    pub(crate) registry: Registry,
+    pub(crate) report: Report,
+    /// Names to upload under.
+    pub(crate) names: Pool<u32, usize>,
+    /// Permissions to have a data connection.
+    pub(crate) permits: Pool<(), usize>,
+    /// What the pools handed over and the driver has yet to deliver.
+    pub(crate) grants: Vec<(usize, Grant)>,
+    pub(crate) notices: Vec<(usize, Notice)>,
+    pub(crate) scratch: Vec<u8>,
+}
+
+/// Clients that may have something to do now.
+#[derive(Debug, Default)]
+pub(crate) struct Ready {
+    /// Those in a transfer: the server gives them little time to connect, and they hold what others need.
+    pub(crate) transfers: VecDeque<usize>,
+    pub(crate) others: VecDeque<usize>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Grant {
+    Name(u32),
+    Permit,
+}
+
+/// What a client tells its driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Notice {
+    Greeted,
+    SharedUploaded,
+    Finished,
+    Gone,
+}
+
+pub(crate) struct Client {
+    /// Its slot; also makes its tokens.
+    key: usize,
+    index: u32,
+    stage: Stage,
+    since: Instant,
+    position: Position,
+    dialogue: Dialogue,
+    control: Link,
+    unsent: Vec<u8>,
+    data: Option<Data>,
+    running: Vec<Running>,
+    name: Option<u32>,
+    has_permit: bool,
+    /// What it uploads is the shared file.
+    is_preparing: bool,
+    has_greeted: bool,
+    has_finished: bool,
+    is_queued: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Connecting,
+    Greeting,
+    /// Connected, with nothing to do.
+    Idle,
+    WaitingForName,
+    WaitingForPermit,
+    Working,
+    ClosingData,
+    Leaving,
+    Gone,
+}
+
+pub(crate) fn control_token(key: usize) -> Token {
+    Token(key * 2)
+}
+
+impl Client {
+    pub(crate) fn connect(key: usize, index: u32, to: SocketAddr, registry: &Registry) -> io::Result<Self> {
+        Ok(Self {
+            key,
+            index,
+            stage: Stage::Connecting,
+            since: Instant::now(),
+            position: Position::default(),
+            dialogue: Dialogue::default(),
+            control: Link::connect(to, registry, control_token(key))?,
+            unsent: Vec::new(),
+            data: None,
+            running: Vec::new(),
+            name: None,
+            has_permit: false,
+            is_preparing: false,
+            has_greeted: false,
+            has_finished: false,
+            is_queued: false,
+        })
+    }
+
+    pub(crate) fn is_connecting(&self) -> bool {
+        self.stage == Stage::Connecting
+    }
+
+    pub(crate) fn has_greeted(&self) -> bool {
+        self.has_greeted
+    }
+
+    pub(crate) fn has_finished(&self) -> bool {
+        self.has_finished
+    }
+
+    /// Puts it on a list of those with something to do, once.
+    pub(crate) fn enqueue(&mut self, ready: &mut Ready) {
+        if !std::mem::replace(&mut self.is_queued, true) {
+            let list = if self.has_permit { &mut ready.transfers } else { &mut ready.others };
+            list.push_back(self.key);
+        }
+    }
+
+    /// It was taken off that list.
+    pub(crate) fn dequeued(&mut self) {
+        self.is_queued = false;
+    }
+
+    /// True while its data connection could not be made for want of a port.
+    pub(crate) fn wants_data_connect(&self) -> bool {
+        self.data.as_ref().is_some_and(Data::wants_connect)
+    }
+
+    pub(crate) fn latch(&mut self, event: &Event) {
+        if event.token() == control_token(self.key) {
+            self.control.latch(event);
+        } else if let Some(data) = &mut self.data {
+            data.latch(event);
+        }
+    }
+
+    /// Uploads the file that all are to download.
+    pub(crate) fn prepare(&mut self, shared: &mut Shared) {
+        self.enter(Stage::Working);
+        self.is_preparing = true;
+        let content = plan::shared_content(&shared.config);
+        let path = shared.shared_path.clone();
+        self.request(Command::Upload { path, size: content.size_bytes }, None, content, shared);
+    }
+
+    /// Begins the operation at its place in the plan, or tells that there is none.
+    pub(crate) fn begin_next(&mut self, shared: &mut Shared) {
+        self.enter(Stage::Working);
+        match self.position.operation(&shared.config) {
+            None => {
+                self.enter(Stage::Idle);
+                self.has_finished = true;
+                shared.notices.push((self.key, Notice::Finished));
+            }
+            Some(Operation::Ls) => {
+                let command = Command::Ls { path: RemotePath::root() };
+                self.request(command, Some(Kind::Ls), Content::new(0, 0), shared);
+            }
+            Some(Operation::Download) => self.await_permit(shared),
+            Some(Operation::Upload) => match shared.names.take_or_wait(self.key) {
+                Some(name) => self.use_name(name, shared),
+                None => self.enter(Stage::WaitingForName),
+            },
+        }
+    }
+
+    /// False where it has no use for what it is given.
+    pub(crate) fn accept(&mut self, grant: Grant, shared: &mut Shared) -> bool {
+        match (grant, self.stage) {
+            (Grant::Name(name), Stage::WaitingForName) => self.use_name(name, shared),
+            (Grant::Permit, Stage::WaitingForPermit) => self.begin_transfer(shared),
+            (Grant::Name(_) | Grant::Permit, _) => return false,
+        }
+        true
+    }
+
+    pub(crate) fn leave(&mut self, shared: &mut Shared) {
+        self.enter(Stage::Leaving);
+        self.request(Command::Exit, None, Content::new(0, 0), shared);
+    }
+
+    /// Does all that can be done at once, within a budget. True if more could be done.
+    pub(crate) fn turn(&mut self, shared: &mut Shared) -> bool {
+        if !self.control_turn(shared) {
+            return false;
+        }
+        self.data_turn(shared);
+        self.flush(shared);
+        self.stage != Stage::Gone
+            && (self.control.can_read()
+                || (self.control.can_write() && !self.unsent.is_empty())
+                || self.data.as_ref().is_some_and(Data::has_work))
+    }
+
+    /// Fails what has taken too long.
+    pub(crate) fn check_time(&mut self, now: Instant, shared: &mut Shared) {
+        let elapsed = now.saturating_duration_since(self.since);
+        if self.stage == Stage::Connecting && elapsed > CONNECT_TIMEOUT {
+            self.fail_unmeasured(&FailureKind::ConnectTimedOut, "no answer to the connect", shared);
+            self.go(shared);
+        } else if self.stage == Stage::ClosingData && elapsed > CLOSE_TIMEOUT {
+            let detail = "the server kept it open after this end had closed its half";
+            self.fail_unmeasured(&FailureKind::DataCloseIgnored, detail, shared);
+            self.data_closed(shared);
+        }
+        if let Some(data) = &mut self.data
+            && let Err(loss) = data.connect(&shared.registry)
+        {
+            self.lose_data(loss, shared);
+        }
+    }
+
+    /// The time of the whole run is up.
+    pub(crate) fn give_up(&mut self, shared: &mut Shared) {
+        let stage = format!("client {} was {:?}", self.index, self.stage);
+        if self.running.is_empty() {
+            shared.report.fail(None, &FailureKind::TimedOut, &stage);
+        }
+        for running in std::mem::take(&mut self.running) {
+            shared.report.fail(running.kind, &FailureKind::TimedOut, &stage);
+        }
+    }
+
+    /// False when the client is gone.
+    fn control_turn(&mut self, shared: &mut Shared) -> bool {
+        match self.control.finish_connect() {
+            Err(error) => {
+                let detail = format!("client {}: {error}", self.index);
+                shared.report.fail(None, &FailureKind::ConnectFailed, &detail);
+                self.go(shared);
+                return false;
+            }
+            Ok(false) => return true,
+            Ok(true) if self.stage == Stage::Connecting => {
+                self.enter(Stage::Greeting);
+                let command = Command::Hello { version: Some(PROTOCOL_VERSION) };
+                self.request(command, None, Content::new(0, 0), shared);
+            }
+            Ok(true) => {}
+        }
+        self.flush(shared);
+        self.read_control(shared);
+        self.stage != Stage::Gone
+    }
+
+    fn read_control(&mut self, shared: &mut Shared) {
+        let mut left = TURN_BUDGET_BYTES;
+        while left > 0 && self.stage != Stage::Gone {
+            match self.control.read(&mut shared.scratch) {
+                Ok(None) => return,
+                Ok(Some(0)) | Err(_) => return self.lose_control(shared),
+                Ok(Some(count)) => {
+                    left -= count.min(left);
+                    if let Err(violation) = self.dialogue.handle_control(&shared.scratch[..count]) {
+                        return self.accuse(&violation.to_string(), shared);
+                    }
+                    self.perform(shared);
+                }
+            }
+        }
+    }
+
+    fn data_turn(&mut self, shared: &mut Shared) {
+        let Some(data) = &mut self.data else { return };
+        match data.turn(TURN_BUDGET_BYTES, &mut shared.scratch) {
+            Err(loss) => self.lose_data(loss, shared),
+            Ok(moved) => {
+                shared.report.sent_bytes += moved.sent_bytes;
+                shared.report.received_bytes += moved.received_bytes;
+                if let Some((id, at)) = moved.mismatch {
+                    self.mark_wrong(id, format!("wrong byte at {at}"));
+                }
+                if moved.received_bytes > 0 {
+                    self.dialogue.handle_received(moved.received_bytes);
+                    self.perform(shared);
+                }
+                if moved.closed {
+                    self.data_closed(shared);
+                } else {
+                    self.settle(shared);
+                }
+            }
+        }
+    }
+
+    fn flush(&mut self, shared: &mut Shared) {
+        while !self.unsent.is_empty() {
+            match self.control.write(&self.unsent) {
+                Ok(Some(taken)) => drop(self.unsent.drain(..taken)),
+                Ok(None) => return,
+                Err(_) => return self.lose_control(shared),
+            }
+        }
+    }
+
+    fn use_name(&mut self, name: u32, shared: &mut Shared) {
+        self.name = Some(name);
+        self.await_permit(shared);
+    }
+
+    fn await_permit(&mut self, shared: &mut Shared) {
+        match shared.permits.take_or_wait(self.key) {
+            Some(()) => self.begin_transfer(shared),
+            None => self.enter(Stage::WaitingForPermit),
+        }
+    }
+
+    fn begin_transfer(&mut self, shared: &mut Shared) {
+        self.has_permit = true;
+        self.enter(Stage::Working);
+        let Some(name) = self.name else {
+            let content = plan::shared_content(&shared.config);
+            let path = shared.shared_path.clone();
+            let command = Command::Download { path, offset: 0 };
+            return self.request(command, Some(Kind::Download), content, shared);
+        };
+        let content = plan::own_content(&shared.config, self.index, self.position.round);
+        let path = plan::own_path(&shared.config, name);
+        let command = Command::Upload { path, size: content.size_bytes };
+        self.request(command, Some(Kind::Upload), content, shared);
+        if shared.config.ahead {
+            self.read_back(content, shared);
+        }
+    }
+
+    fn read_back(&mut self, content: Content, shared: &mut Shared) {
+        let Some(name) = self.name else { return };
+        let command = Command::Download { path: plan::own_path(&shared.config, name), offset: 0 };
+        self.request(command, Some(Kind::ReadBack), content, shared);
+    }
+
+    fn request(&mut self, command: Command, kind: Option<Kind>, content: Content, shared: &mut Shared) {
+        let id = self.dialogue.request(command);
+        self.running.push(Running::begin(id, kind, content));
+        self.perform(shared);
+    }
+
+    /// Performs all the work that the dialogue has.
+    fn perform(&mut self, shared: &mut Shared) {
+        while let Some(step) = self.dialogue.poll_step() {
+            match step {
+                Step::Send(bytes) => self.unsent.extend_from_slice(&bytes),
+                Step::CloseData => self.data = None,
+                Step::OpenData { port, ticket } => {
+                    let address = SocketAddr::new(shared.server, port);
+                    let token = Token(self.key * 2 + 1);
+                    self.data = Some(Data::open(address, token, &ticket, &shared.registry));
+                }
+                Step::Receive { id, length, .. } => self.receive(id, length),
+                Step::Transmit { id, offset, length } => {
+                    let content = self.content_of(id);
+                    if let (Some(content), Some(data)) = (content, &mut self.data) {
+                        data.transmit(id, content, offset, length);
+                    }
+                }
+                Step::Entry { id, entry } => self.examine(id, &entry, shared),
+                Step::Info { .. } => {}
+                Step::Done { id, result } => self.finish(id, result, shared),
+            }
+        }
+        self.settle(shared);
+    }
+
+    fn receive(&mut self, id: RequestId, length: u64) {
+        let Some(content) = self.content_of(id) else { return };
+        if length != content.size_bytes {
+            self.mark_wrong(id, format!("announced {length} bytes instead of {}", content.size_bytes));
+        }
+        if let Some(data) = &mut self.data {
+            data.receive(id, content, 0, length);
+        }
+    }
+
+    fn examine(&mut self, id: RequestId, entry: &Entry, shared: &Shared) {
+        if let Some(running) = self.running.iter_mut().find(|running| running.id == id) {
+            running.examine(entry, shared.shared_path.as_bytes(), shared.config.size);
+        }
+    }
+
+    fn finish(&mut self, id: RequestId, result: Result<Option<u64>, Failure>, shared: &mut Shared) {
+        let Some(at) = self.running.iter().position(|running| running.id == id) else { return };
+        let running = self.running.remove(at);
+        let latency = running.started.elapsed();
+        let verdict = match result {
+            Ok(number) => running.verdict(number),
+            Err(failure) => Err(running::reported(&failure)),
+        };
+        match verdict {
+            Err((failure, detail)) => {
+                let detail = format!("client {}: {detail}", self.index);
+                shared.report.fail(running.kind, &failure, &detail);
+            }
+            Ok(()) => {
+                if let Some(kind) = running.kind {
+                    shared.report.succeed(kind, latency);
+                }
+                if running.kind == Some(Kind::Upload) && !shared.config.ahead {
+                    self.read_back(running.content, shared);
+                }
+            }
+        }
+        match self.stage {
+            Stage::Greeting => {
+                self.enter(Stage::Idle);
+                self.has_greeted = true;
+                shared.notices.push((self.key, Notice::Greeted));
+            }
+            Stage::Leaving => self.go(shared),
+            Stage::Connecting
+            | Stage::Idle
+            | Stage::WaitingForName
+            | Stage::WaitingForPermit
+            | Stage::Working
+            | Stage::ClosingData
+            | Stage::Gone => {}
+        }
+    }
+
+    /// Goes on where all that was running has ended; a data connection is closed first.
+    fn settle(&mut self, shared: &mut Shared) {
+        if self.stage != Stage::Working || !self.running.is_empty() {
+            return;
+        }
+        let Some(data) = &mut self.data else { return self.end_operation(shared) };
+        if data.is_settled() && data.close().is_ok() {
+            self.enter(Stage::ClosingData);
+        } else {
+            self.data_closed(shared);
+        }
+    }
+
+    fn data_closed(&mut self, shared: &mut Shared) {
+        self.data = None;
+        self.dialogue.handle_data_closed();
+        if self.stage == Stage::ClosingData {
+            self.enter(Stage::Working);
+        }
+        self.perform(shared);
+    }
+
+    fn end_operation(&mut self, shared: &mut Shared) {
+        self.return_leases(shared);
+        if std::mem::take(&mut self.is_preparing) {
+            self.enter(Stage::Idle);
+            shared.notices.push((self.key, Notice::SharedUploaded));
+            return;
+        }
+        self.position.advance(&shared.config);
+        self.begin_next(shared);
+    }
+
+    fn return_leases(&mut self, shared: &mut Shared) {
+        if let Some(name) = self.name.take()
+            && let Some((key, name)) = shared.names.give_back(name)
+        {
+            shared.grants.push((key, Grant::Name(name)));
+        }
+        if std::mem::take(&mut self.has_permit)
+            && let Some((key, ())) = shared.permits.give_back(())
+        {
+            shared.grants.push((key, Grant::Permit));
+        }
+    }
+
+    fn lose_data(&mut self, loss: Loss, shared: &mut Shared) {
+        let oldest = self.running.first().map(|running| running.id);
+        match loss {
+            Loss::Connect(error) => {
+                self.fail_unmeasured(&FailureKind::DataConnectFailed, &error.to_string(), shared);
+            }
+            Loss::Excess(count) => {
+                let detail = format!("{count} bytes or more that were not announced");
+                self.fail_unmeasured(&FailureKind::Mismatch, &detail, shared);
+            }
+            Loss::Ended if oldest.is_none() && self.stage != Stage::ClosingData => {
+                self.fail_unmeasured(&FailureKind::DataLost, "between transfers", shared);
+            }
+            // The server says what it thinks of it on the control connection.
+            Loss::Ended => {}
+        }
+        self.data_closed(shared);
+    }
+
+    fn lose_control(&mut self, shared: &mut Shared) {
+        if self.running.is_empty() && self.stage != Stage::Leaving {
+            let detail = format!("while {:?}", self.stage);
+            self.fail_unmeasured(&FailureKind::ControlLost, &detail, shared);
+        }
+        self.go(shared);
+        self.dialogue.handle_control_closed();
+        self.perform(shared);
+    }
+
+    fn accuse(&mut self, violation: &str, shared: &mut Shared) {
+        let detail = format!("client {}: {violation}", self.index);
+        for running in std::mem::take(&mut self.running) {
+            shared.report.fail(running.kind, &FailureKind::Violation, &detail);
+        }
+        self.fail_unmeasured(&FailureKind::Violation, violation, shared);
+        self.go(shared);
+    }
+
+    fn fail_unmeasured(&self, failure: &FailureKind, detail: &str, shared: &mut Shared) {
+        shared.report.fail(None, failure, &format!("client {}: {detail}", self.index));
+    }
+
+    /// The end; the driver frees the slot.
+    fn go(&mut self, shared: &mut Shared) {
+        if self.stage != Stage::Gone {
+            self.enter(Stage::Gone);
+            self.data = None;
+            self.return_leases(shared);
+            shared.notices.push((self.key, Notice::Gone));
+        }
+    }
+
+    fn content_of(&self, id: RequestId) -> Option<Content> {
+        self.running.iter().find(|running| running.id == id).map(|running| running.content)
+    }
+
+    fn mark_wrong(&mut self, id: RequestId, what: String) {
+        if let Some(running) = self.running.iter_mut().find(|running| running.id == id) {
+            running.wrong.get_or_insert(what);
+        }
+    }
+
+    fn enter(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.since = Instant::now();
+    }
+}

@@ -1,0 +1,94 @@
+//! A program in a pseudo-terminal, as a person sits before it: keys in, a screen out.
+
+use crate::screen::Screen;
+use crate::wait::{PATIENCE, wait_at_most};
+use expectrl::process::unix::WaitStatus;
+use expectrl::session::OsSession;
+use std::io::{ErrorKind, Write};
+use std::process::Command;
+
+/// Wide enough that no line of a test wraps.
+const COLUMNS: u16 = 200;
+const ROWS: u16 = 50;
+
+pub struct Terminal {
+    session: OsSession,
+    screen: Screen,
+    ended: bool,
+}
+
+impl Terminal {
+    #[track_caller]
+    pub fn run(command: Command) -> Self {
+        let mut session = OsSession::spawn(command).expect("a program in a pseudo-terminal");
+        session.get_process_mut().set_window_size(COLUMNS, ROWS).expect("a terminal has a size");
+        Self { session, screen: Screen::default(), ended: false }
+    }
+
+    /// Types keys as they are.
+    #[track_caller]
+    pub fn type_keys(&mut self, keys: &str) {
+        self.session.write_all(keys.as_bytes()).expect("the terminal takes keys");
+        self.session.flush().expect("the terminal takes keys");
+    }
+
+    /// Types a line and Enter.
+    #[track_caller]
+    pub fn type_line(&mut self, line: &str) {
+        self.type_keys(&format!("{line}\r"));
+    }
+
+    /// Waits until the cursor stands behind this text.
+    #[track_caller]
+    pub fn wait_for_cursor_after(&mut self, text: &str) {
+        self.wait_until(&format!("cursor after {text:?}"), |screen| screen.before_cursor() == text);
+    }
+
+    /// Waits until a line of the screen contains this text.
+    #[track_caller]
+    pub fn wait_for_text(&mut self, text: &str) {
+        self.wait_until(&format!("{text:?}"), |screen| screen.lines().iter().any(|line| line.contains(text)));
+    }
+
+    /// Waits until the screen satisfies a condition.
+    #[track_caller]
+    pub fn wait_until(&mut self, what: &str, mut condition: impl FnMut(&Screen) -> bool) {
+        let met = wait_at_most(PATIENCE, || {
+            self.take_output();
+            condition(&self.screen).then_some(())
+        });
+        assert!(met.is_some(), "no {what} on the screen:\n{}", self.screen.lines().join("\n"));
+    }
+
+    /// Waits for the program's end, and gives its exit status.
+    #[track_caller]
+    pub fn wait_for_exit(&mut self) -> i32 {
+        let ended = wait_at_most(PATIENCE, || {
+            self.take_output();
+            self.ended.then_some(())
+        });
+        assert!(ended.is_some(), "the program does not end; the screen:\n{}", self.screen.lines().join("\n"));
+        let end = self.session.get_process().wait().expect("a child can be waited for");
+        let WaitStatus::Exited(_, status) = end else { panic!("the program ended by {end:?}") };
+        status
+    }
+
+    /// What is on the screen.
+    pub fn lines(&mut self) -> Vec<String> {
+        self.take_output();
+        self.screen.lines()
+    }
+
+    fn take_output(&mut self) {
+        let mut chunk = [0; 8192];
+        while !self.ended {
+            match self.session.try_read(&mut chunk) {
+                Ok(0) => self.ended = true,
+                Ok(count) => self.screen.feed(&chunk[..count]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                // A pseudo-terminal without a program reports an error instead of an end.
+                Err(_) => self.ended = true,
+            }
+        }
+    }
+}

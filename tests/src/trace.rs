@@ -1,0 +1,120 @@
+//! The system calls of a running process, by `strace`. For the checks that are run apart from the tests,
+//! since `strace` is not everywhere.
+
+use crate::process::Process;
+use crate::wait::PATIENCE;
+use rustix::process::Signal;
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use tempfile::NamedTempFile;
+
+/// An attached `strace`; it lets the process go when it is finished or dropped.
+#[derive(Debug)]
+pub struct Trace {
+    strace: Child,
+    output: NamedTempFile,
+}
+
+/// One system call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    pub thread: u32,
+    pub name: String,
+    /// Everything behind the name: arguments and, where it is known, the result.
+    pub rest: String,
+}
+
+impl Trace {
+    /// Traces every thread of a process from now on.
+    #[track_caller]
+    pub fn attach(process: Process) -> Self {
+        let output = NamedTempFile::new().expect("a temporary file");
+        let mut strace = Command::new("strace")
+            .args(["-f", "-s", "64", "-o"])
+            .arg(output.path())
+            .args(["-p", &process.pid().to_string()])
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("strace can be started");
+        let mut first = String::new();
+        let stderr = strace.stderr.take().expect("standard error is piped");
+        let mut stderr = BufReader::new(stderr);
+        stderr.read_line(&mut first).expect("strace speaks");
+        assert!(first.contains("attached"), "strace says: {first}");
+        // It must never wait for somebody to read what else it says.
+        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        Self { strace, output }
+    }
+
+    /// Lets the process go and gives the calls that it made, in the order in which they began.
+    #[track_caller]
+    pub fn finish(mut self) -> Vec<Call> {
+        Process::new(self.strace.id()).signal(Signal::INT);
+        crate::server::wait_for_exit(&mut self.strace, PATIENCE);
+        let text = std::fs::read(self.output.path()).expect("strace wrote its output");
+        calls_of(&String::from_utf8_lossy(&text))
+    }
+}
+
+/// The calls that began while the trace ran. The first that is shown of a thread is the one that it waited
+/// in when the trace began.
+fn calls_of(text: &str) -> Vec<Call> {
+    let mut known = HashSet::new();
+    text.lines()
+        .filter_map(Call::parse)
+        .filter(|call| !known.insert(call.thread) || !call.rest.ends_with("<unfinished ...>"))
+        .collect()
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        // It has ended already where it was finished.
+        let _ = self.strace.kill();
+        let _ = self.strace.wait();
+    }
+}
+
+impl Call {
+    /// Reads a line such as `4711 close(5) = 0`. Ends of calls that began earlier, calls that began before
+    /// the trace, signals and exits are not calls.
+    fn parse(line: &str) -> Option<Self> {
+        let (thread, rest) = line.split_once(' ')?;
+        let (name, rest) = rest.trim_start().split_once('(')?;
+        let is_name =
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !is_name || rest.contains("<detached ...>") {
+            return None;
+        }
+        Some(Self { thread: thread.parse().ok()?, name: name.to_owned(), rest: rest.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_waits_since_before_is_no_call() {
+        let text = "1 epoll_wait(3,  <unfinished ...>\n2 close(1) = 0\n1 close(2 <unfinished ...>\n";
+        let names: Vec<u32> = calls_of(text).iter().map(|call| call.thread).collect();
+        assert_eq!(names, [2, 1]);
+    }
+
+    #[test]
+    fn reads_what_strace_writes() {
+        let call = Call::parse("4711  close(5)                = 0").unwrap();
+        assert_eq!((call.thread, call.name.as_str()), (4711, "close"));
+        assert!(Call::parse("1 epoll_wait(3,  <unfinished ...>").is_some());
+        for line in [
+            "1 <... epoll_wait resumed>[], 1024, -1) = 0",
+            "1 epoll_wait(3,  <detached ...>",
+            "1 --- SIGINT {si_signo=SIGINT} ---",
+            "1 +++ exited with 0 +++",
+            "",
+        ] {
+            assert_eq!(Call::parse(line), None, "{line}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What only the system calls of the server can show. Run by `tests/checks`, which sees to `strace`.
+#![allow(clippy::unwrap_used)]
+
+use ferry_common::error::ErrorCode;
+use ferry_tests::content::Content;
+use ferry_tests::conversation::Conversation;
+use ferry_tests::server::Server;
+use ferry_tests::trace::{Call, Trace};
+use std::os::unix::fs::symlink;
+use std::time::Duration;
+
+const IDLE_TIME: Duration = Duration::from_secs(10);
+const IDLE_SESSIONS: usize = 100;
+
+/// What the reactor's thread may call: nothing that can wait for a disk.
+const REACTOR_CALLS: &[&str] = &[
+    "accept4",
+    "brk",
+    "close",
+    "epoll_ctl",
+    "epoll_wait",
+    "fstat",
+    "futex",
+    "getrandom",
+    "madvise",
+    "mmap",
+    "mprotect",
+    "mremap",
+    "munmap",
+    "openat2",
+    "preadv2",
+    "read",
+    "recvfrom",
+    "sched_yield",
+    "sendfile",
+    "sendto",
+    "shutdown",
+    "write",
+];
+
+#[test]
+#[ignore = "needs strace; run tests/checks"]
+fn an_idle_server_makes_no_system_calls() {
+    let server = Server::start();
+    server.put("a.txt", "content");
+    let mut sessions: Vec<Conversation> = (0..IDLE_SESSIONS).map(|_| Conversation::with(&server)).collect();
+    for session in &mut sessions {
+        session.ask("hello").outcome.unwrap();
+    }
+    sessions[0].download("a.txt").unwrap();
+    let trace = Trace::attach(server.process());
+    // Not a wait for anything: the time over which is measured.
+    std::thread::sleep(IDLE_TIME);
+    assert_eq!(trace.finish(), []);
+}
+
+#[test]
+#[ignore = "needs strace; run tests/checks"]
+fn a_trace_would_show_the_calls_of_a_busy_server() {
+    let server = Server::start();
+    let mut session = Conversation::with(&server);
+    session.ask("hello").outcome.unwrap();
+    let trace = Trace::attach(server.process());
+    session.ask("ls").outcome.unwrap();
+    assert_ne!(trace.finish(), []);
+}
+
+#[test]
+#[ignore = "needs strace; run tests/checks"]
+fn the_reactor_makes_no_call_that_can_wait_for_a_disk() {
+    let server = Server::start();
+    let calls = trace_busy_server(&server);
+    let reactor = server.process().pid();
+    for call in calls.iter().filter(|call| call.thread == reactor) {
+        assert!(REACTOR_CALLS.contains(&call.name.as_str()), "{call:?}");
+        assert!(call.name != "openat2" || call.rest.contains("RESOLVE_CACHED"), "{call:?}");
+        assert!(call.name != "preadv2" || call.rest.contains("RWF_NOWAIT"), "{call:?}");
+    }
+    for name in ["fsync", "renameat", "pwrite64", "getdents64"] {
+        assert!(calls.iter().any(|call| call.name == name), "the disk threads called no {name}");
+    }
+}
+
+#[test]
+#[ignore = "needs strace; run tests/checks"]
+fn every_name_is_resolved_beneath_the_root_and_nobody_is_connected_to() {
+    let server = Server::start();
+    symlink("/etc/passwd", server.path("outside")).unwrap();
+    symlink("/etc", server.path("etc")).unwrap();
+    let calls = trace_busy_server(&server);
+    let resolved = calls.iter().filter(|call| call.name == "openat2").count();
+    assert!(resolved > 10, "only {resolved} names were resolved");
+    for call in &calls {
+        assert!(call.name != "connect", "{call:?}");
+        match call.name.as_str() {
+            "openat2" => {
+                assert!(
+                    call.rest.contains("RESOLVE_BENEATH") && call.rest.contains("NO_MAGICLINKS"),
+                    "{call:?}"
+                );
+            }
+            "openat" => {
+                let staged = call.rest.contains("O_CREAT|O_EXCL") && call.rest.contains("O_NOFOLLOW");
+                assert!(staged && !call.rest.contains('/'), "{call:?}");
+            }
+            name => assert!(!["open", "creat", "execve", "link", "symlink"].contains(&name), "{call:?}"),
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs strace; run tests/checks"]
+fn before_ok_the_file_is_flushed_renamed_and_its_directory_flushed() {
+    let server = Server::start();
+    let mut session = Conversation::with(&server);
+    session.upload("before.txt", b"opens the data connection").unwrap();
+    let trace = Trace::attach(server.process());
+    session.upload("a.txt", b"12345").unwrap();
+    let calls = trace.finish();
+    let after = |start: usize, name: &str, text: &str| {
+        let found = calls[start..].iter().position(|call| call.name == name && call.rest.contains(text));
+        start + found.unwrap_or_else(|| panic!("no {name} {text} after call {start} of {calls:#?}"))
+    };
+    let data_flushed = after(after(0, "pwrite64", "12345"), "fsync", "");
+    let renamed = after(data_flushed + 1, "renameat", "a.txt");
+    let directory_flushed = after(renamed + 1, "fsync", "");
+    after(directory_flushed + 1, "sendto", "ok 5");
+    assert_eq!(calls.iter().filter(|call| call.name == "sendto" && call.rest.contains("ok 5")).count(), 1);
+}
+
+/// Every kind of command, kind names and hostile ones.
+fn trace_busy_server(server: &Server) -> Vec<Call> {
+    server.put("a.txt", "content");
+    std::fs::create_dir(server.path("sub")).unwrap();
+    let mut session = Conversation::with(server);
+    session.ask("hello").outcome.unwrap();
+    let trace = Trace::attach(server.process());
+    for line in ["ls", "ls sub", "stat a.txt", "help"] {
+        session.ask(line).outcome.unwrap();
+    }
+    session.download("a.txt").unwrap();
+    session.upload("sub/small", b"12345").unwrap();
+    let large = Content { seed: 1, size_bytes: 3 << 20 };
+    session.upload_content("large", large).unwrap();
+    session.download("large").unwrap();
+    for name in ["../../etc/passwd", "/etc/passwd", "sub/../../x", "outside", "etc/passwd", "nothing"] {
+        for line in [format!("download {name}"), format!("stat {name}"), format!("ls {name}")] {
+            session.ask(line).code();
+        }
+        let code = session.ask(format!("upload {name}/x 2000000")).code();
+        assert_ne!(code, ErrorCode::Io);
+    }
+    trace.finish()
+}
