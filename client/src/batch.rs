@@ -6,13 +6,18 @@ use crate::failure::Failure;
 use crate::input::{self, PromptCommand};
 use crate::screen;
 use crate::session::Session;
+use crate::transfer::TransferOptions;
 use ferry_common::limits::LINE_MAX_BYTES;
 use std::io::{self, BufRead, Read};
 
 /// Runs the commands in their order.
-pub(crate) fn run_commands(session: &mut Session, commands: &[PromptCommand]) -> Result<(), Failure> {
+pub(crate) fn run_commands(
+    session: &mut Session,
+    options: &TransferOptions,
+    commands: &[PromptCommand],
+) -> Result<(), Failure> {
     for command in commands {
-        if run_one(session, command)? == Next::Exit {
+        if run_one(session, options, command)? == Next::Exit {
             break;
         }
     }
@@ -20,10 +25,14 @@ pub(crate) fn run_commands(session: &mut Session, commands: &[PromptCommand]) ->
 }
 
 /// Runs the commands of `input`, each as soon as its line has come.
-pub(crate) fn run_lines(session: &mut Session, input: &mut impl BufRead) -> Result<(), Failure> {
+pub(crate) fn run_lines(
+    session: &mut Session,
+    options: &TransferOptions,
+    input: &mut impl BufRead,
+) -> Result<(), Failure> {
     while let Some(line) = next_line(input)? {
         if let Some(command) = input::parse(&line)?
-            && run_one(session, &command)? == Next::Exit
+            && run_one(session, options, &command)? == Next::Exit
         {
             break;
         }
@@ -31,8 +40,12 @@ pub(crate) fn run_lines(session: &mut Session, input: &mut impl BufRead) -> Resu
     Ok(())
 }
 
-fn run_one(session: &mut Session, command: &PromptCommand) -> Result<Next, Failure> {
-    let next = commands::run(session, command)?;
+fn run_one(
+    session: &mut Session,
+    options: &TransferOptions,
+    command: &PromptCommand,
+) -> Result<Next, Failure> {
+    let next = commands::run(session, options, command)?;
     if session.interrupts().signal().is_some() {
         // It came too late for this command, but not for those behind it.
         return Err(Failure::Interrupted);

@@ -2,9 +2,12 @@
 
 use crate::exit_code::EXIT_STATUS_HELP;
 use crate::input::{self, PromptCommand};
+use crate::limits::{RETRY_FOR_DEFAULT_S, RETRY_FOR_MAX_S};
+use crate::transfer::TransferOptions;
 use clap::Parser;
 use ferry_common::limits::{CONTROL_PORT, PROTOCOL_VERSION};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 static VERSION: LazyLock<String> =
     LazyLock::new(|| format!("{} (protocol version {PROTOCOL_VERSION})", env!("CARGO_PKG_VERSION")));
@@ -19,7 +22,9 @@ static AFTER_HELP: LazyLock<String> = LazyLock::new(|| {
          ferry nas.local < commands.txt        the commands of a file, one a line\n\n\
          Without -c, commands are read from standard input: at a prompt with history and Tab\n\
          completion where it is a terminal, else one a line. Results go to standard output, messages\n\
-         and progress to standard error.\n\n{EXIT_STATUS_HELP}",
+         and progress to standard error.\n\n\
+         A transfer that was interrupted, even by kill -9, is gone on with by the same command, where\n\
+         both ends agree on what has moved already.\n\n{EXIT_STATUS_HELP}",
         input::help()
     )
 });
@@ -39,6 +44,34 @@ pub(crate) struct Cli {
     /// Run this command instead of asking for commands; may be repeated, stops at the first failure
     #[arg(short, long = "command", value_name = "CMD", value_parser = parse_command)]
     pub(crate) commands: Vec<PromptCommand>,
+
+    /// When the connection is lost during a transfer, try to go on for so long; 0 gives up at once
+    #[arg(long, value_name = "SECONDS", default_value_t = RETRY_FOR_DEFAULT_S,
+          value_parser = clap::value_parser!(u64).range(..=RETRY_FOR_MAX_S))]
+    pub(crate) retry_for: u64,
+
+    /// Do not compare the digests of the two ends after a transfer
+    #[arg(long)]
+    pub(crate) no_verify: bool,
+
+    /// Never replace an existing file, neither here nor on the server
+    #[arg(long)]
+    pub(crate) no_overwrite: bool,
+
+    /// Let a transferred file have the time of its transfer; without this it keeps its modification time
+    #[arg(long)]
+    pub(crate) no_times: bool,
+}
+
+impl Cli {
+    pub(crate) fn transfer_options(&self) -> TransferOptions {
+        TransferOptions {
+            verify: !self.no_verify,
+            overwrite: !self.no_overwrite,
+            keep_times: !self.no_times,
+            retry_for: Duration::from_secs(self.retry_for),
+        }
+    }
 }
 
 fn parse_command(text: &str) -> Result<PromptCommand, String> {
@@ -63,6 +96,10 @@ mod tests {
     fn has_the_documented_defaults() {
         let cli = Cli::parse_from(["ferry"]);
         assert_eq!((cli.host.as_str(), cli.port, cli.commands.len()), ("localhost", 2222, 0));
+        let options = cli.transfer_options();
+        assert!(options.verify && options.overwrite && options.keep_times);
+        assert_eq!(options.retry_for, Duration::from_secs(60));
+        assert!(Cli::try_parse_from(["ferry", "--retry-for", "-1"]).is_err());
         let cli = Cli::parse_from(["ferry", "nas", "2323", "-c", "ls", "--command", "download a"]);
         assert_eq!((cli.host.as_str(), cli.port, cli.commands.len()), ("nas", 2323, 2));
         assert!(Cli::try_parse_from(["ferry", "-c", "fetch a"]).is_err());

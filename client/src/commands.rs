@@ -5,7 +5,8 @@ use crate::failure::Failure;
 use crate::input::{self, PromptCommand};
 use crate::screen::Results;
 use crate::session::Session;
-use crate::{download, listing, upload};
+use crate::transfer::TransferOptions;
+use crate::{checksum, download, listing, names, upload};
 
 /// Whether further commands are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,14 +16,24 @@ pub(crate) enum Next {
 }
 
 /// Runs `command` to its end. A signal meanwhile makes it fail with [`Failure::Interrupted`].
-pub(crate) fn run(session: &mut Session, command: &PromptCommand) -> Result<Next, Failure> {
+pub(crate) fn run(
+    session: &mut Session,
+    options: &TransferOptions,
+    command: &PromptCommand,
+) -> Result<Next, Failure> {
     let interrupts = session.interrupts().clone();
     let _running = interrupts.begin();
     match command {
         PromptCommand::Ls { path, long } => listing::list(session, path, *long)?,
         PromptCommand::Stat { path } => listing::stat(session, path)?,
-        PromptCommand::Download { remote, local } => download::run(session, remote, local.as_deref())?,
-        PromptCommand::Upload { local, remote } => upload::run(session, local, remote)?,
+        PromptCommand::Download { remote, local } => {
+            download::run(session, options, remote, local.as_deref())?;
+        }
+        PromptCommand::Upload { local, remote } => upload::run(session, options, local, remote)?,
+        PromptCommand::Sum { path } => checksum::show(session, path)?,
+        PromptCommand::Mkdir { path } => names::make_directory(session, path)?,
+        PromptCommand::Rm { path } => names::remove(session, path)?,
+        PromptCommand::Mv { from, to, replace } => names::rename(session, from, to, *replace)?,
         PromptCommand::Help => {
             let mut results = Results::new();
             results.line(&input::help())?;

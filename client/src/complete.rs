@@ -142,9 +142,21 @@ impl Handler for Collected {
 fn expected(words: &[Vec<u8>]) -> Expected {
     let Some((verb, arguments)) = words.split_first() else { return Expected::Command };
     match (PromptVerb::from_word(verb), arguments) {
-        (Some(PromptVerb::Ls | PromptVerb::Stat | PromptVerb::Download), []) => Expected::RemoteName,
+        (
+            Some(
+                PromptVerb::Ls
+                | PromptVerb::Stat
+                | PromptVerb::Download
+                | PromptVerb::Sum
+                | PromptVerb::Mkdir
+                | PromptVerb::Rm
+                | PromptVerb::Mv,
+            ),
+            [],
+        )
+        | (Some(PromptVerb::Upload | PromptVerb::Mv), [_]) => Expected::RemoteName,
         (Some(PromptVerb::Ls), [option]) if option == b"-l" => Expected::RemoteName,
-        (Some(PromptVerb::Upload), [_]) => Expected::RemoteName,
+        (Some(PromptVerb::Mv), [option, _]) if option == b"-f" => Expected::RemoteName,
         (Some(PromptVerb::Upload), []) | (Some(PromptVerb::Download), [_]) => Expected::LocalName,
         (
             Some(
@@ -152,6 +164,10 @@ fn expected(words: &[Vec<u8>]) -> Expected {
                 | PromptVerb::Stat
                 | PromptVerb::Download
                 | PromptVerb::Upload
+                | PromptVerb::Sum
+                | PromptVerb::Mkdir
+                | PromptVerb::Rm
+                | PromptVerb::Mv
                 | PromptVerb::Help
                 | PromptVerb::Exit
                 | PromptVerb::Quit,
@@ -336,6 +352,13 @@ mod tests {
             ("upload x", Expected::LocalName),
             ("upload x y", Expected::RemoteName),
             ("ls -l x", Expected::RemoteName),
+            ("mkdir ", Expected::RemoteName),
+            ("rm x", Expected::RemoteName),
+            ("rm x ", Expected::Nothing),
+            ("mv x ", Expected::RemoteName),
+            ("mv -f x ", Expected::RemoteName),
+            ("mv x y ", Expected::Nothing),
+            ("sum ", Expected::RemoteName),
             ("ls x y", Expected::Nothing),
             ("help x", Expected::Nothing),
             ("frobnicate x", Expected::Nothing),

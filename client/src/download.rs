@@ -1,166 +1,223 @@
-//! `download`: a file of the server becomes a file of this host, whole or not at all. Writes to a temporary
-//! file beside the target, and touches the target only by renaming over it.
+//! `download`: a file of the server becomes a file of this host, whole or not at all. What comes goes into
+//! a partial file beside the target, which gets the target's name when it is known to be the server's file.
 
+use crate::checksum::{self, Sum};
 use crate::failure::{Failure, show_path};
-use crate::limits::RECEIVE_BUFFER_BYTES;
+use crate::limits::{KEPT_DOWNLOAD_MIN_BYTES, RECEIVE_BUFFER_BYTES};
 use crate::link::{Broken, Handler};
+use crate::partial::Partial;
 use crate::progress::Meter;
 use crate::screen;
 use crate::session::Session;
+use crate::target::Target;
+use crate::transfer::{self, Transfer, TransferOptions};
 use ferry_common::command::Command;
+use ferry_common::dialogue::Success;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
-use rustix::io::Errno;
-use std::ffi::OsStr;
-use std::fs::{self, File, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use std::io::{self, Read};
+use std::path::Path;
 
 /// Fetches `remote` as `local`, or into it where it is a directory, or into the current directory.
-pub(crate) fn run(session: &mut Session, remote: &RemotePath, local: Option<&Path>) -> Result<(), Failure> {
-    let target = Target::choose(remote, local)?;
-    let mut download = Download { target: &target, received: None };
-    let command = Command::Download { path: remote.clone(), offset: 0 };
-    session.exchange(command, &mut download).map_err(|failure| explain(failure, &target))?;
-    let Some(Received { file, meter }) = download.received else {
-        return Err(Failure::ConnectionLost("The server sent no file".to_owned()));
+pub(crate) fn run(
+    session: &mut Session,
+    options: &TransferOptions,
+    remote: &RemotePath,
+    local: Option<&Path>,
+) -> Result<(), Failure> {
+    let target = Target::choose(remote, local, options.overwrite)?;
+    let mut download = Download {
+        remote,
+        target: &target,
+        verify: options.verify,
+        has_looked: false,
+        partial: None,
+        announced: None,
+        meter: None,
+        reached_bytes: 0,
     };
-    target.publish(file)?;
-    meter.finish("Total Received");
-    screen::message("Download is finished!");
-    Ok(())
-}
-
-/// Where the file is to appear.
-struct Target {
-    directory: PathBuf,
-    path: PathBuf,
+    match transfer::see_through(session, options.retry_for, &mut download) {
+        Ok(()) => download.publish(options.keep_times),
+        Err(failure) => {
+            download.leave();
+            Err(explain(failure, &target))
+        }
+    }
 }
 
 struct Download<'a> {
+    remote: &'a RemotePath,
     target: &'a Target,
-    received: Option<Received>,
+    verify: bool,
+    /// What an earlier run may have left was looked for.
+    has_looked: bool,
+    partial: Option<Partial>,
+    announced: Option<Announced>,
+    /// Of the last attempt, once every announced byte has come.
+    meter: Option<Meter>,
+    reached_bytes: u64,
 }
 
-/// A file of which every announced byte has come.
-struct Received {
-    file: NamedTempFile,
-    meter: Meter,
+/// What the server says of the file.
+#[derive(Clone, Copy)]
+struct Announced {
+    size: u64,
+    mtime_s: i64,
 }
 
-impl Target {
-    /// The name comes from the user alone, and what is in its way is left alone but for a regular file or
-    /// a link to one.
-    fn choose(remote: &RemotePath, local: Option<&Path>) -> Result<Self, Failure> {
-        let own_name = remote.file_name().map(OsStr::from_bytes);
-        let own_name =
-            || own_name.ok_or_else(|| Failure::Usage("The shared folder itself is not a file".to_owned()));
-        let path = match local {
-            None => PathBuf::from(own_name()?),
-            Some(local) if local.is_dir() => local.join(own_name()?),
-            Some(local) => local.to_owned(),
-        };
-        let shown = show_path(&path);
-        if path.file_name().is_none() || path.as_os_str().as_bytes().ends_with(b"/") {
-            return Err(Failure::Local(format!("There is no local directory {shown}")));
+impl Transfer for Download<'_> {
+    fn attempt(&mut self, session: &mut Session) -> Result<(), Failure> {
+        if !std::mem::replace(&mut self.has_looked, true) {
+            self.partial = Partial::find(self.target, session.interrupts())?;
         }
-        let directory = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-            Some(_) | None => PathBuf::from("."),
-        };
-        if !directory.is_dir() {
-            return Err(Failure::Local(format!("There is no local directory {}", show_path(&directory))));
-        }
-        match fs::metadata(&path) {
-            Ok(metadata) if metadata.is_dir() => Err(Failure::Local(format!(
-                "{shown} is a local directory; name another file for it to become"
-            ))),
-            Ok(metadata) if !metadata.is_file() => Err(Failure::Local(format!(
-                "{shown} exists locally and is not a regular file; it is left alone"
-            ))),
-            Ok(_) | Err(_) => Ok(Self { directory, path }),
+        self.agree_on_beginning(session)?;
+        let offset = self.partial.as_ref().map_or(0, Partial::length);
+        let command = Command::Download { path: self.remote.clone(), offset, digest: self.verify };
+        match session.exchange(command, self) {
+            Ok(success) => self.check(success),
+            Err(failure) => {
+                self.meter = None;
+                if matches!(failure, Failure::Refused { code: Some(ErrorCode::Changed), .. }) {
+                    self.restart()?;
+                }
+                Err(failure)
+            }
         }
     }
 
-    /// Made as any program would make a new file: the umask decides about its mode.
-    fn create_temporary(&self) -> Result<NamedTempFile, Failure> {
-        tempfile::Builder::new()
-            .prefix(".ferry-")
-            .suffix(".part")
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(&self.directory)
-            .map_err(|error| Failure::local("create a file in", &self.directory, &error))
-    }
-
-    /// Refuses what the disk has no room for before any of it is written.
-    fn check_room(&self, file: &File, length: u64) -> Result<(), Failure> {
-        // A file system that cannot tell is one to be tried.
-        let Ok(facts) = rustix::fs::fstatvfs(file) else { return Ok(()) };
-        let free_bytes = facts.f_bavail.saturating_mul(facts.f_frsize);
-        if free_bytes >= length {
-            return Ok(());
-        }
-        let directory = show_path(&self.directory);
-        Err(Failure::Local(format!(
-            "The file has {length} bytes, but {directory} has room for {free_bytes} only"
-        )))
-    }
-
-    /// The whole file appears under its name, and stays there after a power cut.
-    fn publish(&self, file: NamedTempFile) -> Result<(), Failure> {
-        let cannot_write = |error: &io::Error| Failure::local("write", &self.path, error);
-        file.as_file().sync_all().map_err(|error| cannot_write(&error))?;
-        file.persist(&self.path).map_err(|error| cannot_write(&error.error))?;
-        match File::open(&self.directory).and_then(|directory| directory.sync_all()) {
-            // Not every file system can, and those that cannot have no need to.
-            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => Ok(()),
-            result => result.map_err(|error| Failure::local("flush", &self.directory, &error)),
-        }
+    fn reached_bytes(&self) -> u64 {
+        self.reached_bytes
     }
 }
 
 impl Handler for Download<'_> {
-    fn receive(&mut self, data: &mut dyn Read, length: u64) -> Result<(), Broken> {
-        screen::message("Start downloading..");
-        screen::message(&format!("file size: {length}"));
-        let mut file = self.target.create_temporary().map_err(Broken::Local)?;
-        self.target.check_room(file.as_file(), length).map_err(Broken::Local)?;
-        let mut meter = Meter::new(length);
-        self.copy(data, file.as_file_mut(), length, &mut meter)?;
-        self.received = Some(Received { file, meter });
-        Ok(())
+    fn receive(&mut self, data: &mut dyn Read, length: u64, mtime_s: i64) -> Result<(), Broken> {
+        let partial = match self.partial.take() {
+            Some(partial) => partial,
+            None => Partial::create(self.target).map_err(Broken::Local)?,
+        };
+        let partial = self.partial.insert(partial);
+        let size = partial.length().saturating_add(length);
+        if self.announced.replace(Announced { size, mtime_s }).is_none_or(|before| before.size != size) {
+            screen::message("Start downloading..");
+            screen::message(&format!("file size: {size}"));
+        }
+        self.target.check_room(partial.file(), length).map_err(Broken::Local)?;
+        let mut meter = Meter::new(size);
+        meter.rewind(partial.length());
+        let copied = copy(data, partial, length, &mut meter, self.target);
+        self.reached_bytes = self.reached_bytes.max(partial.length());
+        self.meter = Some(meter);
+        copied
     }
 }
 
 impl Download<'_> {
-    fn copy(
-        &self,
-        data: &mut dyn Read,
-        file: &mut File,
-        length: u64,
-        meter: &mut Meter,
-    ) -> Result<(), Broken> {
-        let most = usize::try_from(length).unwrap_or(usize::MAX);
-        let mut buffer = vec![0; most.clamp(1, RECEIVE_BUFFER_BYTES)];
-        let mut left = length;
-        while left > 0 {
-            let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-            let read = match data.read(&mut buffer[..wanted]) {
-                Ok(0) => return Err(Broken::Data(io::ErrorKind::UnexpectedEof.into())),
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Broken::Data(error)),
-            };
-            file.write_all(&buffer[..read])
-                .map_err(|error| Broken::Local(Failure::local("write", &self.target.path, &error)))?;
-            left -= read as u64;
-            meter.advance(read as u64);
+    /// Only bytes that the server has too are built upon.
+    fn agree_on_beginning(&mut self, session: &mut Session) -> Result<(), Failure> {
+        let Some(partial) = &self.partial else { return Ok(()) };
+        let kept = Sum { length: partial.length(), digest: partial.digest() };
+        if kept.length == 0 {
+            return Ok(());
         }
+        let question = Command::Sum { path: self.remote.clone(), length: Some(kept.length) };
+        match checksum::ask(session, question) {
+            Ok(sum) if sum == kept => {
+                screen::message(&format!("Resuming at byte {}", kept.length));
+                Ok(())
+            }
+            Ok(_) | Err(Failure::Refused { code: Some(ErrorCode::BadOffset | ErrorCode::Changed), .. }) => {
+                screen::message(
+                    "What is kept of an earlier download is not the beginning of the file on the server; \
+                     starting over",
+                );
+                self.restart()
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn restart(&mut self) -> Result<(), Failure> {
+        self.partial.as_mut().map_or(Ok(()), Partial::restart)
+    }
+
+    /// Everything has come. Whether it is the server's file only the digests tell.
+    fn check(&mut self, success: Success) -> Result<(), Failure> {
+        let Some(partial) = &self.partial else {
+            return Err(Failure::Violation("The server sent no file".to_owned()));
+        };
+        if !self.verify {
+            return Ok(());
+        }
+        match success.digest {
+            Some(digest) if digest == partial.digest() => Ok(()),
+            Some(_) => {
+                self.meter = None;
+                self.restart()?;
+                let path = self.remote;
+                Err(Failure::Mismatch(format!("What arrived of {path} is not what the server has sent")))
+            }
+            None => Err(Failure::Violation(
+                "The server told no digest to check the file by (--no-verify does without)".to_owned(),
+            )),
+        }
+    }
+
+    fn publish(self, keep_times: bool) -> Result<(), Failure> {
+        if let Some(partial) = self.partial {
+            let mtime_s = self.announced.map(|announced| announced.mtime_s).filter(|_| keep_times);
+            self.target.publish(partial.finish()?, mtime_s)?;
+        }
+        if let Some(meter) = self.meter {
+            meter.finish("Total Received");
+        }
+        screen::message("Download is finished!");
         Ok(())
     }
+
+    /// After a failure: what has come of a large file is worth keeping.
+    fn leave(&mut self) {
+        self.meter = None;
+        let Some(partial) = self.partial.take() else { return };
+        let is_large = self.announced.is_none_or(|announced| announced.size > KEPT_DOWNLOAD_MIN_BYTES);
+        match partial.findable_as() {
+            Some(name) if is_large && partial.length() > 0 => {
+                let length = partial.length();
+                screen::message(&format!(
+                    "{length} bytes are kept as {name}; the same download goes on from there"
+                ));
+                partial.keep();
+            }
+            Some(_) | None => partial.discard(),
+        }
+    }
+}
+
+fn copy(
+    data: &mut dyn Read,
+    partial: &mut Partial,
+    length: u64,
+    meter: &mut Meter,
+    target: &Target,
+) -> Result<(), Broken> {
+    let most = usize::try_from(length).unwrap_or(usize::MAX);
+    let mut buffer = vec![0; most.clamp(1, RECEIVE_BUFFER_BYTES)];
+    let mut left = length;
+    while left > 0 {
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let read = match data.read(&mut buffer[..wanted]) {
+            Ok(0) => return Err(Broken::Data(io::ErrorKind::UnexpectedEof.into())),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Broken::Data(error)),
+        };
+        partial
+            .append(&buffer[..read])
+            .map_err(|error| Broken::Local(Failure::local("write", &target.path, &error)))?;
+        left -= read as u64;
+        meter.advance(read as u64);
+    }
+    Ok(())
 }
 
 fn explain(failure: Failure, target: &Target) -> Failure {
@@ -171,46 +228,18 @@ fn explain(failure: Failure, target: &Target) -> Failure {
         Failure::ConnectionLost(reason) => {
             Failure::ConnectionLost(format!("{reason}; nothing was saved as {}", show_path(&target.path)))
         }
+        Failure::Mismatch(reason) => {
+            Failure::Mismatch(format!("{reason}; nothing was saved as {}", show_path(&target.path)))
+        }
         other @ (Failure::Usage(_)
         | Failure::CannotConnect(_)
+        | Failure::DataUnreachable(_)
         | Failure::Refused { .. }
         | Failure::Local(_)
+        | Failure::LocalChanged(_)
         | Failure::Output(_)
+        | Failure::SessionEnded(_)
+        | Failure::Violation(_)
         | Failure::Interrupted) => other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn choose(remote: &str, local: Option<&Path>) -> Result<PathBuf, Failure> {
-        Target::choose(&RemotePath::parse(remote.as_bytes()).unwrap(), local).map(|target| target.path)
-    }
-
-    #[test]
-    fn the_local_name_is_the_last_part_of_the_remote_one() {
-        assert_eq!(choose("photos/2024/a b", None).unwrap(), Path::new("a b"));
-        let directory = tempfile::tempdir().unwrap();
-        assert_eq!(choose("photos/x", Some(directory.path())).unwrap(), directory.path().join("x"));
-        let named = directory.path().join("y");
-        assert_eq!(choose("photos/x", Some(&named)).unwrap(), named);
-        assert!(choose(".", None).is_err());
-    }
-
-    #[test]
-    fn what_is_in_the_way_is_left_alone() {
-        let directory = tempfile::tempdir().unwrap();
-        let beneath = directory.path().join("d");
-        fs::create_dir(&beneath).unwrap();
-        assert!(choose("d", Some(directory.path())).is_err());
-        let link = directory.path().join("null");
-        std::os::unix::fs::symlink("/dev/null", &link).unwrap();
-        assert!(choose("x", Some(&link)).is_err());
-        assert!(choose("x", Some(&directory.path().join("missing/"))).is_err());
-        assert!(choose("x", Some(&directory.path().join("missing/y"))).is_err());
-        let dangling = directory.path().join("dangling");
-        std::os::unix::fs::symlink("/nonexistent/x", &dangling).unwrap();
-        assert!(choose("x", Some(&dangling)).is_ok(), "the link itself will be replaced");
     }
 }

@@ -15,6 +15,8 @@ pub(crate) enum ExitCode {
     Local,
     /// The connection ended, or the server broke the protocol, in the middle of a command.
     ConnectionLost,
+    /// What arrived is not what was sent, each time that it was tried.
+    Mismatch,
     /// Ctrl-C: 128 and the number of SIGINT, as shells have it.
     Interrupted,
 }
@@ -27,7 +29,8 @@ Exit status:
   3    cannot connect
   4    the server refused a command
   5    a local file cannot be read or written
-  6    the connection was lost
+  6    the connection was lost, and could not be made again in time
+  7    what arrived is not what was sent
   130  interrupted by Ctrl-C";
 
 impl ExitCode {
@@ -39,6 +42,7 @@ impl ExitCode {
             Self::Refused => 4,
             Self::Local => 5,
             Self::ConnectionLost => 6,
+            Self::Mismatch => 7,
             Self::Interrupted => 130,
         }
     }
@@ -63,6 +67,7 @@ mod tests {
             ExitCode::Refused,
             ExitCode::Local,
             ExitCode::ConnectionLost,
+            ExitCode::Mismatch,
             ExitCode::Interrupted,
         ];
         for (at, code) in all.iter().enumerate() {

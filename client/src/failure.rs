@@ -15,14 +15,29 @@ pub(crate) enum Failure {
     Usage(String),
     #[error("{0}")]
     CannotConnect(String),
+    /// The server is there, but not where it awaits file data.
+    #[error("{0}")]
+    DataUnreachable(String),
     #[error("{message}")]
     Refused { code: Option<ErrorCode>, message: String },
     #[error("{0}")]
     Local(String),
+    /// A file of this host is not any more what it was when its transfer began.
+    #[error("{0}")]
+    LocalChanged(String),
+    /// The digests of the two ends differ.
+    #[error("{0}")]
+    Mismatch(String),
     #[error("cannot write the results: {0}")]
     Output(io::Error),
     #[error("{0}")]
     ConnectionLost(String),
+    /// The server had ended the session before the command came to it, which therefore was not carried out.
+    #[error("{0}")]
+    SessionEnded(String),
+    /// What is at the other end does not follow the protocol.
+    #[error("{0}")]
+    Violation(String),
     #[error("Interrupted")]
     Interrupted,
 }
@@ -36,10 +51,11 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Usage(_) => ExitCode::Usage,
-            Self::CannotConnect(_) => ExitCode::CannotConnect,
+            Self::CannotConnect(_) | Self::DataUnreachable(_) => ExitCode::CannotConnect,
+            Self::Refused { code: Some(ErrorCode::Mismatch), .. } | Self::Mismatch(_) => ExitCode::Mismatch,
             Self::Refused { .. } => ExitCode::Refused,
-            Self::Local(_) | Self::Output(_) => ExitCode::Local,
-            Self::ConnectionLost(_) => ExitCode::ConnectionLost,
+            Self::Local(_) | Self::LocalChanged(_) | Self::Output(_) => ExitCode::Local,
+            Self::ConnectionLost(_) | Self::SessionEnded(_) | Self::Violation(_) => ExitCode::ConnectionLost,
             Self::Interrupted => ExitCode::Interrupted,
         }
     }

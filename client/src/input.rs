@@ -26,6 +26,20 @@ pub(crate) enum PromptCommand {
         local: PathBuf,
         remote: RemotePath,
     },
+    Sum {
+        path: RemotePath,
+    },
+    Mkdir {
+        path: RemotePath,
+    },
+    Rm {
+        path: RemotePath,
+    },
+    Mv {
+        from: RemotePath,
+        to: RemotePath,
+        replace: bool,
+    },
     Help,
     Exit,
 }
@@ -37,14 +51,29 @@ pub(crate) enum PromptVerb {
     Download,
     Upload,
     Stat,
+    Sum,
+    Mkdir,
+    Rm,
+    Mv,
     Help,
     Exit,
     Quit,
 }
 
 impl PromptVerb {
-    pub(crate) const ALL: &[Self] =
-        &[Self::Ls, Self::Download, Self::Upload, Self::Stat, Self::Help, Self::Exit, Self::Quit];
+    pub(crate) const ALL: &[Self] = &[
+        Self::Ls,
+        Self::Download,
+        Self::Upload,
+        Self::Stat,
+        Self::Sum,
+        Self::Mkdir,
+        Self::Rm,
+        Self::Mv,
+        Self::Help,
+        Self::Exit,
+        Self::Quit,
+    ];
 
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -52,6 +81,10 @@ impl PromptVerb {
             Self::Download => "download",
             Self::Upload => "upload",
             Self::Stat => "stat",
+            Self::Sum => "sum",
+            Self::Mkdir => "mkdir",
+            Self::Rm => "rm",
+            Self::Mv => "mv",
             Self::Help => "help",
             Self::Exit => "exit",
             Self::Quit => "quit",
@@ -64,7 +97,14 @@ impl PromptVerb {
 
     pub(crate) fn takes_arguments(self) -> bool {
         match self {
-            Self::Ls | Self::Download | Self::Upload | Self::Stat => true,
+            Self::Ls
+            | Self::Download
+            | Self::Upload
+            | Self::Stat
+            | Self::Sum
+            | Self::Mkdir
+            | Self::Rm
+            | Self::Mv => true,
             Self::Help | Self::Exit | Self::Quit => false,
         }
     }
@@ -75,6 +115,10 @@ impl PromptVerb {
             Self::Download => "download REMOTE [LOCAL]",
             Self::Upload => "upload LOCAL [REMOTE]",
             Self::Stat => "stat PATH",
+            Self::Sum => "sum PATH",
+            Self::Mkdir => "mkdir PATH",
+            Self::Rm => "rm PATH",
+            Self::Mv => "mv [-f] FROM TO",
             Self::Help => "help",
             Self::Exit => "exit",
             Self::Quit => "quit",
@@ -87,6 +131,10 @@ impl PromptVerb {
             Self::Download => "fetch a file, as LOCAL or under its own name",
             Self::Upload => "send a file, as REMOTE or under its own name",
             Self::Stat => "tell kind, size and time of a file or directory",
+            Self::Sum => "tell the digest of a file on the server, as xxh128sum would",
+            Self::Mkdir => "make a directory on the server",
+            Self::Rm => "remove a file or an empty directory on the server",
+            Self::Mv => "rename on the server; -f replaces a file that has the name TO",
             Self::Help => "this list",
             Self::Exit => "end the session",
             Self::Quit => "the same",
@@ -99,6 +147,10 @@ impl PromptVerb {
             Self::Upload => "; a name with spaces goes in double quotes: upload \"my file.txt\"",
             Self::Ls => "; a name with spaces goes in double quotes: ls \"my folder\"",
             Self::Stat => "; a name with spaces goes in double quotes: stat \"my file.txt\"",
+            Self::Sum => "; a name with spaces goes in double quotes: sum \"my file.txt\"",
+            Self::Mkdir => "; a name with spaces goes in double quotes: mkdir \"my folder\"",
+            Self::Rm => "; a name with spaces goes in double quotes: rm \"my file.txt\"",
+            Self::Mv => "; a name with spaces goes in double quotes: mv \"my file.txt\" other.txt",
             Self::Help | Self::Exit | Self::Quit => "",
         };
         Failure::Usage(format!("Usage: {}{hint}", self.usage()))
@@ -116,6 +168,11 @@ pub(crate) fn parse(line: &[u8]) -> Result<Option<PromptCommand>, Failure> {
     let command = match (verb, arguments) {
         (PromptVerb::Ls, arguments) => parse_ls(arguments)?,
         (PromptVerb::Stat, [path]) => PromptCommand::Stat { path: remote_path(path)? },
+        (PromptVerb::Sum, [path]) => PromptCommand::Sum { path: remote_path(path)? },
+        (PromptVerb::Mkdir, [path]) => PromptCommand::Mkdir { path: remote_path(path)? },
+        (PromptVerb::Rm, [path]) => PromptCommand::Rm { path: remote_path(path)? },
+        (PromptVerb::Mv, [option, from, to]) if option == b"-f" => parse_mv(from, to, true)?,
+        (PromptVerb::Mv, [from, to]) => parse_mv(from, to, false)?,
         (PromptVerb::Download, [remote]) => {
             PromptCommand::Download { remote: remote_path(remote)?, local: None }
         }
@@ -131,6 +188,10 @@ pub(crate) fn parse(line: &[u8]) -> Result<Option<PromptCommand>, Failure> {
             PromptVerb::Download
             | PromptVerb::Upload
             | PromptVerb::Stat
+            | PromptVerb::Sum
+            | PromptVerb::Mkdir
+            | PromptVerb::Rm
+            | PromptVerb::Mv
             | PromptVerb::Help
             | PromptVerb::Exit
             | PromptVerb::Quit,
@@ -183,6 +244,19 @@ fn parse_upload(local: &[u8], remote: &[u8]) -> Result<PromptCommand, Failure> {
     Ok(PromptCommand::Upload { remote: remote_path(&remote)?, local })
 }
 
+/// A target that ends in a slash, or is `.`, is the directory to move into.
+fn parse_mv(from: &[u8], to: &[u8], replace: bool) -> Result<PromptCommand, Failure> {
+    let from = remote_path(from)?;
+    let mut target = to.to_vec();
+    if (to.ends_with(b"/") || to == b".")
+        && let Some(name) = from.file_name()
+    {
+        target.push(b'/');
+        target.extend_from_slice(name);
+    }
+    Ok(PromptCommand::Mv { to: remote_path(&target)?, from, replace })
+}
+
 fn remote_path(word: &[u8]) -> Result<RemotePath, Failure> {
     RemotePath::parse(word).map_err(|code| {
         let reason = "names on the server are relative to the shared folder, without ..";
@@ -233,6 +307,20 @@ mod tests {
             command(" download  a/b ../c "),
             PromptCommand::Download { remote: remote("a/b"), local: Some("../c".into()) }
         );
+        assert_eq!(command("sum a"), PromptCommand::Sum { path: remote("a") });
+        assert_eq!(command("mkdir a/b"), PromptCommand::Mkdir { path: remote("a/b") });
+        assert_eq!(command("rm a"), PromptCommand::Rm { path: remote("a") });
+        for (line, from, to, replace) in [
+            ("mv a b", "a", "b", false),
+            ("mv -f a b", "a", "b", true),
+            ("mv d/a e/", "d/a", "e/a", false),
+            ("mv d/a .", "d/a", "a", false),
+            ("mv ./-f b", "-f", "b", false),
+        ] {
+            assert_eq!(command(line), PromptCommand::Mv { from: remote(from), to: remote(to), replace });
+        }
+        assert!(parse(b"mv a /b/").is_err());
+        assert!(parse(b"mv -f a").is_ok(), "a file may be named -f");
         assert_eq!(command("help"), PromptCommand::Help);
         assert_eq!(command("exit"), PromptCommand::Exit);
         assert_eq!(command("quit"), PromptCommand::Exit);

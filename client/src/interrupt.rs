@@ -9,8 +9,9 @@ use signal_hook::low_level::emulate_default_handler;
 use socket2::Socket;
 use std::io;
 use std::net::Shutdown;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 /// What Ctrl-C means while no command runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub(crate) struct Interrupted;
 pub(crate) struct Interrupts {
     at_rest: AtRest,
     state: Mutex<State>,
+    /// Told when a signal has come.
+    come: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -60,7 +63,7 @@ pub(crate) struct Watch<'a> {
 impl Interrupts {
     /// Takes charge of the signals of this process, but for those that its parent had it ignore.
     pub(crate) fn install(at_rest: AtRest) -> io::Result<Arc<Self>> {
-        let interrupts = Arc::new(Self { at_rest, state: Mutex::default() });
+        let interrupts = Arc::new(Self::new(at_rest));
         let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_ignored(signal));
         let mut signals = Signals::new(wanted)?;
         let shared = Arc::clone(&interrupts);
@@ -70,6 +73,10 @@ impl Interrupts {
             }
         })?;
         Ok(interrupts)
+    }
+
+    fn new(at_rest: AtRest) -> Self {
+        Self { at_rest, state: Mutex::default(), come: Condvar::new() }
     }
 
     /// Begins a command; signals of before are forgotten.
@@ -95,6 +102,13 @@ impl Interrupts {
         Ok(Watch { interrupts: self, slot })
     }
 
+    /// Waits, but no longer than until a signal comes.
+    pub(crate) fn sleep(&self, duration: Duration) -> Result<(), Interrupted> {
+        let waited = self.come.wait_timeout_while(self.lock(), duration, |state| state.signal.is_none());
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if state.signal.is_some() { Err(Interrupted) } else { Ok(()) }
+    }
+
     fn handle(&self, signal: i32) {
         let mut state = self.lock();
         if !state.running {
@@ -113,6 +127,7 @@ impl Interrupts {
         if signal != SIGINT || state.signal.is_none() {
             state.signal = Some(signal);
         }
+        self.come.notify_all();
         let data = state.data.take();
         let keeps_session = signal == SIGINT && data.is_some();
         let control = if keeps_session { None } else { state.control.take() };
@@ -170,7 +185,7 @@ mod tests {
     }
 
     fn interrupts() -> Interrupts {
-        Interrupts { at_rest: AtRest::Ignore, state: Mutex::default() }
+        Interrupts::new(AtRest::Ignore)
     }
 
     #[test]
@@ -191,6 +206,18 @@ mod tests {
         interrupts.handle(SIGINT);
         control_peer.set_nonblocking(false).unwrap();
         assert_eq!(control_peer.read(&mut [0]).unwrap(), 0, "the second Ctrl-C gives it up");
+    }
+
+    #[test]
+    fn a_signal_ends_a_sleep() {
+        let interrupts = interrupts();
+        let _running = interrupts.begin();
+        assert!(interrupts.sleep(Duration::from_millis(1)).is_ok());
+        thread::scope(|scope| {
+            let sleeper = scope.spawn(|| interrupts.sleep(Duration::from_secs(60)));
+            interrupts.handle(SIGINT);
+            assert!(sleeper.join().unwrap().is_err());
+        });
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Every bound of the client, with its unit in its name. Those of the protocol are in
 //! `ferry_common::limits`.
 
-use ferry_common::limits::{DATA_SLOT_TIMEOUT, DISK_TIMEOUT, NAME_MAX_BYTES, STALL_WINDOW};
+use ferry_common::limits::{DATA_SLOT_TIMEOUT, DISK_TIMEOUT, EAGER_MAX_BYTES, NAME_MAX_BYTES, STALL_WINDOW};
 use std::time::Duration;
 
 /// For one address of the server, control or data.
@@ -30,6 +30,19 @@ pub(crate) const KEEPALIVE_PROBES: u32 = 3;
 /// Bytes that the server's host does not acknowledge, or have room for, for this long mean that it is gone.
 pub(crate) const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// How long a transfer whose connection was lost is tried again, where nothing else was asked for...
+pub(crate) const RETRY_FOR_DEFAULT_S: u64 = 60;
+/// ...and the most that can be asked for: a year.
+pub(crate) const RETRY_FOR_MAX_S: u64 = 365 * 24 * 60 * 60;
+/// The wait before the first such try; each further wait is twice as long...
+pub(crate) const RETRY_FIRST_DELAY: Duration = Duration::from_millis(100);
+/// ...up to this.
+pub(crate) const RETRY_MAX_DELAY: Duration = Duration::from_secs(5);
+/// How often a transfer is tried whose file changed meanwhile, or that arrived damaged.
+pub(crate) const SPOILT_TRIES_MAX: u32 = 3;
+/// How long to look whether a server that ends the session also closes the connection.
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// Data connections that a server may ask for within one command: one, and one more where it has closed
 /// the old one meanwhile.
 pub(crate) const DATA_CONNECTIONS_PER_COMMAND: u32 = 4;
@@ -40,6 +53,10 @@ pub(crate) const TICKET_MAX_BYTES: usize = 128;
 pub(crate) const CONTROL_BUFFER_BYTES: usize = 32 * 1024;
 /// One read of a download.
 pub(crate) const RECEIVE_BUFFER_BYTES: usize = 1024 * 1024;
+/// One read of a file whose digest is taken: small enough to stay in the processor's cache.
+pub(crate) const HASH_BUFFER_BYTES: usize = 256 * 1024;
+/// An interrupted download is kept to go on with where the file is larger than this.
+pub(crate) const KEPT_DOWNLOAD_MIN_BYTES: u64 = EAGER_MAX_BYTES;
 /// One step of an upload, after which progress is shown.
 pub(crate) const SEND_STEP_BYTES: u64 = 1024 * 1024;
 
@@ -68,4 +85,5 @@ pub(crate) const BAR_TICK: Duration = Duration::from_millis(500);
 
 const _: () = assert!(STALL_TIMEOUT.as_secs() > 2 * STALL_WINDOW.as_secs());
 const _: () = assert!(SORTED_LISTING_MAX_BYTES >= SORTED_LISTING_MAX_ENTRIES * NAME_MAX_BYTES);
+const _: () = assert!(RETRY_FIRST_DELAY.as_millis() < RETRY_MAX_DELAY.as_millis());
 const _: () = assert!(ACKNOWLEDGE_TIMEOUT.as_secs() > STALL_TIMEOUT.as_secs());

@@ -6,11 +6,12 @@ use crate::connect::{self, Connected, DialError};
 use crate::failure::Failure;
 use crate::interrupt::{Interrupts, Slot};
 use crate::limits::{
-    CANCEL_TIMEOUT, CONTROL_BUFFER_BYTES, DATA_CONNECTIONS_PER_COMMAND, HELLO_TIMEOUT, REPLY_TIMEOUT,
-    STALL_TIMEOUT, TICKET_MAX_BYTES,
+    CANCEL_TIMEOUT, CLOSE_TIMEOUT, CONTROL_BUFFER_BYTES, DATA_CONNECTIONS_PER_COMMAND, HELLO_TIMEOUT,
+    REPLY_TIMEOUT, STALL_TIMEOUT, TICKET_MAX_BYTES,
 };
 use ferry_common::command::Command;
-use ferry_common::dialogue::{self, Dialogue, Step};
+use ferry_common::dialogue::{self, Dialogue, Step, Success};
+use ferry_common::digest::Digest;
 use ferry_common::entry::Entry;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::PROTOCOL_VERSION;
@@ -29,13 +30,17 @@ pub(crate) trait Handler {
         Ok(())
     }
 
-    /// Reads exactly `length` bytes from `data`.
-    fn receive(&mut self, _data: &mut dyn Read, _length: u64) -> Result<(), Broken> {
+    /// The answer to `sum` or `partial`: so many bytes have this digest.
+    fn digest(&mut self, _length: u64, _digest: Digest) {}
+
+    /// Reads exactly `length` bytes from `data`, of a file that was last modified at `mtime_s`.
+    fn receive(&mut self, _data: &mut dyn Read, _length: u64, _mtime_s: i64) -> Result<(), Broken> {
         Err(Broken::Data(io::ErrorKind::Unsupported.into()))
     }
 
-    /// Writes exactly `length` bytes of the upload to `data`, from `offset` on.
-    fn transmit(&mut self, _data: &Socket, _offset: u64, _length: u64) -> Result<(), Broken> {
+    /// Writes exactly `length` bytes of the upload to `data`, from `offset` on, and the digest of the whole
+    /// file with a LF where `trailer` is set.
+    fn transmit(&mut self, _data: &Socket, _offset: u64, _length: u64, _trailer: bool) -> Result<(), Broken> {
         Err(Broken::Data(io::ErrorKind::Unsupported.into()))
     }
 }
@@ -69,6 +74,8 @@ struct Progress<'a> {
     /// When the command is given up as a whole, whatever comes meanwhile.
     deadline: Option<Instant>,
     data_connections: u32,
+    /// Something came that only an answer to this command can be.
+    is_answered: bool,
 }
 
 /// For commands whose answer is their result.
@@ -122,10 +129,16 @@ impl Link {
         command: Command,
         handler: &mut dyn Handler,
         patience: Option<Duration>,
-    ) -> Result<Option<u64>, Failure> {
+    ) -> Result<Success, Failure> {
         let deadline = patience.map(|patience| Instant::now() + patience);
-        let mut progress =
-            Progress { handler, stopped: None, data_error: None, deadline, data_connections: 0 };
+        let mut progress = Progress {
+            handler,
+            stopped: None,
+            data_error: None,
+            deadline,
+            data_connections: 0,
+            is_answered: false,
+        };
         let interrupts = Arc::clone(&self.interrupts);
         let control = Arc::clone(&self.control);
         let result = match interrupts.watch(Slot::Control, &control) {
@@ -138,7 +151,7 @@ impl Link {
         }
     }
 
-    fn run(&mut self, command: Command, progress: &mut Progress<'_>) -> Result<Option<u64>, Failure> {
+    fn run(&mut self, command: Command, progress: &mut Progress<'_>) -> Result<Success, Failure> {
         self.dialogue.request(command);
         loop {
             while let Some(step) = self.dialogue.poll_step() {
@@ -160,26 +173,33 @@ impl Link {
             }
             Step::CloseData => self.data = None,
             Step::OpenData { port, ticket } => self.open_data(port, &ticket, progress)?,
-            Step::Receive { length, .. } => {
+            Step::Receive { length, mtime_s, .. } => {
+                progress.is_answered = true;
                 let received = if length == 0 {
                     // There may be no data connection any more, nor need there be one.
-                    progress.handler.receive(&mut io::empty(), 0)
+                    progress.handler.receive(&mut io::empty(), 0, mtime_s)
                 } else {
-                    self.move_payload(|mut data| progress.handler.receive(&mut data, length))
+                    self.move_payload(|mut data| progress.handler.receive(&mut data, length, mtime_s))
                 };
                 match received {
                     Ok(()) => self.dialogue.handle_received(length),
                     Err(broken) => self.break_off(broken, progress),
                 }
             }
-            Step::Transmit { offset, length, .. } => {
-                let moved = self.move_payload(|data| progress.handler.transmit(data, offset, length));
+            Step::Transmit { offset, length, trailer, .. } => {
+                let moved =
+                    self.move_payload(|data| progress.handler.transmit(data, offset, length, trailer));
                 if let Err(broken) = moved {
                     self.break_off(broken, progress);
                 }
             }
             Step::Entry { entry, .. } => {
+                progress.is_answered = true;
                 progress.handler.entry(entry).map_err(|failure| self.give_up(failure))?;
+            }
+            Step::Digest { length, digest, .. } => {
+                progress.is_answered = true;
+                progress.handler.digest(length, digest);
             }
             // Facts for a person at a bare terminal, or of a later version.
             Step::Info { .. } | Step::Done { .. } => {}
@@ -229,8 +249,11 @@ impl Link {
             Ok(socket) => socket,
             Err(DialError::Interrupted) => return Err(self.give_up(Failure::Interrupted)),
             Err(DialError::Io(error)) => {
+                if self.has_ended() {
+                    return Err(self.lost());
+                }
                 let reason = connect::describe(&error);
-                return Err(self.give_up(Failure::CannotConnect(format!(
+                return Err(self.give_up(Failure::DataUnreachable(format!(
                     "Cannot connect to {address}, where the server awaits file data: {reason}; \
                      is this port open in its firewall?"
                 ))));
@@ -281,20 +304,24 @@ impl Link {
 
     fn conclude(
         &mut self,
-        result: Result<Option<u64>, dialogue::Failure>,
+        result: Result<Success, dialogue::Failure>,
         progress: &mut Progress<'_>,
-    ) -> Result<Option<u64>, Failure> {
+    ) -> Result<Success, Failure> {
         let failure = match (result, progress.stopped.take()) {
-            (Ok(number), None) => return Ok(number),
-            (Err(dialogue::Failure::ControlLost), stopped) => {
-                let lost = Failure::ConnectionLost(format!("The connection to {} was lost", self.peer));
-                self.give_up(stopped.unwrap_or(lost))
-            }
+            (Ok(success), None) => return Ok(success),
+            (Err(dialogue::Failure::ControlLost), None) => self.lost(),
+            (Err(dialogue::Failure::ControlLost), Some(stopped)) => self.give_up(stopped),
             (Ok(_) | Err(_), Some(stopped)) => stopped,
             (Err(dialogue::Failure::Refused { code: Some(ErrorCode::BrokenOff), .. }), None)
             | (Err(dialogue::Failure::DataLost), None) => Failure::ConnectionLost(
                 "The data connection was lost in the middle of the transfer".to_owned(),
             ),
+            (Err(dialogue::Failure::Refused { code: Some(ErrorCode::TimedOut), .. }), None)
+                if !progress.is_answered && self.has_ended() =>
+            {
+                // Said to nobody in particular, just before the command came.
+                self.give_up(Failure::SessionEnded(format!("{} had ended the session", self.peer)))
+            }
             (Err(dialogue::Failure::Refused { code, message }), None) => {
                 Failure::Refused { code, message: format!("The server says: {message}") }
             }
@@ -302,12 +329,27 @@ impl Link {
         Err(failure)
     }
 
+    /// Looks whether the server closes, or has closed, the connection. Everything it said is read already.
+    fn has_ended(&self) -> bool {
+        if self.control.set_read_timeout(Some(CLOSE_TIMEOUT)).is_err() {
+            return true;
+        }
+        match rustix::net::recv(&*self.control, &mut [0_u8; 1], RecvFlags::PEEK) {
+            Ok((_, length)) => length == 0,
+            Err(error) => error != rustix::io::Errno::AGAIN && error != rustix::io::Errno::INTR,
+        }
+    }
+
+    fn lost(&mut self) -> Failure {
+        self.give_up(Failure::ConnectionLost(format!("The connection to {} was lost", self.peer)))
+    }
+
     fn no_answer(&mut self) -> Failure {
         self.give_up(Failure::ConnectionLost(format!("{} does not answer", self.peer)))
     }
 
     fn violation(&mut self, what: &str) -> Failure {
-        self.give_up(Failure::ConnectionLost(format!("{} breaks the protocol: {what}", self.peer)))
+        self.give_up(Failure::Violation(format!("{} breaks the protocol: {what}", self.peer)))
     }
 
     fn give_up(&mut self, failure: Failure) -> Failure {

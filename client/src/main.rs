@@ -1,6 +1,7 @@
 //! `ferry`: the client of a Ferry server, for a person at a prompt and for scripts.
 
 mod batch;
+mod checksum;
 mod cli;
 mod commands;
 mod complete;
@@ -13,10 +14,16 @@ mod interrupt;
 mod limits;
 mod link;
 mod listing;
+mod names;
+mod partial;
 mod progress;
 mod repl;
 mod screen;
+mod sending;
 mod session;
+mod source;
+mod target;
+mod transfer;
 mod upload;
 
 use crate::cli::Cli;
@@ -57,18 +64,19 @@ fn main() -> std::process::ExitCode {
 }
 
 fn run(cli: &Cli, is_prompt: bool, interrupts: &Arc<Interrupts>) -> Result<(), Failure> {
+    let options = cli.transfer_options();
     let target = Target::new(&cli.host, cli.port);
     let mut session = {
         let _running = interrupts.begin();
         Session::connect(target, interrupts)?
     };
     if is_prompt {
-        return repl::run(session);
+        return repl::run(session, &options);
     }
     let result = if cli.commands.is_empty() {
-        batch::run_lines(&mut session, &mut io::stdin().lock())
+        batch::run_lines(&mut session, &options, &mut io::stdin().lock())
     } else {
-        batch::run_commands(&mut session, &cli.commands)
+        batch::run_commands(&mut session, &options, &cli.commands)
     };
     session.close();
     result

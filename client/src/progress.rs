@@ -3,15 +3,19 @@
 
 use crate::limits::{BAR_DELAY, BAR_TICK};
 use crate::screen;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{
+    BinaryBytes, FormattedDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
+};
 use std::fmt;
 use std::io::{self, IsTerminal};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Follows one transfer. Dropped before its end, it takes the bar off the screen.
 pub(crate) struct Meter {
     total_bytes: u64,
     moved_bytes: u64,
+    /// Where and when it began, for its rate.
+    begun_at_bytes: u64,
     started: Instant,
     is_terminal: bool,
     bar: Option<ProgressBar>,
@@ -22,6 +26,7 @@ impl Meter {
         Self {
             total_bytes,
             moved_bytes: 0,
+            begun_at_bytes: 0,
             started: Instant::now(),
             is_terminal: io::stderr().is_terminal(),
             bar: None,
@@ -30,8 +35,10 @@ impl Meter {
 
     /// The transfer begins, or begins again, at this offset.
     pub(crate) fn rewind(&mut self, offset: u64) {
+        self.clear();
         self.moved_bytes = offset;
-        self.show();
+        self.begun_at_bytes = offset;
+        self.started = Instant::now();
     }
 
     pub(crate) fn advance(&mut self, bytes: u64) {
@@ -49,9 +56,10 @@ impl Meter {
         if !self.is_terminal || self.started.elapsed() < BAR_DELAY {
             return;
         }
-        let (total, started) = (self.total_bytes, self.started);
-        let bar = self.bar.get_or_insert_with(|| new_bar(total, started));
-        bar.set_position(self.moved_bytes);
+        let (total, moved, begun_at) = (self.total_bytes, self.moved_bytes, self.begun_at_bytes);
+        let started = self.started;
+        let bar = self.bar.get_or_insert_with(|| new_bar(total, moved, begun_at, started));
+        bar.set_position(moved);
     }
 
     fn clear(&mut self) {
@@ -71,17 +79,30 @@ fn final_line(label: &str, total_bytes: u64) -> String {
     format!("{label}: {total_bytes} / {total_bytes}")
 }
 
-fn new_bar(total_bytes: u64, started: Instant) -> ProgressBar {
+fn new_bar(total_bytes: u64, moved_bytes: u64, begun_at_bytes: u64, started: Instant) -> ProgressBar {
+    // The rate since the beginning: the bar comes late, so its own estimate would begin with a leap.
+    let rate = move |state: &ProgressState| {
+        state.pos().saturating_sub(begun_at_bytes) as f64 / started.elapsed().as_secs_f64().max(0.001)
+    };
     let style = ProgressStyle::with_template(
-        "{wide_bar} {percent_unconfirmed} of {total_bytes}  {bytes_per_sec}  {eta} left",
+        "{wide_bar} {percent_unconfirmed} of {total_bytes}  {rate}  {time_left} left",
     )
     .unwrap_or_else(|_| ProgressStyle::default_bar())
     .with_key("percent_unconfirmed", |state: &ProgressState, out: &mut dyn fmt::Write| {
         // The bar has no way to hear about it where its line cannot be formatted.
         let _ = write!(out, "{} %", percent_unconfirmed(state.pos(), state.len().unwrap_or(0)));
+    })
+    .with_key("rate", move |state: &ProgressState, out: &mut dyn fmt::Write| {
+        let _ = write!(out, "{}/s", BinaryBytes(rate(state) as u64));
+    })
+    .with_key("time_left", move |state: &ProgressState, out: &mut dyn fmt::Write| {
+        let left_bytes = total_bytes.saturating_sub(state.pos()) as f64;
+        let left = Duration::try_from_secs_f64(left_bytes / rate(state).max(1.0)).unwrap_or(Duration::MAX);
+        let _ = write!(out, "{}", FormattedDuration(Duration::from_secs(left.as_secs())));
     });
     let bar = ProgressBar::with_draw_target(Some(total_bytes), ProgressDrawTarget::stderr())
         .with_style(style)
+        .with_position(moved_bytes)
         .with_elapsed(started.elapsed());
     bar.enable_steady_tick(BAR_TICK);
     bar

@@ -7,6 +7,7 @@ use crate::input::{self, PromptCommand};
 use crate::limits::HISTORY_MAX_LINES;
 use crate::screen;
 use crate::session::Session;
+use crate::transfer::TransferOptions;
 use etcetera::BaseStrategy;
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
@@ -22,7 +23,7 @@ const PROMPT: &str = "Enter your command: ";
 const RECONNECT_QUESTION: &str = "Reconnect? [Y/n] ";
 
 /// Serves the person at the terminal until they leave.
-pub(crate) fn run(session: Session) -> Result<(), Failure> {
+pub(crate) fn run(session: Session, options: &TransferOptions) -> Result<(), Failure> {
     let session = Rc::new(RefCell::new(session));
     let mut prompt = Prompt::new(Rc::clone(&session))?;
     while let Some(line) = prompt.next_line(PROMPT)? {
@@ -35,7 +36,7 @@ pub(crate) fn run(session: Session) -> Result<(), Failure> {
                 continue;
             }
         };
-        let result = commands::run(&mut session.borrow_mut(), &command);
+        let result = commands::run(&mut session.borrow_mut(), options, &command);
         prompt.note_effects(&command);
         match result {
             Ok(Next::Continue) => {}
@@ -103,13 +104,17 @@ impl Prompt {
     /// Completion must not offer what the command may have changed.
     fn note_effects(&self, command: &PromptCommand) {
         match command {
-            PromptCommand::Upload { .. } => {
+            PromptCommand::Upload { .. }
+            | PromptCommand::Mkdir { .. }
+            | PromptCommand::Rm { .. }
+            | PromptCommand::Mv { .. } => {
                 if let Some(completer) = self.editor.helper() {
                     completer.forget();
                 }
             }
             PromptCommand::Ls { .. }
             | PromptCommand::Stat { .. }
+            | PromptCommand::Sum { .. }
             | PromptCommand::Download { .. }
             | PromptCommand::Help
             | PromptCommand::Exit => {}
@@ -144,9 +149,14 @@ fn is_terminated(session: &Session) -> bool {
 /// A connection that this end gave up is made again without a question.
 fn lost_connection(failure: &Failure, session: &Session) -> bool {
     match failure {
-        Failure::ConnectionLost(_) => !session.is_connected(),
+        Failure::ConnectionLost(_) | Failure::SessionEnded(_) | Failure::Violation(_) => {
+            !session.is_connected()
+        }
         Failure::Usage(_)
         | Failure::CannotConnect(_)
+        | Failure::DataUnreachable(_)
+        | Failure::Mismatch(_)
+        | Failure::LocalChanged(_)
         | Failure::Refused { .. }
         | Failure::Local(_)
         | Failure::Output(_)

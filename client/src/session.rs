@@ -8,6 +8,7 @@ use crate::limits::EXIT_TIMEOUT;
 use crate::link::{Handler, Ignore, Link};
 use crate::screen;
 use ferry_common::command::Command;
+use ferry_common::dialogue::Success;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,21 +47,37 @@ impl Session {
         Ok(())
     }
 
+    /// Sees to it that there is a connection. True where that took a new one.
+    pub(crate) fn reconnect_if_lost(&mut self) -> Result<bool, Failure> {
+        let is_lost = self.link.as_ref().is_none_or(Link::is_stale);
+        if is_lost {
+            self.reconnect()?;
+        }
+        Ok(is_lost)
+    }
+
     /// Runs a command, after connecting anew where the connection is gone already: nothing was in progress
-    /// on it.
+    /// on it. One that crossed the news that the session is over is run again.
     pub(crate) fn exchange(
         &mut self,
         command: Command,
         handler: &mut dyn Handler,
-    ) -> Result<Option<u64>, Failure> {
+    ) -> Result<Success, Failure> {
         if self.link.as_ref().is_some_and(Link::is_stale) {
-            screen::message(&format!("{} had ended the idle session; connecting again", self.target));
+            self.tell_ended();
             self.link = None;
         }
         if self.link.is_none() {
             self.reconnect()?;
         }
-        self.run(command, handler, None)
+        match self.run(command.clone(), handler, None) {
+            Err(Failure::SessionEnded(_)) => {
+                self.tell_ended();
+                self.reconnect()?;
+                self.run(command, handler, None)
+            }
+            result => result,
+        }
     }
 
     /// Runs a command only if that is possible at once, and for a limited time.
@@ -87,7 +104,7 @@ impl Session {
         command: Command,
         handler: &mut dyn Handler,
         patience: Option<Duration>,
-    ) -> Result<Option<u64>, Failure> {
+    ) -> Result<Success, Failure> {
         let Some(link) = &mut self.link else {
             return Err(self.no_connection());
         };
@@ -96,6 +113,10 @@ impl Session {
             self.link = None;
         }
         result
+    }
+
+    fn tell_ended(&self) {
+        screen::message(&format!("{} had ended the idle session; connecting again", self.target));
     }
 
     fn no_connection(&self) -> Failure {

@@ -1,148 +1,172 @@
-//! `upload`: a regular file of this host goes to the server. The bytes move inside the kernel; the server
-//! gives them their name once all have come.
+//! `upload`: a regular file of this host goes to the server, which gives it its name once all of it has
+//! come and is what was sent. Goes on where an earlier upload broke off, if the server kept what it got.
 
+use crate::checksum::{self, Sum};
 use crate::failure::{Failure, show_path};
-use crate::limits::{RECEIVE_BUFFER_BYTES, SEND_STEP_BYTES};
-use crate::link::{Broken, Handler};
-use crate::progress::Meter;
 use crate::screen;
+use crate::sending::Sending;
 use crate::session::Session;
-use ferry_common::command::Command;
-use ferry_common::limits::FILE_MAX_BYTES;
+use crate::source::Source;
+use crate::transfer::{self, Transfer, TransferOptions};
+use ferry_common::command::{Command, Resume, UploadOptions};
+use ferry_common::digest::{Digest, Hasher};
+use ferry_common::error::ErrorCode;
+use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::RemotePath;
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
-use socket2::Socket;
-use std::fs::{self, File, Metadata};
-use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// Sends `local` to be stored as `remote`.
-pub(crate) fn run(session: &mut Session, local: &Path, remote: &RemotePath) -> Result<(), Failure> {
-    let (file, size) = open_regular(local)?;
-    let mut upload = Upload { path: local, file, meter: Meter::new(size), begun: false, sent: false };
-    let command = Command::Upload { path: remote.clone(), size };
-    session.exchange(command, &mut upload).map_err(|failure| explain(failure, remote, upload.sent))?;
-    upload.meter.finish("Sent");
+pub(crate) fn run(
+    session: &mut Session,
+    options: &TransferOptions,
+    local: &Path,
+    remote: &RemotePath,
+) -> Result<(), Failure> {
+    let mut upload = Upload { local, remote, options, has_begun: false, is_sent: false, reached_bytes: 0 };
+    transfer::see_through(session, options.retry_for, &mut upload)
+        .map_err(|failure| explain(failure, &upload))?;
     screen::message("File upload done...");
     Ok(())
 }
 
 struct Upload<'a> {
-    path: &'a Path,
-    file: File,
-    meter: Meter,
-    begun: bool,
-    /// Everything is on its way; what became of it only the server knows.
-    sent: bool,
+    local: &'a Path,
+    remote: &'a RemotePath,
+    options: &'a TransferOptions,
+    has_begun: bool,
+    /// Everything is, or was once, on its way; what became of it only the server knows.
+    is_sent: bool,
+    reached_bytes: u64,
 }
 
-impl Handler for Upload<'_> {
-    fn transmit(&mut self, data: &Socket, offset: u64, length: u64) -> Result<(), Broken> {
-        if !std::mem::replace(&mut self.begun, true) {
-            screen::message("FTP connection established commencing upload");
+impl Transfer for Upload<'_> {
+    /// Looks at the file anew each time: it may be another one by now.
+    fn attempt(&mut self, session: &mut Session) -> Result<(), Failure> {
+        let source = Source::open(self.local)?;
+        let beginning = self.find_beginning(session, &source)?;
+        let resumes = beginning.length() > 0;
+        match self.send(session, &source, beginning) {
+            Err(Failure::Refused { code: Some(ErrorCode::NoPartial), .. }) if resumes => {
+                screen::message("The server does not have the beginning of the file any more; starting over");
+                self.send(session, &source, Hasher::default())
+            }
+            Err(failure @ Failure::Refused { code: Some(ErrorCode::Exists), .. }) if self.is_sent => {
+                // Its answer to an earlier attempt may be what was lost.
+                if self.is_stored(session, &source)? { Ok(()) } else { Err(failure) }
+            }
+            result => result,
         }
-        self.meter.rewind(offset);
-        let (mut at, end) = (offset, offset.saturating_add(length));
-        while at < end {
-            let moved = self.send_some(data, at, (end - at).min(SEND_STEP_BYTES))?;
-            at += moved;
-            self.meter.advance(moved);
-        }
-        self.sent = true;
-        Ok(())
+    }
+
+    fn reached_bytes(&self) -> u64 {
+        self.reached_bytes
     }
 }
 
 impl Upload<'_> {
-    /// Moves at most `most` bytes and tells how many it were.
-    fn send_some(&self, data: &Socket, offset: u64, most: u64) -> Result<u64, Broken> {
-        let count = usize::try_from(most).unwrap_or(usize::MAX);
-        let mut position = offset;
-        match rustix::fs::sendfile(data, &self.file, Some(&mut position), count) {
-            Ok(0) => Err(Broken::Local(self.shrank(offset))),
-            Ok(moved) => Ok(moved as u64),
-            Err(Errno::INTR) => Ok(0),
-            // Some file systems have no way into the kernel's pipes.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => self.copy_some(data, offset, count),
-            Err(error @ Errno::IO) => Err(Broken::Local(self.unreadable(&error.into()))),
-            Err(error) => Err(Broken::Data(error.into())),
+    /// What both ends agree to have of it.
+    fn find_beginning(&self, session: &mut Session, source: &Source) -> Result<Hasher, Failure> {
+        if source.size <= EAGER_MAX_BYTES {
+            return Ok(Hasher::default());
         }
-    }
-
-    fn copy_some(&self, mut data: &Socket, offset: u64, most: usize) -> Result<u64, Broken> {
-        let mut buffer = vec![0; most.min(RECEIVE_BUFFER_BYTES)];
-        match self.file.read_at(&mut buffer, offset) {
-            Ok(0) => Err(Broken::Local(self.shrank(offset))),
-            Ok(read) => data.write_all(&buffer[..read]).map(|()| read as u64).map_err(Broken::Data),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-            Err(error) => Err(Broken::Local(self.unreadable(&error))),
+        let kept = match checksum::ask(session, Command::Partial { path: self.remote.clone() }) {
+            Ok(kept) if kept.length > 0 => kept,
+            // Where something is wrong with the name, the upload says so.
+            Ok(_) | Err(Failure::Refused { .. }) => return Ok(Hasher::default()),
+            Err(failure) => return Err(failure),
+        };
+        if kept.length <= source.size {
+            let own = checksum::hash_beginning(&source.file, self.local, kept.length, session.interrupts())?;
+            if kept == (Sum { length: own.length(), digest: own.digest() }) {
+                screen::message(&format!("Resuming at byte {}", kept.length));
+                return Ok(own);
+            }
         }
+        screen::message(
+            "What the server has kept of an earlier upload is not the beginning of this file; starting over",
+        );
+        Ok(Hasher::default())
     }
 
-    fn shrank(&self, size: u64) -> Failure {
-        let path = show_path(self.path);
-        Failure::Local(format!("{path} shrank to {size} bytes while it was being sent; it was not uploaded"))
-    }
-
-    fn unreadable(&self, error: &io::Error) -> Failure {
-        Failure::local("read", self.path, error)
-    }
-}
-
-/// Opens a file without ever waiting for the other end of a FIFO.
-fn open_regular(path: &Path) -> Result<(File, u64), Failure> {
-    let cannot_read = |error: io::Error| {
-        if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
-            Failure::Local("No such file found locally...".to_owned())
-        } else {
-            Failure::local("read", path, &error)
+    fn send(&mut self, session: &mut Session, source: &Source, beginning: Hasher) -> Result<(), Failure> {
+        let resume = (beginning.length() > 0)
+            .then(|| Resume { offset: beginning.length(), digest: beginning.digest() });
+        let options = UploadOptions {
+            digest: self.options.verify,
+            new: !self.options.overwrite,
+            mtime_s: self.options.keep_times.then_some(source.mtime_s),
+            resume,
+        };
+        let mut sending = Sending::new(source, self.local, beginning, self.has_begun);
+        let command = Command::Upload { path: self.remote.clone(), size: source.size, options };
+        let result = session.exchange(command, &mut sending);
+        let sent = sending.end();
+        self.has_begun |= sent.has_begun;
+        self.is_sent |= sent.is_complete;
+        self.reached_bytes = self.reached_bytes.max(sent.reached_bytes);
+        check(result?.digest, sent.digest, self.remote)?;
+        if let Some(meter) = sent.meter {
+            meter.finish("Sent");
         }
-    };
-    // Before it is opened: to open a device may have effects.
-    check_regular(path, &fs::metadata(path).map_err(cannot_read)?)?;
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| cannot_read(error.into()))?;
-    let file = File::from(file);
-    let metadata = file.metadata().map_err(cannot_read)?;
-    check_regular(path, &metadata)?;
-    match metadata.len() {
-        size @ 0..=FILE_MAX_BYTES => Ok((file, size)),
-        _ => Err(Failure::Local(format!("{} is too large", show_path(path)))),
-    }
-}
-
-fn check_regular(path: &Path, metadata: &Metadata) -> Result<(), Failure> {
-    let shown = show_path(path);
-    if metadata.is_dir() {
-        Err(Failure::Local(format!("{shown} is a directory; only files can be uploaded")))
-    } else if !metadata.is_file() {
-        Err(Failure::Local(format!("{shown} is not a regular file; only files can be uploaded")))
-    } else {
         Ok(())
     }
+
+    fn is_stored(&self, session: &mut Session, source: &Source) -> Result<bool, Failure> {
+        let own = checksum::hash_beginning(&source.file, self.local, source.size, session.interrupts())?;
+        let stored = checksum::ask(session, Command::Sum { path: self.remote.clone(), length: None })?;
+        Ok(stored == Sum { length: own.length(), digest: own.digest() })
+    }
 }
 
-fn explain(failure: Failure, remote: &RemotePath, sent: bool) -> Failure {
+/// The server has published the file. It must be the one that was sent.
+fn check(stored: Option<Digest>, sent: Option<Digest>, remote: &RemotePath) -> Result<(), Failure> {
+    match (stored, sent) {
+        (_, None) => Ok(()),
+        (Some(stored), Some(sent)) if stored == sent => Ok(()),
+        (Some(_), Some(_)) => {
+            Err(Failure::Mismatch(format!("What the server has stored as {remote} is not what was sent")))
+        }
+        (None, Some(_)) => Err(Failure::Violation(
+            "The server told no digest of what it has stored (--no-verify does without)".to_owned(),
+        )),
+    }
+}
+
+fn explain(failure: Failure, upload: &Upload<'_>) -> Failure {
+    let (local, remote) = (show_path(upload.local), upload.remote);
     match failure {
-        Failure::ConnectionLost(reason) if sent => Failure::ConnectionLost(format!(
+        Failure::ConnectionLost(reason) if upload.is_sent => Failure::ConnectionLost(format!(
             "{reason} before the server confirmed the upload; whether it has the file tells: stat {remote}"
         )),
         Failure::ConnectionLost(reason) => {
+            tell_kept(upload);
             Failure::ConnectionLost(format!("{reason}; {remote} was not uploaded"))
         }
-        Failure::Interrupted if sent => {
+        Failure::LocalChanged(reason) => Failure::LocalChanged(format!("{reason}; {local} was not uploaded")),
+        Failure::Interrupted if upload.is_sent => {
             screen::message(&format!(
                 "The server may have stored the file; whether it has tells: stat {remote}"
             ));
             Failure::Interrupted
         }
+        Failure::Interrupted => {
+            tell_kept(upload);
+            Failure::Interrupted
+        }
         other @ (Failure::Usage(_)
         | Failure::CannotConnect(_)
+        | Failure::DataUnreachable(_)
         | Failure::Refused { .. }
         | Failure::Local(_)
+        | Failure::Mismatch(_)
         | Failure::Output(_)
-        | Failure::Interrupted) => other,
+        | Failure::SessionEnded(_)
+        | Failure::Violation(_)) => other,
+    }
+}
+
+fn tell_kept(upload: &Upload<'_>) {
+    if upload.reached_bytes > EAGER_MAX_BYTES {
+        screen::message("The server keeps for a while what it has got; the same upload goes on from there");
     }
 }

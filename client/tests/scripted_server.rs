@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Child;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
-use support::{Finished, TICKET, names, run, serve, serve_each, spawn};
+use support::{Finished, TICKET, names, ok, read, run, run_with, serve, serve_each, spawn, with_trailer};
 
 fn interrupt(ferry: &Child, signal: Signal) {
     kill_process(Pid::from_child(ferry), signal).unwrap();
@@ -22,11 +22,11 @@ fn a_download_arrives_whole_with_an_ordinary_mode() {
     let directory = tempfile::tempdir().unwrap();
     let server = serve(|mut server| {
         server.greet();
-        server.expect("download a.txt");
+        server.expect("download a.txt digest");
         let mut data = server.open_data();
         server.say("(download) 5 0\n");
         data.write_all(b"hello").unwrap();
-        server.say("ok 5\n");
+        server.say(ok(b"hello"));
         server.expect("exit");
         server.say("ok\n");
     });
@@ -47,14 +47,12 @@ fn one_data_connection_serves_transfer_after_transfer() {
     fs::write(directory.path().join("c.txt"), "abc").unwrap();
     let server = serve(|mut server| {
         server.greet();
-        server.expect("download e");
+        server.expect("download e digest");
         let mut data = server.open_data();
-        server.say("(download) 0 0\nok 0\n");
-        server.expect("upload c.txt 3");
-        let mut received = [0; 3];
-        data.read_exact(&mut received).unwrap();
-        assert_eq!(&received, b"abc");
-        server.say("ok 3\n");
+        server.say(format!("(download) 0 0\n{}", ok(b"")));
+        server.expect_upload("upload c.txt 3 digest");
+        assert_eq!(read(&mut data, 36), with_trailer(b"abc"));
+        server.say(ok(b"abc"));
         server.wait_for_end();
     });
     let finished = run(directory.path(), server.address(), &["download e", "upload c.txt"]);
@@ -70,7 +68,7 @@ fn a_server_that_vanishes_during_a_download_leaves_the_old_file() {
     fs::write(directory.path().join("a.txt"), "old").unwrap();
     let server = serve(|mut server| {
         server.greet();
-        server.expect("download a.txt");
+        server.expect("download a.txt digest");
         let mut data = server.open_data();
         server.say("(download) 1000000 0\n");
         data.write_all(&[7; 5000]).unwrap();
@@ -85,11 +83,11 @@ fn a_server_that_vanishes_during_a_download_leaves_the_old_file() {
 
 #[test]
 fn nothing_is_published_before_the_server_has_said_ok() {
-    for ending in ["", "err changed the file changed\n"] {
+    for ending in ["", "err io the server's disk failed\n"] {
         let directory = tempfile::tempdir().unwrap();
         let server = serve(move |mut server| {
             server.greet();
-            server.expect("download a.txt");
+            server.expect("download a.txt digest");
             let mut data = server.open_data();
             server.say("(download) 4 0\n");
             data.write_all(b"four").unwrap();
@@ -106,12 +104,12 @@ fn a_lost_data_connection_does_not_cost_the_session() {
     let directory = tempfile::tempdir().unwrap();
     let server = serve(|mut server| {
         server.greet();
-        server.expect("download a.txt");
+        server.expect("download a.txt digest");
         let mut data = server.open_data();
         server.say("(download) 1000 0\n");
         data.write_all(&[7; 10]).unwrap();
         drop(data);
-        server.say("err changed the file changed while it was being sent\n");
+        server.say("err io the server's disk failed\n");
         server.expect("exit");
         server.say("ok\n");
     });
@@ -119,7 +117,7 @@ fn a_lost_data_connection_does_not_cost_the_session() {
     ferry.stdin.take().unwrap().write_all(b"download a.txt\n").unwrap();
     let finished = Finished::from(ferry.wait_with_output().unwrap());
     assert_eq!(finished.status, 4, "{finished:?}");
-    assert!(finished.messages.ends_with("the file changed while it was being sent\n"), "{finished:?}");
+    assert!(finished.messages.ends_with("the server's disk failed\n"), "{finished:?}");
     assert!(names(directory.path()).is_empty());
 }
 
@@ -131,7 +129,7 @@ fn hostile_names_and_messages_reach_no_terminal_and_no_disk() {
         server.expect("ls");
         server.say("(ls) file 1 0 \"\\x1b]0;owned\\x07\"\n(ls) dir 0 0 \"x y\"\n");
         server.say("(ls) file 1 0 a\u{9b}31m\n(ls) file 1 0 \"a\\nb\"\n(surprise) \"\\x1b[2J\"\nok 4\n");
-        server.expect("download a");
+        server.expect("download a digest");
         server.say(b"err io \x1b[2J\xff\xe2\x80\xae boo\n");
     });
     let finished = run(directory.path(), server.address(), &["ls", "download a"]);
@@ -216,7 +214,7 @@ fn a_length_beyond_the_disk_is_refused_and_the_session_goes_on() {
     let directory = tempfile::tempdir().unwrap();
     let server = serve(|mut server| {
         server.greet();
-        server.expect("download a");
+        server.expect("download a digest");
         let mut data = server.open_data();
         server.say("(download) 18446744073709551615 0\n");
         assert_eq!(data.read(&mut [0; 1]).unwrap_or(0), 0, "the client closes");
@@ -236,7 +234,9 @@ fn an_upload_refused_midway_tells_the_reason() {
     fs::File::create(directory.path().join("big")).unwrap().set_len(1 << 30).unwrap();
     let server = serve(|mut server| {
         server.greet();
-        server.expect("upload big 1073741824");
+        server.expect("partial big");
+        server.say("err no-partial nothing is kept\n");
+        server.expect_upload("upload big 1073741824 digest");
         let mut data = server.open_data();
         server.say("(upload) 0\n");
         data.read_exact(&mut vec![0; 100_000]).unwrap();
@@ -257,7 +257,9 @@ fn a_file_that_shrinks_is_not_uploaded() {
     fs::File::create(&path).unwrap().set_len(1 << 30).unwrap();
     let server = serve(move |mut server| {
         server.greet();
-        server.expect("upload big 1073741824");
+        server.expect("partial big");
+        server.say("err no-partial nothing is kept\n");
+        server.expect_upload("upload big 1073741824 digest");
         let mut data = server.open_data();
         fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(1000).unwrap();
         server.say("(upload) 0\n");
@@ -279,13 +281,11 @@ fn an_upload_goes_again_when_the_server_has_closed_the_data_connection() {
     let server = serve(|mut server| {
         server.greet();
         for _ in 0..2 {
-            server.expect("upload c 3");
+            server.expect_upload("upload c 3 digest");
             let mut data = server.open_data();
-            let mut received = [0; 3];
-            data.read_exact(&mut received).unwrap();
-            assert_eq!(&received, b"abc");
+            assert_eq!(read(&mut data, 36), with_trailer(b"abc"));
             drop(data);
-            server.say("ok 3\n");
+            server.say(ok(b"abc"));
         }
         server.wait_for_end();
     });
@@ -301,7 +301,7 @@ fn piped_commands_run_until_the_first_failure() {
         server.greet();
         server.expect("stat a");
         server.say("(stat) file 5 0 a\nok\n");
-        server.expect("download b.txt");
+        server.expect("download b.txt digest");
         server.say("err not-found no such file: b.txt\n");
         server.expect("exit");
         server.say("ok\n");
@@ -345,7 +345,7 @@ fn ctrl_c_breaks_off_a_transfer_and_hears_the_server_out() {
     let (moving, when_moving) = mpsc::channel();
     let server = serve(move |mut server| {
         server.greet();
-        server.expect("download a");
+        server.expect("download a digest");
         let mut data = server.open_data();
         server.say("(download) 1000000 0\n");
         data.write_all(&[7; 1000]).unwrap();
@@ -443,4 +443,169 @@ fn a_long_listing_is_shown_in_bounded_memory() {
     }
     assert_eq!((ferry.wait().unwrap().code(), lines), (Some(0), ENTRIES));
     assert!((1..32 * 1024).contains(&peak_kib), "{peak_kib} KiB");
+}
+
+#[test]
+fn without_verification_no_digest_is_asked_for_or_sent() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("c"), "abc").unwrap();
+    let server = serve(|mut server| {
+        server.greet();
+        server.expect("download a");
+        let mut data = server.open_data();
+        server.say("(download) 4 1600000000\n");
+        data.write_all(b"four").unwrap();
+        server.say("ok 4\n");
+        server.expect("upload c 3");
+        assert_eq!(read(&mut data, 3), b"abc");
+        server.say(ok(b"abc"));
+        server.expect("exit");
+        server.say("ok\n");
+        assert_eq!(data.read(&mut [0; 1]).unwrap(), 0);
+    });
+    let options = ["--no-verify", "--no-times"];
+    let finished = run_with(directory.path(), server.address(), &options, &["download a", "upload c"]);
+    assert_eq!(finished.status, 0, "{finished:?}");
+    let modified = fs::metadata(directory.path().join("a")).unwrap().modified().unwrap();
+    assert!(modified.elapsed().unwrap() < Duration::from_secs(60));
+}
+
+#[test]
+fn a_digest_that_does_not_come_is_missed() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = serve(|mut server| {
+        server.greet();
+        server.expect("download a digest");
+        let mut data = server.open_data();
+        server.say("(download) 4 0\n");
+        data.write_all(b"four").unwrap();
+        server.say("ok 4\n");
+        server.wait_for_end();
+    });
+    let finished = run(directory.path(), server.address(), &["download a"]);
+    assert_eq!(finished.status, 6, "{finished:?}");
+    assert!(names(directory.path()).is_empty());
+}
+
+#[test]
+fn a_download_keeps_its_time() {
+    for (mtime, kept) in [("1600000000", true), ("-9223372036854775808", false)] {
+        let directory = tempfile::tempdir().unwrap();
+        let server = serve(move |mut server| {
+            server.greet();
+            server.expect("download a digest");
+            server.say(format!("(download) 0 {mtime}\n{}", ok(b"")));
+            server.wait_for_end();
+        });
+        let finished = run(directory.path(), server.address(), &["download a"]);
+        assert_eq!(finished.status, 0, "{finished:?}");
+        let modified = fs::metadata(directory.path().join("a")).unwrap().modified().unwrap();
+        let expected = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
+        assert!(!kept || modified == expected, "{mtime}: {modified:?}");
+    }
+}
+
+#[test]
+fn nothing_is_overwritten_where_that_is_not_wanted() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("a"), "old").unwrap();
+    let server = serve(|mut server| {
+        server.greet();
+        server.expect_upload("upload a 3 digest new");
+        server.say("err exists this name is taken already: a\n");
+        server.wait_for_end();
+    });
+    let options = ["--no-overwrite"];
+    let finished = run_with(directory.path(), server.address(), &options, &["upload a"]);
+    assert_eq!(
+        (finished.status, finished.messages.as_str()),
+        (4, "The server says: this name is taken already: a\n")
+    );
+    // It need not even ask; and if the name is taken meanwhile, it notices at the end.
+    let (path, appears) = (directory.path().join("b"), directory.path().join("b"));
+    let server = serve(move |mut server| {
+        server.greet();
+        server.expect("download b digest");
+        fs::write(&appears, "new here").unwrap();
+        server.say(format!("(download) 0 0\n{}", ok(b"")));
+        server.wait_for_end();
+    });
+    let finished = run_with(directory.path(), server.address(), &options, &["download b"]);
+    assert_eq!(finished.status, 5, "{finished:?}");
+    drop(server);
+    let server = serve(|mut server| {
+        server.greet();
+        server.expect("exit");
+        server.say("ok\n");
+    });
+    let finished = run_with(directory.path(), server.address(), &options, &["download a"]);
+    assert_eq!(
+        (finished.status, finished.messages.as_str()),
+        (5, "a exists locally already; it is left alone\n")
+    );
+    assert_eq!(fs::read(path).unwrap(), b"new here");
+    assert_eq!(names(directory.path()), ["a", "b"]);
+}
+
+#[test]
+fn names_and_digests_have_their_commands() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = serve(|mut server| {
+        server.greet();
+        for (command, answer) in [
+            ("mkdir \"my dir\"", "ok\n"),
+            ("mv a \"my dir/a\"", "ok\n"),
+            ("mv b c replace", "ok\n"),
+            ("sum c", "(sum) 3 06b05ab6733a618578af5f94892f3950\nok\n"),
+            ("rm \"my dir\"", "err not-empty the directory is not empty: \"my dir\"\n"),
+        ] {
+            server.expect(command);
+            server.say(answer);
+        }
+        server.wait_for_end();
+    });
+    let commands = ["mkdir \"my dir\"", "mv a \"my dir/\"", "mv -f b c", "sum c", "rm \"my dir/\""];
+    let finished = run(directory.path(), server.address(), &commands);
+    assert_eq!(finished.status, 4, "{finished:?}");
+    assert_eq!(finished.results, "06b05ab6733a618578af5f94892f3950  c\n");
+    let told = "Made the directory \"my dir\"\nMoved a to \"my dir/a\"\nMoved b to c\n\
+                The server says: the directory is not empty: \"my dir\"\n";
+    assert_eq!(finished.messages, told);
+}
+
+#[test]
+fn a_command_that_crosses_the_end_of_an_idle_session_is_repeated() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = serve_each(vec![
+        Box::new(|mut server| {
+            server.greet();
+            server.expect("rm a");
+            server.say("err timed-out no complete command for too long; closing\n");
+        }),
+        Box::new(|mut server| {
+            server.greet();
+            server.expect("rm a");
+            server.say("ok\n");
+            server.wait_for_end();
+        }),
+    ]);
+    let finished = run(directory.path(), server.address(), &["rm a"]);
+    assert_eq!(finished.status, 0, "{finished:?}");
+    assert!(
+        finished.messages.ends_with("had ended the idle session; connecting again\nRemoved a\n"),
+        "{finished:?}"
+    );
+}
+
+#[test]
+fn a_change_whose_answer_was_lost_is_not_repeated() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = serve(|mut server| {
+        server.greet();
+        server.expect("mv a b");
+    });
+    let options = ["--retry-for", "20"];
+    let finished = run_with(directory.path(), server.address(), &options, &["mv a b"]);
+    assert_eq!(finished.status, 6, "{finished:?}");
+    assert!(finished.messages.ends_with("whether it was done tells: stat b\n"), "{finished:?}");
 }

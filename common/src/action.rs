@@ -1,6 +1,8 @@
 //! What a session asks of its shell, and what the shell tells it.
 
-use crate::command::Verb;
+use crate::command::{Resume, Verb};
+use crate::digest::Digest;
+use crate::entry::Entry;
 use crate::error::ErrorCode;
 use crate::path::RemotePath;
 use std::time::Duration;
@@ -13,27 +15,36 @@ pub enum Action {
     Reply(Vec<u8>),
     /// Encode part of a listing, from the cursor on; report by [`crate::session::Session::handle_listing`].
     List { path: RemotePath, cursor: u64 },
-    /// Report by [`crate::session::Session::handle_stat`].
-    Stat { path: RemotePath },
+    /// Find something out or change a name; report by [`crate::session::Session::handle_found`].
+    Ask(Question),
     /// Open a file and keep it for [`Action::Send`]; report by [`crate::session::Session::handle_opened`].
     Open { path: RemotePath },
-    /// Make a staged file for `path` and keep it for [`Action::Receive`]; report by
+    /// Make a staged file for `path`, or take up the one that is kept, for [`Action::Receive`]; report by
     /// [`crate::session::Session::handle_staged`].
-    Stage { path: RemotePath, size: u64 },
-    /// Find room for a data connection, make a ticket, and report it by [`crate::session::Session::handle_ticket`].
+    Stage { path: RemotePath, size: u64, new: bool, resume: Option<Resume> },
+    /// Find room for a data connection, make a ticket, and report it by
+    /// [`crate::session::Session::handle_ticket`].
     RequestData,
     /// The ticket, or the wish for one, is void.
     CancelData,
-    /// Move this much of the open file to the data connection.
-    Send { offset: u64, length: u64 },
-    /// Move this much from the data connection to the staged file.
-    Receive { length: u64 },
+    /// Move this much of the open file to the data connection; begin to compute the digest of the whole
+    /// file where one is wanted.
+    Send { offset: u64, length: u64, digest: bool },
+    /// All was sent: see whether the file is still what it was, and finish its digest; report by
+    /// [`crate::session::Session::handle_checked`].
+    Check { digest: bool },
+    /// Move this much from the data connection to the staged file; then read the digest that follows, where
+    /// one does, and report it by [`crate::session::Session::handle_trailer`].
+    Receive { offset: u64, length: u64, trailer: bool },
     /// Read this much from the data connection and drop it.
     Drop { length: u64 },
-    /// Give the staged file its name; report by [`crate::session::Session::handle_published`].
-    Publish,
+    /// Give the staged file its name, and let go of it; report by
+    /// [`crate::session::Session::handle_published`].
+    Publish(Publication),
     /// Let go of the open or staged file.
     Discard,
+    /// Let go of the staged file, but keep it for the client to go on with.
+    Keep,
     /// Close the data connection.
     CloseData,
     /// Write what is owed, then close the session.
@@ -44,11 +55,68 @@ pub enum Action {
     Log(Event),
 }
 
+/// What one answer of a disk thread settles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    Stat {
+        path: RemotePath,
+    },
+    /// The digest of a file, or of its first `length` bytes.
+    Sum {
+        path: RemotePath,
+        length: Option<u64>,
+    },
+    /// What is kept of an upload to this path.
+    Partial {
+        path: RemotePath,
+    },
+    Mkdir {
+        path: RemotePath,
+    },
+    Rm {
+        path: RemotePath,
+    },
+    Mv {
+        from: RemotePath,
+        to: RemotePath,
+        replace: bool,
+    },
+}
+
+/// The answer to a [`Question`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    Entry(Entry),
+    /// To `sum` and `partial`: how many bytes were looked at, and their digest.
+    Digest {
+        length: u64,
+        digest: Digest,
+    },
+    /// The name is changed, and that is on the disk.
+    Done,
+}
+
+/// How a staged file is to be published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// Tells the publications of one session apart.
+    pub id: u64,
+    pub path: RemotePath,
+    /// What the client says that the whole file's digest is.
+    pub expected: Option<Digest>,
+    pub mtime_s: Option<i64>,
+    /// Only where the name is free.
+    pub new: bool,
+    /// It is on its own: no other upload of the session is under way, and the file may be large.
+    pub alone: bool,
+}
+
 /// What happened, for the log.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
     Received { verb: Verb },
     Refused { verb: Option<Verb>, code: ErrorCode, path: Option<RemotePath> },
+    Done { verb: Verb, path: RemotePath },
     Finished { direction: Direction, path: RemotePath, length: u64, elapsed: Duration },
     BrokenOff { direction: Direction, path: RemotePath, moved: u64, length: u64, code: ErrorCode },
 }

@@ -4,10 +4,10 @@
 //! `handle_...`; work comes out of [`Dialogue::poll_step`], all of it to be performed, in order, after
 //! each of these calls. Every request ends in exactly one [`Step::Done`], in the order of the requests.
 
-use crate::command::Command;
+use crate::command::{Command, UploadOptions};
+use crate::digest::Digest;
 use crate::entry::Entry;
 use crate::error::ErrorCode;
-use crate::limits::EAGER_MAX_BYTES;
 use crate::line::LineDecoder;
 use crate::reply::Reply;
 use std::collections::VecDeque;
@@ -31,14 +31,26 @@ pub enum Step {
     /// [`Dialogue::handle_received`]. Where `length` is 0, the data connection may be closed already.
     Receive { id: RequestId, length: u64, mtime_s: i64 },
     /// Write exactly this much of the upload to the data connection, after what earlier steps asked for:
-    /// all of it even if the request ends in an error meanwhile, or the connection is of no more use.
-    Transmit { id: RequestId, offset: u64, length: u64 },
+    /// all of it even if the request ends in an error meanwhile, or the connection is of no more use. Where
+    /// `trailer` is set, the digest of the whole file and a LF follow.
+    Transmit { id: RequestId, offset: u64, length: u64, trailer: bool },
     /// One line of a listing, or the answer to `stat`.
     Entry { id: RequestId, entry: Entry },
+    /// The answer to `sum` or `partial`.
+    Digest { id: RequestId, length: u64, digest: Digest },
     /// A line for a person: of `help`, `hello`, or of a later version of the protocol.
     Info { id: RequestId, words: Vec<Vec<u8>> },
-    /// The request has ended. `Ok` has the number that the server gave: entries, bytes or version.
-    Done { id: RequestId, result: Result<Option<u64>, Failure> },
+    /// The request has ended.
+    Done { id: RequestId, result: Result<Success, Failure> },
+}
+
+/// What a server says behind `ok`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Success {
+    /// Entries, bytes or version.
+    pub number: Option<u64>,
+    /// Of the whole file that was moved.
+    pub digest: Option<Digest>,
 }
 
 /// Why a request failed.
@@ -82,7 +94,7 @@ struct Pending {
     id: RequestId,
     command: Command,
     /// The final line, while bytes of a download are still to be read.
-    answer: Option<Result<Option<u64>, Failure>>,
+    answer: Option<Result<Success, Failure>>,
     payload: Payload,
 }
 
@@ -119,6 +131,11 @@ impl Dialogue {
             Command::Upload { .. } => Payload::Held { go_ahead: None },
             Command::Ls { .. }
             | Command::Stat { .. }
+            | Command::Sum { .. }
+            | Command::Partial { .. }
+            | Command::Mkdir { .. }
+            | Command::Rm { .. }
+            | Command::Mv { .. }
             | Command::Hello { .. }
             | Command::Help
             | Command::Exit => Payload::None,
@@ -203,6 +220,9 @@ impl Dialogue {
             (Reply::Entry(entry), Command::Ls { .. } | Command::Stat { .. }) => {
                 self.steps.push_back(Step::Entry { id, entry });
             }
+            (Reply::Digest { length, digest }, Command::Sum { .. } | Command::Partial { .. }) => {
+                self.steps.push_back(Step::Digest { id, length, digest });
+            }
             (Reply::Info { words, .. }, _) => self.steps.push_back(Step::Info { id, words }),
             (Reply::Data { port, ticket }, Command::Download { .. } | Command::Upload { .. })
                 if pending.may_begin() =>
@@ -221,13 +241,15 @@ impl Dialogue {
                 // The connection broke just before the announcement of what it was to carry.
                 pending.payload = Payload::Cut;
             }
-            (Reply::Upload { offset }, Command::Upload { size, .. })
-                if offset <= *size && pending.payload == (Payload::Held { go_ahead: None }) =>
+            (Reply::Upload { offset }, Command::Upload { size, options, .. })
+                if offset <= *size
+                    && fits(options, offset)
+                    && pending.payload == (Payload::Held { go_ahead: None }) =>
             {
                 pending.payload = Payload::Held { go_ahead: Some(offset) };
             }
             (Reply::Ok { words }, _) if pending.may_have_ended() => {
-                pending.answer = Some(Ok(number_of(&words)));
+                pending.answer = Some(Ok(success_of(&words)));
             }
             (Reply::Err { code, message }, _) => self.refuse(Failure::Refused { code, message }),
             (
@@ -235,6 +257,7 @@ impl Dialogue {
                 | Reply::Data { .. }
                 | Reply::Download { .. }
                 | Reply::Upload { .. }
+                | Reply::Digest { .. }
                 | Reply::Ok { .. },
                 _,
             ) => return Err(Violation("the server sent a reply that does not fit the command".to_owned())),
@@ -253,6 +276,7 @@ impl Dialogue {
             | Reply::Data { .. }
             | Reply::Download { .. }
             | Reply::Upload { .. }
+            | Reply::Digest { .. }
             | Reply::Info { .. }
             | Reply::Ok { .. } => Err(Violation("the server sent a reply to no command".to_owned())),
         }
@@ -320,18 +344,19 @@ impl Dialogue {
             return;
         }
         for pending in self.pending.iter_mut().filter(|pending| pending.answer.is_none()) {
-            let (Command::Upload { size, .. }, Payload::Held { go_ahead }) =
+            let (Command::Upload { size, options, .. }, Payload::Held { go_ahead }) =
                 (&pending.command, pending.payload)
             else {
                 continue;
             };
             let offset = match go_ahead {
                 Some(offset) => offset,
-                None if *size <= EAGER_MAX_BYTES => 0,
+                None if options.is_eager(*size) => 0,
                 None => return,
             };
             pending.payload = Payload::Issued;
-            self.steps.push_back(Step::Transmit { id: pending.id, offset, length: *size - offset });
+            let (id, length, trailer) = (pending.id, *size - offset, options.digest);
+            self.steps.push_back(Step::Transmit { id, offset, length, trailer });
         }
     }
 
@@ -363,7 +388,7 @@ impl Pending {
     fn may_begin(&self) -> bool {
         match (&self.command, self.payload) {
             (_, Payload::Unannounced | Payload::Held { go_ahead: None }) => true,
-            (Command::Upload { size, .. }, Payload::Issued) => *size <= EAGER_MAX_BYTES,
+            (Command::Upload { size, options, .. }, Payload::Issued) => options.is_eager(*size),
             (
                 _,
                 Payload::None
@@ -379,13 +404,27 @@ impl Pending {
     fn may_have_ended(&self) -> bool {
         match self.payload {
             Payload::None | Payload::Receiving { .. } | Payload::Cut | Payload::Issued => true,
-            Payload::Held { .. } => matches!(self.command, Command::Upload { size: 0, .. }),
+            Payload::Held { go_ahead } => self.sends_nothing(go_ahead),
             Payload::Unannounced => false,
         }
     }
+
+    /// True for an upload that may be complete without a byte on the data connection.
+    fn sends_nothing(&self, go_ahead: Option<u64>) -> bool {
+        let Command::Upload { size, options, .. } = &self.command else { return false };
+        let offset = go_ahead.or(options.is_eager(*size).then_some(0));
+        offset == Some(*size) && !options.digest
+    }
 }
 
-/// The number that follows `ok`, where there is one.
-fn number_of(words: &[Vec<u8>]) -> Option<u64> {
-    words.first().and_then(|word| crate::command::parse_number(word))
+fn success_of(words: &[Vec<u8>]) -> Success {
+    Success {
+        number: words.first().and_then(|word| crate::command::parse_number(word)),
+        digest: words.get(1).and_then(|word| Digest::parse(word)),
+    }
+}
+
+/// True where a go-ahead is for what was asked: from the start, or from where an earlier upload broke off.
+fn fits(options: &UploadOptions, offset: u64) -> bool {
+    offset == options.resume.map_or(0, |resume| resume.offset)
 }

@@ -52,6 +52,15 @@ error_codes! {
     Denied = "denied", "permission denied on the server";
     ReadOnly = "read-only", "the server does not accept uploads";
     BadOffset = "bad-offset", "the offset is beyond the end of the file";
+    /// The name is taken, and nothing was to be replaced.
+    Exists = "exists", "this name is taken already";
+    NotEmpty = "not-empty", "the directory is not empty";
+    /// A rename between two file systems.
+    CrossDevice = "cross-device", "the two names are on different file systems";
+    /// Nothing is kept of this upload, or not what the client has.
+    NoPartial = "no-partial", "nothing of this upload is kept that could be resumed";
+    /// The bytes that came are not those that were sent.
+    Mismatch = "mismatch", "the digest does not match; send the file again";
     NoSpace = "no-space", "no space left on the server";
     /// The file shrank while it was being sent.
     Changed = "changed", "the file changed while it was being sent; try again";

@@ -9,6 +9,7 @@
 pub mod action;
 pub mod command;
 pub mod dialogue;
+pub mod digest;
 pub mod entry;
 pub mod error;
 pub mod limits;

@@ -14,15 +14,19 @@ pub const PROTOCOL_VERSION: u64 = 1;
 pub const NAME_MAX_BYTES: usize = 255;
 /// Longest path: `PATH_MAX` of Linux, less its terminating NUL.
 pub const PATH_MAX_BYTES: usize = 4095;
-/// Longest line on the control connection, without its LF: one path with every byte written as `\xHH`,
-/// and room for the words around it.
-pub const LINE_MAX_BYTES: usize = 4 * PATH_MAX_BYTES + 512;
+/// Longest line on the control connection, without its LF: two paths with every byte written as `\xHH`,
+/// and room for the words around them.
+pub const LINE_MAX_BYTES: usize = 2 * 4 * PATH_MAX_BYTES + 512;
 /// Most bytes of a peer's word that an error message repeats.
 pub const ECHO_MAX_BYTES: usize = 256;
 
 /// Largest upload whose bytes may be sent before the server has agreed to it. It is also what the server
 /// is willing to read and drop, so that a refusal does not cost the data connection.
 pub const EAGER_MAX_BYTES: u64 = 1 << 20;
+/// The digest that follows an upload on its data connection: 32 hexadecimal digits and a LF.
+pub const TRAILER_BYTES: usize = 33;
+/// Uploads of one session that may wait for the disk while the next is received.
+pub const PUBLISHING_MAX: usize = 256;
 /// Largest file size: what a signed 64-bit file offset can express.
 pub const FILE_MAX_BYTES: u64 = i64::MAX as u64;
 
@@ -47,6 +51,9 @@ pub const STALL_WINDOW_MIN_BYTES: u64 = 4 * 1024;
 pub const DISK_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long running transfers may go on after the server was asked to stop.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+
+/// How long the server waits at its end for what it has asked of the disk.
+pub const DISK_FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Unsent replies beyond which a session takes no further command and a listing pauses.
 pub const OUTBOX_PAUSE_BYTES: usize = 64 * 1024;
@@ -81,13 +88,37 @@ pub const UPLOAD_BUFFER_BYTES: usize = 256 * 1024;
 pub const UPLOAD_BUFFERS_MAX: usize = 128;
 /// Writes under way for one upload.
 pub const UPLOAD_WRITES_MAX: usize = 4;
+/// Data of a large upload that may wait in memory for the disk, so that nobody's flush has to wait long.
+pub const UPLOAD_UNFLUSHED_BYTES: u64 = 64 * 1024 * 1024;
+/// Publications that share their flushes at most.
+pub const COMMIT_BATCH_MAX: usize = 512;
+/// Publications of a batch up to which each file or directory is flushed by itself; beyond that the whole
+/// file system is, once.
+pub const COMMIT_SINGLE_FLUSHES_MAX: usize = 3;
+/// Threads that compute digests of files.
+pub const DIGEST_THREADS: usize = 2;
+/// Part of a file after which a digest lets the next one have a turn.
+pub const DIGEST_STEP_BYTES: u64 = 8 * 1024 * 1024;
+/// Digests of unchanged files that are remembered.
+pub const DIGESTS_KNOWN_MAX: usize = 16 * 1024;
+/// A file must have been left alone for this long before its digest is remembered: a later change within
+/// the resolution of the clock of its file system would not show.
+pub const DIGEST_SETTLE_TIME: Duration = Duration::from_secs(2);
+/// How long an upload that broke off is kept, by default...
+pub const PARTIAL_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// ...and how many bytes of such uploads.
+pub const PARTIAL_MAX_BYTES: u64 = 16 * 1024 * 1024 * 1024;
+/// Uploads up to this size are gathered in memory and reach the disk in one piece...
+pub const SMALL_UPLOAD_MAX_BYTES: u64 = 64 * 1024;
+/// ...as long as all of these together are no more than this.
+pub const SMALL_UPLOADS_TOTAL_BYTES: u64 = 64 * 1024 * 1024;
 /// Part of a file that is brought into memory before it is sent.
 pub const WARM_WINDOW_BYTES: u64 = 2 * 1024 * 1024;
 /// Distance of the bytes by which is told whether a part of a file is in memory.
 pub const WARM_PROBE_STRIDE_BYTES: u64 = 128 * 1024;
 
 /// Descriptors kept aside for listeners, the folder, the log, and what the disk threads open in passing.
-pub const RESERVED_DESCRIPTORS: u64 = 32 + 4 * DISK_THREADS as u64;
+pub const RESERVED_DESCRIPTORS: u64 = 64 + 4 * DISK_THREADS as u64;
 /// Sessions beyond the limit that are being told so.
 pub const REFUSALS_MAX: u64 = 64;
 /// Data connections that have not presented a ticket yet.
@@ -104,7 +135,7 @@ pub const LISTING_PART_BYTES: usize = 32 * 1024;
 /// Directory entries examined after which one step of a listing ends, served or not.
 pub const LISTING_PART_ENTRIES: usize = 512;
 
-const _: () = assert!(LINE_MAX_BYTES > 4 * PATH_MAX_BYTES + ECHO_MAX_BYTES);
+const _: () = assert!(LINE_MAX_BYTES > 2 * 4 * PATH_MAX_BYTES + ECHO_MAX_BYTES);
 const _: () = assert!(PATH_MAX_BYTES > NAME_MAX_BYTES);
 const _: () = assert!(LISTING_PART_BYTES < OUTBOX_PAUSE_BYTES);
 const _: () = assert!(TURN_CONNECTION_BYTES <= TURN_TOTAL_BYTES);

@@ -1,6 +1,7 @@
 //! The replies of a server: lines `(command) ...`, then one line `ok ...` or `err CODE MESSAGE`.
 
-use crate::command::parse_number;
+use crate::command::{parse_number, parse_signed};
+use crate::digest::Digest;
 use crate::entry::{Entry, EntryKind};
 use crate::error::ErrorCode;
 use crate::words;
@@ -24,6 +25,11 @@ pub enum Reply {
     /// `(upload)`: send the file from this offset on.
     Upload {
         offset: u64,
+    },
+    /// `(sum)` or `(partial)`: so many bytes have this digest.
+    Digest {
+        length: u64,
+        digest: Digest,
     },
     /// Any other `(word) ...` line: for a person, or of a later version.
     Info {
@@ -74,6 +80,11 @@ impl Reply {
         format!("(upload) {offset}\n").into_bytes()
     }
 
+    /// `(verb)`, a number of bytes, and their digest.
+    pub fn digest(verb: &str, length: u64, digest: Digest) -> Vec<u8> {
+        format!("({verb}) {length} {digest}\n").into_bytes()
+    }
+
     /// `(verb)` and words that need no quoting.
     pub fn info(verb: &str, words: impl Display) -> Vec<u8> {
         format!("({verb}) {words}\n").into_bytes()
@@ -85,6 +96,14 @@ impl Reply {
 
     pub fn ok_with(number: u64) -> Vec<u8> {
         format!("ok {number}\n").into_bytes()
+    }
+
+    /// The end of a transfer: how much was moved, and the digest of the whole file.
+    pub fn ok_transfer(length: u64, digest: Option<Digest>) -> Vec<u8> {
+        match digest {
+            Some(digest) => format!("ok {length} {digest}\n").into_bytes(),
+            None => Self::ok_with(length),
+        }
     }
 
     /// `message` must be printable text; what a peer wrote goes through [`words::display`] first.
@@ -127,7 +146,10 @@ fn parse_reply(line: &[u8]) -> Option<Reply> {
             Some(Reply::Download { length: parse_number(length)?, mtime_s: parse_signed(mtime)? })
         }
         (b"upload", [offset]) => Some(Reply::Upload { offset: parse_number(offset)? }),
-        (b"ls" | b"stat" | b"data" | b"download" | b"upload", _) => None,
+        (b"sum" | b"partial", [length, digest]) => {
+            Some(Reply::Digest { length: parse_number(length)?, digest: Digest::parse(digest)? })
+        }
+        (b"ls" | b"stat" | b"data" | b"download" | b"upload" | b"sum" | b"partial", _) => None,
         (verb, _) => Some(Reply::Info { verb: verb.to_vec(), words }),
     }
 }
@@ -135,13 +157,6 @@ fn parse_reply(line: &[u8]) -> Option<Reply> {
 /// True for the name of one thing, here: whoever uses it as a path stays where it is.
 fn is_name(name: &[u8]) -> bool {
     !name.is_empty() && name != b".." && !name.contains(&b'/') && !name.contains(&0)
-}
-
-fn parse_signed(word: &[u8]) -> Option<i64> {
-    match word.strip_prefix(b"-") {
-        Some(digits) => 0_i64.checked_sub_unsigned(parse_number(digits)?),
-        None => i64::try_from(parse_number(word)?).ok(),
-    }
 }
 
 #[cfg(test)]
@@ -159,6 +174,8 @@ mod tests {
         assert_eq!(parse(&Reply::entry("ls", &entry)), Reply::Entry(entry));
         assert_eq!(parse(&Reply::data(3333, "5b1e")), Reply::Data { port: 3333, ticket: b"5b1e".to_vec() });
         assert_eq!(parse(&Reply::download(5, i64::MIN)), Reply::Download { length: 5, mtime_s: i64::MIN });
+        let digest = Digest::of(b"abc");
+        assert_eq!(parse(&Reply::digest("sum", 3, digest)), Reply::Digest { length: 3, digest });
         assert_eq!(parse(&Reply::upload(7)), Reply::Upload { offset: 7 });
         assert_eq!(parse(&Reply::ok_with(2)), Reply::Ok { words: vec![b"2".to_vec()] });
         assert_eq!(parse(&Reply::ok()), Reply::Ok { words: vec![] });

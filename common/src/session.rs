@@ -1,37 +1,46 @@
 //! The server's end of one session, pure.
 //!
 //! The shell feeds facts (`handle_...`) and performs the work that comes out of [`Session::poll_action`],
-//! all of it, after each fact. One command is worked on at a time; the commands behind it wait in the
-//! decoder and in the socket, so a client may send as many ahead as it likes. The session counts the
-//! payload of transfers but never sees it. It never fails on facts that come late: what no longer
-//! matters to its phase is ignored.
+//! all of it, after each fact. One command is worked on at a time, but for one overlap: while small uploads
+//! wait for the disk, the uploads behind them are received already, so that they can share its flushes. The
+//! commands behind wait in the decoder and in the socket, so a client may send as many ahead as it likes.
+//! The session counts the payload of transfers but never sees it. It never fails on facts that come late:
+//! what no longer matters to its phase is ignored.
 
+mod commands;
+mod owed;
 mod phase;
+mod transfer;
 
-use crate::action::{Action, Direction, Event, ListingPart, Opened};
+use crate::action::{Action, Direction, Event, Found, ListingPart, Opened};
 use crate::command::{Command, Verb};
-use crate::entry::Entry;
+use crate::digest::Digest;
 use crate::error::ErrorCode;
 use crate::limits::{
-    DATA_SLOT_TIMEOUT, DISK_TIMEOUT, EAGER_MAX_BYTES, IDLE_TIMEOUT, LINE_MAX_BYTES, LINE_TIMEOUT,
-    OUTBOX_PAUSE_BYTES, PROTOCOL_VERSION, TICKET_TIMEOUT,
+    DATA_SLOT_TIMEOUT, DISK_TIMEOUT, EAGER_MAX_BYTES, IDLE_TIMEOUT, LINE_TIMEOUT, OUTBOX_PAUSE_BYTES,
+    TICKET_TIMEOUT, TRAILER_BYTES,
 };
 use crate::line::LineDecoder;
 use crate::pace::Pace;
 use crate::path::RemotePath;
 use crate::reply::Reply;
 use crate::ticket::Ticket;
-use phase::{Listing, Phase, Transfer};
+use commands::verb_and_path;
+use owed::Owed;
+use phase::{Listing, Phase};
 use std::collections::VecDeque;
 use std::time::Instant;
+use transfer::{Trailer, Transfer, TransferKind};
 
 /// What the server's operator decided for all sessions.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
     /// Where data connections are accepted.
     pub data_port: u16,
-    /// No upload is accepted.
+    /// Nothing in the folder is changed.
     pub read_only: bool,
+    /// No existing file is replaced.
+    pub no_overwrite: bool,
 }
 
 /// See the module's documentation.
@@ -46,11 +55,24 @@ pub struct Session {
     data_attached: bool,
     /// The client has said its last; what it said is still answered.
     input_ended: bool,
-    /// The server takes no further command.
-    stopping: bool,
-    /// Replies handed out and not yet reported as written.
+    ending: Ending,
+    /// A command that must wait for the uploads before it to be published.
+    held: Option<Command>,
+    owed: Owed,
+    next_publication: u64,
+    /// Replies given to the shell and not yet reported as written.
     unwritten_bytes: usize,
     actions: VecDeque<Action>,
+}
+
+/// Whether further commands are taken. Where not, the session ends once everything owed is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    No,
+    /// The client has asked for it, or was told why already.
+    Quiet,
+    /// The server is stopping, and the client is still to be told.
+    Stopping,
 }
 
 impl Session {
@@ -63,7 +85,10 @@ impl Session {
             pace: Pace::new(now),
             data_attached: false,
             input_ended: false,
-            stopping: false,
+            ending: Ending::No,
+            held: None,
+            owed: Owed::default(),
+            next_publication: 0,
             unwritten_bytes: 0,
             actions: VecDeque::new(),
         }
@@ -72,7 +97,7 @@ impl Session {
     /// A session that is only told why it cannot be.
     pub fn turned_away(policy: Policy, code: ErrorCode, now: Instant) -> Self {
         let mut session = Self::new(policy, now);
-        session.close_with(code, code.message(), now);
+        session.give_up(code, code.message(), now);
         session
     }
 
@@ -88,12 +113,15 @@ impl Session {
     /// True while bytes of the control connection are welcome. Reading on regardless would only make the
     /// server hold what the socket can hold.
     pub fn wants_input(&self) -> bool {
-        self.takes_commands() && !self.input_ended
+        self.takes_commands() && !self.input_ended && self.held.is_none()
     }
 
     /// True between commands, with nothing read or owed. A data connection can be given up then.
     pub fn is_idle(&self) -> bool {
-        matches!(self.phase, Phase::Ready) && self.unwritten_bytes == 0 && self.decoder.partial_bytes() == 0
+        matches!(self.phase, Phase::Ready)
+            && self.unwritten_bytes == 0
+            && self.owed.is_empty()
+            && self.decoder.partial_bytes() == 0
     }
 
     /// When [`Session::handle_timeout`] is due. It moves with every fact that is progress.
@@ -102,13 +130,15 @@ impl Session {
             return self.pace.deadline();
         }
         match &self.phase {
+            Phase::Ready if self.owed.publishing() > 0 => self.since + DISK_TIMEOUT,
             Phase::Ready if self.decoder.partial_bytes() > 0 => self.since + LINE_TIMEOUT,
             Phase::Ready => self.since + IDLE_TIMEOUT,
             Phase::Listing(_)
-            | Phase::Looking { .. }
+            | Phase::Asking(_)
             | Phase::Opening { .. }
             | Phase::Staging { .. }
-            | Phase::Publishing(_) => self.since + DISK_TIMEOUT,
+            | Phase::Holding(_)
+            | Phase::Checking(_) => self.since + DISK_TIMEOUT,
             Phase::Connecting { ticket_issued: false, .. } => self.since + DATA_SLOT_TIMEOUT,
             Phase::Connecting { ticket_issued: true, .. } => self.since + TICKET_TIMEOUT,
             Phase::Moving(_) | Phase::Dropping { .. } | Phase::Closed => self.pace.deadline(),
@@ -136,15 +166,19 @@ impl Session {
 
     /// The server is about to stop: the running command is the last that is done. The client is told.
     pub fn handle_shutdown(&mut self, now: Instant) {
-        self.stopping = true;
+        if self.ending == Ending::No {
+            self.ending = Ending::Stopping;
+        }
         self.take_commands(now);
     }
 
     /// The control connection took `bytes` of the replies.
     pub fn handle_replies_written(&mut self, bytes: usize, now: Instant) {
-        let was_full = self.unwritten_bytes >= OUTBOX_PAUSE_BYTES;
+        let was_full = self.is_outbox_full();
         self.unwritten_bytes = self.unwritten_bytes.saturating_sub(bytes);
-        self.pace.progress(bytes as u64);
+        if !self.moves_payload() {
+            self.pace.progress(bytes as u64);
+        }
         if was_full && self.takes_commands() {
             // The rest of a line that was not welcome until now gets its time from now on.
             self.since = now;
@@ -176,35 +210,57 @@ impl Session {
         self.take_commands(now);
     }
 
-    pub fn handle_stat(&mut self, entry: Result<Entry, ErrorCode>, now: Instant) {
-        let Phase::Looking { path } = &self.phase else { return };
-        match entry {
-            Ok(entry) => {
-                self.reply(Reply::entry(Verb::Stat.word(), &entry), now);
+    /// The answer to an [`Action::Ask`].
+    pub fn handle_found(&mut self, found: Result<Found, ErrorCode>, now: Instant) {
+        let Phase::Asking(question) = &self.phase else { return };
+        let question = question.clone();
+        let (verb, path) = verb_and_path(&question);
+        match found {
+            Ok(Found::Entry(entry)) => {
+                self.reply(Reply::entry(verb.word(), &entry), now);
                 self.finish(Reply::ok(), now);
             }
-            Err(code) => {
-                let path = path.clone();
-                self.refuse(Verb::Stat, path, code, now);
+            Ok(Found::Digest { length, digest }) => {
+                self.reply(Reply::digest(verb.word(), length, digest), now);
+                self.finish(Reply::ok(), now);
             }
+            Ok(Found::Done) => {
+                self.actions.push_back(Action::Log(Event::Done { verb, path }));
+                self.finish(Reply::ok(), now);
+            }
+            Err(code) => self.refuse_question(&question, code, now),
         }
         self.take_commands(now);
     }
 
+    /// A step of a long piece of work on the disk was done.
+    pub fn handle_disk_progress(&mut self, now: Instant) {
+        let awaited = match &self.phase {
+            Phase::Ready => self.owed.publishing() > 0,
+            Phase::Listing(_)
+            | Phase::Asking(_)
+            | Phase::Opening { .. }
+            | Phase::Staging { .. }
+            | Phase::Holding(_)
+            | Phase::Checking(_) => true,
+            Phase::Connecting { .. } | Phase::Moving(_) | Phase::Dropping { .. } | Phase::Closed => false,
+        };
+        if awaited {
+            self.since = now;
+        }
+    }
+
     pub fn handle_opened(&mut self, opened: Result<Opened, ErrorCode>, now: Instant) {
-        let Phase::Opening { path, offset } = &self.phase else { return };
-        let (path, offset) = (path.clone(), *offset);
+        let Phase::Opening { path, offset, digest } = &self.phase else { return };
+        let (path, offset, digest) = (path.clone(), *offset, *digest);
         let remaining = opened.and_then(|opened| {
             let length = opened.size_bytes.checked_sub(offset).ok_or(ErrorCode::BadOffset)?;
             Ok((length, opened.mtime_s))
         });
         match remaining {
             Ok((length, mtime_s)) => {
-                let direction = Direction::Download;
-                self.connect(
-                    Transfer { direction, path, offset, length, mtime_s, moved: 0, started: now },
-                    now,
-                );
+                let kind = TransferKind::Download { mtime_s, digest };
+                self.connect(Transfer { path, offset, length, moved: 0, started: now, kind }, now);
             }
             Err(code) => {
                 self.actions.push_back(Action::Discard);
@@ -214,16 +270,18 @@ impl Session {
         self.take_commands(now);
     }
 
-    pub fn handle_staged(&mut self, staged: Result<(), ErrorCode>, now: Instant) {
-        let Phase::Staging { path, size } = &self.phase else { return };
-        let (path, length) = (path.clone(), *size);
+    /// A staged file is ready; `Ok` has the offset from which on its bytes are wanted.
+    pub fn handle_staged(&mut self, staged: Result<u64, ErrorCode>, now: Instant) {
+        let Phase::Staging { path, size, options } = &self.phase else { return };
+        let (path, size, options) = (path.clone(), *size, *options);
         match staged {
-            Ok(()) => {
-                let (direction, started) = (Direction::Upload, now);
-                let transfer = Transfer { direction, path, offset: 0, length, mtime_s: 0, moved: 0, started };
-                self.connect(transfer, now);
+            Ok(offset) => {
+                let trailer = if options.digest { Trailer::Awaited } else { Trailer::None };
+                let kind = TransferKind::Upload { options, trailer };
+                let length = size.saturating_sub(offset);
+                self.connect(Transfer { path, offset, length, moved: 0, started: now, kind }, now);
             }
-            Err(code) => self.refuse_upload(path, length, code, now),
+            Err(code) => self.refuse_upload(path, size, &options, code, now),
         }
         self.take_commands(now);
     }
@@ -272,23 +330,68 @@ impl Session {
         self.take_commands(now);
     }
 
-    /// The file of a download shrank or could not be read.
-    pub fn handle_send_failed(&mut self, code: ErrorCode, now: Instant) {
-        if let Phase::Moving(Transfer { direction: Direction::Download, .. }) = self.phase {
-            self.close_data();
-            self.break_off(code, now);
+    /// The digest behind an upload was read, or `None` where it cannot be understood.
+    pub fn handle_trailer(&mut self, digest: Option<Digest>, now: Instant) {
+        if let Phase::Moving(Transfer { kind: TransferKind::Upload { trailer, .. }, .. }) = &mut self.phase
+            && *trailer == Trailer::Awaited
+        {
+            self.pace.progress(TRAILER_BYTES as u64);
+            match digest {
+                Some(digest) => {
+                    *trailer = Trailer::Come(digest);
+                    self.finish_if_moved(now);
+                }
+                None => {
+                    // The two ends do not agree on what is payload and what is not.
+                    self.close_data();
+                    self.fail(ErrorCode::Mismatch, now);
+                }
+            }
         }
         self.take_commands(now);
     }
 
-    /// The staged file could not be written; `unread_bytes` of the upload are still to come from the peer.
+    /// The file of a download shrank or could not be read.
+    pub fn handle_send_failed(&mut self, code: ErrorCode, now: Instant) {
+        let is_download = matches!(
+            &self.phase,
+            Phase::Moving(transfer) | Phase::Checking(transfer) if transfer.direction() == Direction::Download
+        );
+        if is_download {
+            self.close_data();
+            self.fail(code, now);
+        }
+        self.take_commands(now);
+    }
+
+    /// A download was sent: its digest, or why it is not what it was.
+    pub fn handle_checked(&mut self, checked: Result<Option<Digest>, ErrorCode>, now: Instant) {
+        if !matches!(self.phase, Phase::Checking(_)) {
+            return;
+        }
+        match checked {
+            Err(code) => return self.handle_send_failed(code, now),
+            Ok(digest) => {
+                if let Some(transfer) = self.phase.take_transfer() {
+                    self.actions.push_back(Action::Discard);
+                    self.log_finished(&transfer, now);
+                    self.finish(Reply::ok_transfer(transfer.length, digest), now);
+                }
+            }
+        }
+        self.take_commands(now);
+    }
+
+    /// The staged file could not be written; `unread_bytes` of the upload, its trailer included, are still to
+    /// come from the peer.
     pub fn handle_receive_failed(&mut self, code: ErrorCode, unread_bytes: u64, now: Instant) {
-        if let Phase::Moving(Transfer { direction: Direction::Upload, .. }) = self.phase {
-            let droppable = unread_bytes <= EAGER_MAX_BYTES;
+        if let Phase::Moving(Transfer { kind: TransferKind::Upload { options, .. }, .. }) = &self.phase {
+            let trailer_bytes = if options.digest { TRAILER_BYTES as u64 } else { 0 };
+            let droppable = unread_bytes <= EAGER_MAX_BYTES + trailer_bytes;
             if !droppable {
                 self.close_data();
             }
-            self.break_off(code, now);
+            self.fail(code, now);
             if droppable {
                 self.drop_payload(unread_bytes, now);
             }
@@ -296,17 +399,33 @@ impl Session {
         self.take_commands(now);
     }
 
-    pub fn handle_published(&mut self, published: Result<(), ErrorCode>, now: Instant) {
-        if matches!(self.phase, Phase::Publishing(_))
-            && let Some(transfer) = self.phase.take_transfer()
-        {
-            match published {
-                Ok(()) => self.finish_transfer(transfer, now),
-                Err(code) => {
-                    self.actions.push_back(Action::Discard);
-                    self.refuse(Verb::Upload, transfer.path, code, now);
-                }
+    /// What became of an [`Action::Publish`].
+    pub fn handle_published(&mut self, id: u64, published: Result<Digest, ErrorCode>, now: Instant) {
+        let Some(transfer) = self.owed.find(id) else { return };
+        let (path, size) = (transfer.path.clone(), transfer.size());
+        let reply = match published {
+            Ok(digest) => {
+                let elapsed = now.saturating_duration_since(transfer.started);
+                let direction = Direction::Upload;
+                let event = Event::Finished { direction, path, length: transfer.length, elapsed };
+                self.actions.push_back(Action::Log(event));
+                Reply::ok_transfer(size, Some(digest))
             }
+            Err(code) => {
+                let reply = Reply::err(code, format_args!("{code}: {path}"));
+                self.log_refusal(Some(Verb::Upload), code, Some(path));
+                reply
+            }
+        };
+        if matches!(self.phase, Phase::Ready) {
+            self.since = now;
+        }
+        self.owed.resolve(id, reply);
+        while let Some(lines) = self.owed.pop_lines() {
+            self.send_lines(lines, now);
+        }
+        if self.owed.is_empty() {
+            self.handle_nothing_owed(now);
         }
         self.take_commands(now);
     }
@@ -320,18 +439,19 @@ impl Session {
             self.pace = Pace::new(now);
             return;
         }
+        let no_disk = "the server's disk does not answer";
         match &self.phase {
             Phase::Closed | Phase::Listing(Listing { paused_at: Some(_), .. }) => self.abort(),
+            Phase::Ready if self.owed.publishing() > 0 => self.give_up(ErrorCode::Io, no_disk, now),
             Phase::Ready if self.unwritten_bytes > 0 => self.abort(),
-            Phase::Ready => self.close_with(ErrorCode::TimedOut, "no complete command for too long", now),
+            Phase::Ready => self.give_up(ErrorCode::TimedOut, "no complete command for too long", now),
+            // The job cannot be called back, so neither can what it holds: the session ends with it.
             Phase::Listing(_)
-            | Phase::Looking { .. }
+            | Phase::Asking(_)
             | Phase::Opening { .. }
             | Phase::Staging { .. }
-            | Phase::Publishing(_) => {
-                // The job cannot be called back, so neither can what it holds: the session ends with it.
-                self.close_with(ErrorCode::Io, "the server's disk does not answer", now);
-            }
+            | Phase::Holding(_)
+            | Phase::Checking(_) => self.give_up(ErrorCode::Io, no_disk, now),
             Phase::Connecting { ticket_issued, .. } => {
                 let code = if *ticket_issued { ErrorCode::TimedOut } else { ErrorCode::Busy };
                 self.actions.push_back(Action::CancelData);
@@ -350,183 +470,32 @@ impl Session {
     }
 
     fn is_paced(&self) -> bool {
-        self.phase.is_paced(self.unwritten_bytes)
+        self.phase.is_paced(self.unwritten_bytes > 0 && self.owed.is_empty())
     }
 
     fn takes_commands(&self) -> bool {
-        matches!(self.phase, Phase::Ready) && !self.stopping && self.unwritten_bytes < OUTBOX_PAUSE_BYTES
+        matches!(self.phase, Phase::Ready) && self.ending == Ending::No && !self.is_outbox_full()
     }
 
-    /// Goes on with the lines at hand, one command at a time. Every fact ends here, since any may have
-    /// finished a command.
-    fn take_commands(&mut self, now: Instant) {
-        while self.takes_commands() {
-            match self.decoder.next_line() {
-                Ok(Some(line)) => {
-                    self.since = now;
-                    self.take_line(&line, now);
-                }
-                Ok(None) if self.input_ended => self.close(now),
-                Ok(None) => return,
-                Err(_) => {
-                    self.log_refusal(None, ErrorCode::LineTooLong, None);
-                    let message = format!("a line has at most {LINE_MAX_BYTES} bytes");
-                    self.close_with(ErrorCode::LineTooLong, &message, now);
-                }
-            }
-        }
-        if self.stopping && matches!(self.phase, Phase::Ready) {
-            self.close_with(ErrorCode::ShuttingDown, ErrorCode::ShuttingDown.message(), now);
-        }
+    /// Too much waits to be read by the client, or will.
+    fn is_outbox_full(&self) -> bool {
+        self.unwritten_bytes + self.owed.bytes() >= OUTBOX_PAUSE_BYTES
     }
 
-    fn take_line(&mut self, line: &[u8], now: Instant) {
-        let command = match Command::parse(line) {
-            Ok(command) => command,
-            Err(error) => {
-                self.log_refusal(None, error.code, None);
-                self.reply(Reply::err(error.code, error.message), now);
-                return self.drop_payload(error.eager_bytes, now);
-            }
-        };
-        self.actions.push_back(Action::Log(Event::Received { verb: command.verb() }));
-        match command {
-            Command::Ls { path } => {
-                self.enter(Phase::Listing(Listing { path: path.clone(), entries: 0, paused_at: None }), now);
-                self.actions.push_back(Action::List { path, cursor: 0 });
-            }
-            Command::Stat { path } => {
-                self.enter(Phase::Looking { path: path.clone() }, now);
-                self.actions.push_back(Action::Stat { path });
-            }
-            Command::Download { path, offset } => {
-                self.enter(Phase::Opening { path: path.clone(), offset }, now);
-                self.actions.push_back(Action::Open { path });
-            }
-            Command::Upload { path, size } => self.take_upload(path, size, now),
-            Command::Hello { version } => self.say_hello(version, now),
-            Command::Help => {
-                for &verb in Verb::ALL {
-                    let line =
-                        Reply::info(Verb::Help.word(), format_args!("{} - {}", verb.usage(), verb.summary()));
-                    self.reply(line, now);
-                }
-                self.reply(Reply::ok(), now);
-            }
-            Command::Exit => {
-                self.reply(Reply::ok(), now);
-                self.close(now);
-            }
-        }
+    /// The pace is that of the data connection.
+    fn moves_payload(&self) -> bool {
+        matches!(self.phase, Phase::Moving(_) | Phase::Dropping { .. })
     }
 
-    fn take_upload(&mut self, path: RemotePath, size: u64, now: Instant) {
-        if self.policy.read_only {
-            self.refuse_upload(path, size, ErrorCode::ReadOnly, now);
-        } else if path.is_root() {
-            self.refuse_upload(path, size, ErrorCode::IsDirectory, now);
-        } else {
-            self.enter(Phase::Staging { path: path.clone(), size }, now);
-            self.actions.push_back(Action::Stage { path, size });
-        }
-    }
-
-    /// The version in force is the highest that both ends speak.
-    fn say_hello(&mut self, version: Option<u64>, now: Instant) {
-        if version == Some(0) {
-            self.log_refusal(Some(Verb::Hello), ErrorCode::Version, None);
-            return self.reply(Reply::err(ErrorCode::Version, ErrorCode::Version), now);
-        }
-        let yes_no = if self.policy.read_only { "yes" } else { "no" };
-        for (key, value) in [
-            ("line-max", LINE_MAX_BYTES.to_string()),
-            ("eager-max", EAGER_MAX_BYTES.to_string()),
-            ("read-only", yes_no.to_owned()),
-        ] {
-            self.reply(Reply::info(Verb::Hello.word(), format_args!("{key} {value}")), now);
-        }
-        self.reply(Reply::ok_with(version.unwrap_or(PROTOCOL_VERSION).min(PROTOCOL_VERSION)), now);
-    }
-
-    /// Has a data connection, or asks for one.
-    fn connect(&mut self, transfer: Transfer, now: Instant) {
-        if self.data_attached {
-            self.begin_moving(transfer, now);
-        } else {
-            self.enter(Phase::Connecting { transfer, ticket_issued: false }, now);
-            self.actions.push_back(Action::RequestData);
-        }
-    }
-
-    fn begin_moving(&mut self, transfer: Transfer, now: Instant) {
-        let Transfer { direction, offset, length, mtime_s, .. } = transfer;
-        match direction {
-            Direction::Download => {
-                self.reply(Reply::download(length, mtime_s), now);
-                if length > 0 {
-                    self.actions.push_back(Action::Send { offset, length });
-                }
-            }
-            Direction::Upload => {
-                if length > EAGER_MAX_BYTES {
-                    self.reply(Reply::upload(offset), now);
-                }
-                if length > 0 {
-                    self.actions.push_back(Action::Receive { length });
-                }
-            }
-        }
-        self.enter(Phase::Moving(transfer), now);
-        // An empty file has moved already.
-        self.finish_if_moved(now);
-    }
-
-    fn finish_if_moved(&mut self, now: Instant) {
-        if matches!(&self.phase, Phase::Moving(transfer) if transfer.moved >= transfer.length)
+    /// Every upload is answered: what had to wait for that goes on.
+    fn handle_nothing_owed(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Ready) {
+            // Only from now on it is the client that is waited for.
+            self.pace = Pace::new(now);
+        } else if matches!(self.phase, Phase::Holding(_))
             && let Some(transfer) = self.phase.take_transfer()
         {
-            match transfer.direction {
-                Direction::Download => {
-                    self.actions.push_back(Action::Discard);
-                    self.finish_transfer(transfer, now);
-                }
-                Direction::Upload => {
-                    self.enter(Phase::Publishing(transfer), now);
-                    self.actions.push_back(Action::Publish);
-                }
-            }
-        }
-    }
-
-    fn finish_transfer(&mut self, transfer: Transfer, now: Instant) {
-        let Transfer { direction, path, length, started, .. } = transfer;
-        let elapsed = now.saturating_duration_since(started);
-        self.actions.push_back(Action::Log(Event::Finished { direction, path, length, elapsed }));
-        self.finish(Reply::ok_with(length), now);
-    }
-
-    /// Ends a transfer that cannot go on, and answers its command.
-    fn break_off(&mut self, code: ErrorCode, now: Instant) {
-        let Some(transfer) = self.phase.take_transfer() else { return };
-        self.actions.push_back(Action::Discard);
-        self.reply(Reply::err(code, format_args!("{code}: {}", transfer.path)), now);
-        let Transfer { direction, path, moved, length, .. } = transfer;
-        self.actions.push_back(Action::Log(Event::BrokenOff { direction, path, moved, length, code }));
-        self.enter(Phase::Ready, now);
-    }
-
-    /// Refuses an upload; where its bytes may be on their way, they are read and dropped.
-    fn refuse_upload(&mut self, path: RemotePath, size: u64, code: ErrorCode, now: Instant) {
-        self.refuse(Verb::Upload, path, code, now);
-        if size <= EAGER_MAX_BYTES {
-            self.drop_payload(size, now);
-        }
-    }
-
-    fn drop_payload(&mut self, length: u64, now: Instant) {
-        if self.data_attached && length > 0 {
-            self.enter(Phase::Dropping { remaining: length }, now);
-            self.actions.push_back(Action::Drop { length });
+            self.connect(transfer, now);
         }
     }
 
@@ -545,8 +514,17 @@ impl Session {
         self.enter(Phase::Ready, now);
     }
 
+    /// Says something, behind everything that is owed for earlier commands.
     fn reply(&mut self, lines: Vec<u8>, now: Instant) {
-        if self.unwritten_bytes == 0 {
+        if self.owed.is_empty() {
+            self.send_lines(lines, now);
+        } else {
+            self.owed.push_lines(lines);
+        }
+    }
+
+    fn send_lines(&mut self, lines: Vec<u8>, now: Instant) {
+        if self.unwritten_bytes == 0 && !self.moves_payload() {
             self.pace = Pace::new(now);
         }
         self.unwritten_bytes += lines.len();
@@ -564,7 +542,9 @@ impl Session {
         }
     }
 
-    fn close_with(&mut self, code: ErrorCode, message: &str, now: Instant) {
+    /// Ends the session with a reason, whatever was under way.
+    fn give_up(&mut self, code: ErrorCode, message: &str, now: Instant) {
+        self.owed.clear();
         self.reply(Reply::err(code, format_args!("{message}; closing")), now);
         self.close(now);
     }
@@ -580,8 +560,9 @@ impl Session {
     }
 
     fn close_data(&mut self) {
-        self.data_attached = false;
-        self.actions.push_back(Action::CloseData);
+        if std::mem::take(&mut self.data_attached) {
+            self.actions.push_back(Action::CloseData);
+        }
     }
 
     fn enter(&mut self, phase: Phase, now: Instant) {

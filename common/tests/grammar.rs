@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-use ferry_common::command::Command;
+use ferry_common::command::{Command, Resume, UploadOptions};
+use ferry_common::digest::Digest;
 use ferry_common::entry::{Entry, EntryKind};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{
     EAGER_MAX_BYTES, FILE_MAX_BYTES, LINE_MAX_BYTES, NAME_MAX_BYTES, PATH_MAX_BYTES, TICKET_SECRET_BYTES,
+    TRAILER_BYTES,
 };
 use ferry_common::line::LineDecoder;
 use ferry_common::path::{HIDDEN_NAME, RemotePath};
@@ -29,6 +31,18 @@ fn near_lines() -> impl Strategy<Value = Vec<u8>> {
         "stat",
         "download",
         "upload",
+        "sum",
+        "partial",
+        "mkdir",
+        "rm",
+        "mv",
+        "digest",
+        "new",
+        "replace",
+        "mtime=-1",
+        "resume=1:99aa06d3014798d86001c324468d497f",
+        "resume=1:",
+        "99aa06d3014798d86001c324468d497f",
         "hello",
         "help",
         "exit",
@@ -39,6 +53,8 @@ fn near_lines() -> impl Strategy<Value = Vec<u8>> {
         "(data)",
         "(download)",
         "(upload)",
+        "(sum)",
+        "(partial)",
         "(x)",
         "file",
         "dir",
@@ -70,13 +86,38 @@ fn remote_path() -> impl Strategy<Value = RemotePath> {
         .prop_filter_map("servable", |text| RemotePath::parse(&text).ok())
 }
 
+fn digest() -> impl Strategy<Value = Digest> {
+    any::<u128>().prop_map(|number| Digest::parse(format!("{number:032x}").as_bytes()).unwrap())
+}
+
+fn options() -> impl Strategy<Value = UploadOptions> {
+    let resume = (0..=FILE_MAX_BYTES, digest()).prop_map(|(offset, digest)| Resume { offset, digest });
+    (any::<bool>(), any::<bool>(), any::<Option<i64>>(), prop::option::of(resume))
+        .prop_map(|(digest, new, mtime_s, resume)| UploadOptions { digest, new, mtime_s, resume })
+}
+
 fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         remote_path().prop_map(|path| Command::Ls { path }),
         Just(Command::Ls { path: RemotePath::root() }),
         remote_path().prop_map(|path| Command::Stat { path }),
-        (remote_path(), 0..=FILE_MAX_BYTES).prop_map(|(path, offset)| Command::Download { path, offset }),
-        (remote_path(), 0..=FILE_MAX_BYTES).prop_map(|(path, size)| Command::Upload { path, size }),
+        (remote_path(), 0..=FILE_MAX_BYTES, any::<bool>())
+            .prop_map(|(path, offset, digest)| Command::Download { path, offset, digest }),
+        (remote_path(), 0..=FILE_MAX_BYTES, options()).prop_map(|(path, size, options)| Command::Upload {
+            path,
+            size,
+            options
+        }),
+        (remote_path(), prop::option::of(0..=FILE_MAX_BYTES))
+            .prop_map(|(path, length)| Command::Sum { path, length }),
+        remote_path().prop_map(|path| Command::Partial { path }),
+        remote_path().prop_map(|path| Command::Mkdir { path }),
+        remote_path().prop_map(|path| Command::Rm { path }),
+        (remote_path(), remote_path(), any::<bool>()).prop_map(|(from, to, replace)| Command::Mv {
+            from,
+            to,
+            replace
+        }),
         any::<Option<u64>>().prop_map(|version| Command::Hello { version }),
         Just(Command::Help),
         Just(Command::Exit),
@@ -140,7 +181,7 @@ proptest! {
         if let Err(error) = Command::parse(&bytes) {
             assert_harmless(error.message.as_bytes());
             prop_assert!(error.message.len() < LINE_MAX_BYTES - 100);
-            prop_assert!(error.eager_bytes <= EAGER_MAX_BYTES);
+            prop_assert!(error.eager_bytes <= EAGER_MAX_BYTES + TRAILER_BYTES as u64);
         }
     }
 
@@ -223,6 +264,7 @@ proptest! {
         port in any::<u16>(),
         key in any::<u64>(),
         secret in any::<[u8; TICKET_SECRET_BYTES]>(),
+        digest in digest(),
     ) {
         let ticket = Ticket::new(key, secret);
         let text = ticket.to_string();
@@ -232,7 +274,14 @@ proptest! {
             (Reply::data(port, &ticket), Reply::Data { port, ticket: text.into_bytes() }),
             (Reply::download(length, mtime_s), Reply::Download { length, mtime_s }),
             (Reply::upload(length), Reply::Upload { offset: length }),
-            (Reply::ok_with(length), Reply::Ok { words }),
+            (Reply::ok_with(length), Reply::Ok { words: words.clone() }),
+            (Reply::ok_transfer(length, None), Reply::Ok { words: words.clone() }),
+            (
+                Reply::ok_transfer(length, Some(digest)),
+                Reply::Ok { words: [words, vec![digest.to_string().into_bytes()]].concat() },
+            ),
+            (Reply::digest("sum", length, digest), Reply::Digest { length, digest }),
+            (Reply::digest("partial", length, digest), Reply::Digest { length, digest }),
         ] {
             prop_assert_eq!(Reply::parse(without_ending(&line)), Ok(reply));
         }
@@ -262,17 +311,27 @@ fn longest_path() -> RemotePath {
     path
 }
 
+fn all_options() -> UploadOptions {
+    let resume = Some(Resume { offset: FILE_MAX_BYTES, digest: Digest::of(b"") });
+    UploadOptions { digest: true, new: true, mtime_s: Some(i64::MIN), resume }
+}
+
 #[test]
 fn the_longest_path_fits_in_a_line_of_either_end() {
     let path = longest_path();
     let commands = [
         Command::Ls { path: path.clone() },
         Command::Stat { path: path.clone() },
-        Command::Download { path: path.clone(), offset: FILE_MAX_BYTES },
-        Command::Upload { path: path.clone(), size: FILE_MAX_BYTES },
+        Command::Download { path: path.clone(), offset: FILE_MAX_BYTES, digest: true },
+        Command::Upload { path: path.clone(), size: FILE_MAX_BYTES, options: all_options() },
+        Command::Sum { path: path.clone(), length: Some(FILE_MAX_BYTES) },
+        Command::Mv { from: path.clone(), to: path.clone(), replace: true },
     ];
     let mut lines: Vec<_> = commands.iter().map(Command::encode).collect();
     lines.extend(ErrorCode::ALL.iter().map(|&code| Reply::err(code, format_args!("{code}: {path}"))));
+    lines.extend(
+        ErrorCode::ALL.iter().map(|&code| Reply::err(code, format_args!("{code}: {path} to {path}"))),
+    );
     let mut decoder = LineDecoder::default();
     for line in &lines {
         assert!(line.len() > 4 * (PATH_MAX_BYTES - PATH_MAX_BYTES / 256));

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ferry_common::command::Verb;
+use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::*;
 use ferry_common::reply::Reply;
@@ -11,6 +12,8 @@ use ferry_common::ticket::Ticket;
 use std::time::{Duration, Instant};
 
 const DOCUMENT: &str = include_str!("../PROTOCOL.md");
+
+const POLICY: Policy = Policy { data_port: DATA_PORT, read_only: false, no_overwrite: false };
 
 /// The body of the section under `## title`.
 fn section(title: &str) -> &'static str {
@@ -53,6 +56,8 @@ fn the_table_of_limits_is_that_of_the_code() {
         bytes("PATH_MAX_BYTES", PATH_MAX_BYTES),
         bytes("LINE_MAX_BYTES", LINE_MAX_BYTES),
         ("EAGER_MAX_BYTES", EAGER_MAX_BYTES, "bytes"),
+        bytes("TRAILER_BYTES", TRAILER_BYTES),
+        ("PUBLISHING_MAX", PUBLISHING_MAX as u64, "uploads"),
         ("FILE_MAX_BYTES", FILE_MAX_BYTES, "bytes"),
         bytes("OUTBOX_PAUSE_BYTES", OUTBOX_PAUSE_BYTES),
         seconds("LINE_TIMEOUT", LINE_TIMEOUT),
@@ -64,6 +69,8 @@ fn the_table_of_limits_is_that_of_the_code() {
         seconds("DATA_SLOT_TIMEOUT", DATA_SLOT_TIMEOUT),
         seconds("DISK_TIMEOUT", DISK_TIMEOUT),
         seconds("SHUTDOWN_GRACE", SHUTDOWN_GRACE),
+        seconds("PARTIAL_MAX_AGE", PARTIAL_MAX_AGE),
+        ("PARTIAL_MAX_BYTES", PARTIAL_MAX_BYTES, "bytes"),
     ];
     let documented: Vec<_> =
         rows("Limits").iter().map(|cells| (word(cells[0]), cells[1].parse().unwrap(), cells[2])).collect();
@@ -89,6 +96,39 @@ fn every_verb_has_a_section_under_its_usage() {
         section("Commands").lines().filter_map(|line| line.strip_prefix("### ")).map(word).collect();
     let usages: Vec<_> = Verb::ALL.iter().map(|verb| verb.usage()).collect();
     assert_eq!(documented, usages);
+}
+
+#[test]
+fn a_section_tells_the_digest_that_is_computed() {
+    for (text, bytes) in [("of no bytes", &b""[..]), ("of the three bytes `abc`", b"abc")] {
+        assert!(DOCUMENT.contains(&format!("{text} is `{}`", Digest::of(bytes))), "{text}");
+    }
+    assert_eq!(TRAILER_BYTES, Digest::TEXT_BYTES + 1);
+    assert!(DOCUMENT.contains(&format!("{} lower-case hexadecimal digits", Digest::TEXT_BYTES)));
+}
+
+/// The levels of durability, and what may happen to a transfer: each is told of, with all that follows.
+#[test]
+fn the_tables_of_durability_and_of_events_are_complete() {
+    let durability = rows("Durability");
+    let levels: Vec<_> = durability.iter().map(|cells| cells[0]).collect();
+    assert_eq!(levels, ["`full` (default)", "`data`", "`none`"]);
+    let events = rows("What an accident leaves");
+    for event in [
+        "link cut",
+        "client killed",
+        "server killed",
+        "power cut",
+        "disk full",
+        "disk error",
+        "changed while sent",
+    ] {
+        let told = events.iter().filter(|cells| cells[0].starts_with(event)).count();
+        assert!(told >= 1, "{event}");
+    }
+    for cells in durability.iter().chain(&events) {
+        assert!(cells.len() == 4 && cells.iter().all(|cell| !cell.is_empty()), "{cells:?}");
+    }
 }
 
 /// The indented lines of the sample sessions, without their remarks.
@@ -119,7 +159,7 @@ fn the_sample_sessions_show_what_a_server_answers() {
         let shown = lines[begin..].iter().take_while(|line| !line.starts_with('>'));
         let shown: Vec<_> = shown.map(|line| format!("{line}\n")).collect();
         let now = Instant::now();
-        let mut session = Session::new(Policy { data_port: DATA_PORT, read_only: false }, now);
+        let mut session = Session::new(POLICY, now);
         session.handle_input(format!("{command}\n").as_bytes(), now);
         let mut answered = Vec::new();
         while let Some(action) = session.poll_action() {

@@ -1,7 +1,7 @@
 //! The command line, and what follows from it.
 
-use clap::Parser;
-use ferry_common::limits::{CONTROL_PORT, DATA_PORT};
+use clap::{Parser, ValueEnum};
+use ferry_common::limits::{CONTROL_PORT, DATA_PORT, PARTIAL_MAX_AGE, PARTIAL_MAX_BYTES};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -33,6 +33,23 @@ pub(crate) struct Config {
     #[arg(long)]
     pub(crate) read_only: bool,
 
+    /// Refuse uploads and renames to names that exist
+    #[arg(long)]
+    pub(crate) no_overwrite: bool,
+
+    /// What `ok` promises of an upload: full survives a power cut; data flushes the file, but its name may
+    /// be lost with the power; none survives a killed server only
+    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = Durability::Full)]
+    pub(crate) durability: Durability,
+
+    /// How long an upload that broke off is kept for its client to go on with
+    #[arg(long, value_name = "SECONDS", default_value_t = PARTIAL_MAX_AGE.as_secs())]
+    pub(crate) partial_age: u64,
+
+    /// How many bytes of such uploads are kept; the oldest go first
+    #[arg(long, value_name = "BYTES", default_value_t = PARTIAL_MAX_BYTES)]
+    pub(crate) partial_bytes: u64,
+
     /// Most sessions at once [default: what the limit on open files allows]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_sessions: Option<u64>,
@@ -44,6 +61,17 @@ pub(crate) struct Config {
     /// Append the log to this file instead of writing it to standard error
     #[arg(long, value_name = "FILE")]
     pub(crate) log_file: Option<PathBuf>,
+}
+
+/// What `ok` promises of an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Durability {
+    /// The data is flushed, then the file renamed, then its directory flushed.
+    Full,
+    /// The data is flushed before the file is renamed.
+    Data,
+    /// Nothing is flushed.
+    None,
 }
 
 const EXAMPLES: &str = "\

@@ -2,11 +2,14 @@
 //! carries. It moves bytes between the socket and the session; what the session wants done is the
 //! reactor's business.
 
+use crate::digests::FileIdentity;
 use crate::readiness::Readiness;
 use crate::slots::Key;
 use crate::staging::StagedFile;
+use ferry_common::command::Resume;
+use ferry_common::digest::Digest;
+use ferry_common::error::ErrorCode;
 use ferry_common::limits::{LINGER_MAX_BYTES, LINGER_TIMEOUT};
-use ferry_common::path::RemotePath;
 use ferry_common::session::Session;
 use ferry_common::ticket::Ticket;
 use mio::net::TcpStream;
@@ -28,6 +31,7 @@ pub(crate) struct Control {
     pub(crate) session: Session,
     pub(crate) data: DataLink,
     pub(crate) resource: Resource,
+    pub(crate) sought: Sought,
     /// Counts the session's transfers, so that a late completion is not taken for a newer one's.
     pub(crate) transfer: u32,
     outbox: Vec<u8>,
@@ -57,13 +61,38 @@ pub(crate) enum DataLink {
 #[derive(Debug)]
 pub(crate) enum Resource {
     None,
-    Source(Arc<File>),
+    Source {
+        file: Arc<File>,
+        /// Which state of the file was opened, where that matters.
+        identity: Option<FileIdentity>,
+    },
+    /// A small upload, gathered by the data connection; so much memory is set aside for it.
+    Small {
+        bytes: u64,
+    },
     Staged {
         file: Arc<StagedFile>,
-        path: RemotePath,
+        /// Buffers to be written, each with the number of its bytes that count: one write at a time, so
+        /// that the bytes of a file come in their order.
+        queued: Vec<(Vec<u8>, usize)>,
+        is_writing: bool,
     },
-    /// Asked for; remembers what the staged file is to become.
-    Staging(RemotePath),
+}
+
+/// The digest that the session waits for.
+#[derive(Debug)]
+pub(crate) enum Sought {
+    Nothing,
+    /// To tell the client.
+    Sum,
+    /// To see whether what was kept is what the client believes.
+    Resume(Resume),
+    /// To go with a download.
+    Download {
+        found: Option<Result<Digest, ErrorCode>>,
+        /// Everything is sent, and only the digest is waited for.
+        is_due: bool,
+    },
 }
 
 /// How far a session's end has come: write what is owed, say that no more will come, and read on until
@@ -97,6 +126,7 @@ impl Control {
             session,
             data: DataLink::None,
             resource: Resource::None,
+            sought: Sought::Nothing,
             transfer: 0,
             outbox: Vec::new(),
             outbox_start: 0,
@@ -235,6 +265,6 @@ mod tests {
     /// An idle session is to cost about a kilobyte; the rest of it is the system's.
     #[test]
     fn an_idle_control_connection_is_small() {
-        assert!(size_of::<Control>() <= 768, "{} bytes", size_of::<Control>());
+        assert!(size_of::<Control>() <= 1024, "{} bytes", size_of::<Control>());
     }
 }

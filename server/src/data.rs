@@ -6,8 +6,9 @@
 use crate::os_error::code_of;
 use crate::readiness::Readiness;
 use crate::slots::Key;
+use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{UPLOAD_WRITES_MAX, WARM_PROBE_STRIDE_BYTES, WARM_WINDOW_BYTES};
+use ferry_common::limits::{TRAILER_BYTES, UPLOAD_WRITES_MAX, WARM_PROBE_STRIDE_BYTES, WARM_WINDOW_BYTES};
 use ferry_common::ticket::Ticket;
 use mio::net::TcpStream;
 use rustix::io::{Errno, ReadWriteFlags};
@@ -53,7 +54,11 @@ enum Flow {
     Idle,
     Sending(Sending),
     Receiving(Receiving),
-    Dropping { remaining: u64 },
+    /// A small upload, into memory.
+    Gathering(Gathering),
+    Dropping {
+        remaining: u64,
+    },
 }
 
 #[derive(Debug)]
@@ -69,9 +74,24 @@ struct Sending {
 
 #[derive(Debug)]
 struct Receiving {
-    offset: u64,
+    /// Of the payload.
     unread_bytes: u64,
-    writes_under_way: usize,
+    buffers_under_way: usize,
+    /// What follows the payload, as far as it has come.
+    trailer: Option<TrailerLine>,
+}
+
+#[derive(Debug)]
+struct Gathering {
+    content: Vec<u8>,
+    size: usize,
+    trailer: Option<TrailerLine>,
+}
+
+#[derive(Debug)]
+struct TrailerLine {
+    line: [u8; TRAILER_BYTES],
+    filled: usize,
 }
 
 /// What came of a step.
@@ -85,8 +105,10 @@ pub(crate) enum Step {
     Moved(u64),
     /// This part of the file must be brought into memory.
     Cold { file: Arc<File>, offset: u64, length: u64 },
-    /// A buffer was filled, to be written at this offset.
-    Filled { length: usize, offset: u64 },
+    /// So much of the buffer was filled, to be written next.
+    Filled { length: usize },
+    /// What follows an upload was read.
+    Trailer(Option<Digest>),
     /// The file of a download is not what it was, or cannot be read.
     SendFailed(ErrorCode),
     /// The connection is of no more use.
@@ -109,8 +131,24 @@ impl Data {
         self.flow = Flow::Sending(Sending { file, offset, end, warm_until: offset, warming: false });
     }
 
-    pub(crate) fn receive(&mut self, length: u64) {
-        self.flow = Flow::Receiving(Receiving { offset: 0, unread_bytes: length, writes_under_way: 0 });
+    pub(crate) fn receive(&mut self, length: u64, trailer: bool) {
+        let trailer = trailer.then_some(TrailerLine::EMPTY);
+        self.flow = Flow::Receiving(Receiving { unread_bytes: length, buffers_under_way: 0, trailer });
+    }
+
+    /// Reads a small upload into memory, for [`Data::take_content`].
+    pub(crate) fn gather(&mut self, length: u64, trailer: bool) {
+        let size = clamp(length, usize::MAX);
+        let trailer = trailer.then_some(TrailerLine::EMPTY);
+        self.flow = Flow::Gathering(Gathering { content: Vec::with_capacity(size), size, trailer });
+    }
+
+    /// What was gathered; the transfer is over.
+    pub(crate) fn take_content(&mut self) -> Vec<u8> {
+        match std::mem::replace(&mut self.flow, Flow::Idle) {
+            Flow::Gathering(gathering) => gathering.content,
+            Flow::Idle | Flow::Sending(_) | Flow::Receiving(_) | Flow::Dropping { .. } => Vec::new(),
+        }
     }
 
     pub(crate) fn drop_payload(&mut self, length: u64) {
@@ -131,13 +169,14 @@ impl Data {
             },
             Flow::Sending(sending) => self.readiness.writable && !sending.warming,
             Flow::Receiving(receiving) => self.readiness.readable && receiving.can_read() && !self.starved,
+            Flow::Gathering(gathering) => self.readiness.readable && gathering.wants_more(),
             Flow::Dropping { .. } => self.readiness.readable,
         }
     }
 
     /// True when the next step needs a buffer to read an upload into.
     pub(crate) fn needs_buffer(&self) -> bool {
-        matches!(self.flow, Flow::Receiving(_))
+        matches!(&self.flow, Flow::Receiving(receiving) if receiving.unread_bytes > 0)
     }
 
     /// True when the peer has sent what is not read yet.
@@ -145,11 +184,11 @@ impl Data {
         self.stream.peek(&mut [0]).is_ok_and(|count| count > 0)
     }
 
-    /// Bytes of the running upload that have not been read.
+    /// Bytes of the running upload that have not been read, its trailer included.
     pub(crate) fn unread_bytes(&self) -> u64 {
         match &self.flow {
-            Flow::Receiving(receiving) => receiving.unread_bytes,
-            Flow::Idle | Flow::Sending(_) | Flow::Dropping { .. } => 0,
+            Flow::Receiving(receiving) => receiving.unread_bytes + receiving.unread_trailer() as u64,
+            Flow::Idle | Flow::Sending(_) | Flow::Gathering(_) | Flow::Dropping { .. } => 0,
         }
     }
 
@@ -161,10 +200,10 @@ impl Data {
         }
     }
 
-    /// A disk thread has written a buffer.
-    pub(crate) fn handle_written(&mut self) {
+    /// A disk thread has written so many buffers.
+    pub(crate) fn handle_written(&mut self, buffers: usize) {
         if let Flow::Receiving(receiving) = &mut self.flow {
-            receiving.writes_under_way = receiving.writes_under_way.saturating_sub(1);
+            receiving.buffers_under_way = receiving.buffers_under_way.saturating_sub(buffers);
         }
     }
 
@@ -177,8 +216,15 @@ impl Data {
                 }
                 Owner::Session(_) => look_for_end(&self.stream, &mut self.readiness),
             },
-            Flow::Sending(sending) => sending.step(&self.stream, &mut self.readiness, budget_bytes),
+            Flow::Sending(sending) => {
+                let step = sending.step(&self.stream, &mut self.readiness, budget_bytes);
+                if sending.offset >= sending.end {
+                    self.flow = Flow::Idle;
+                }
+                step
+            }
             Flow::Receiving(receiving) => receiving.step(&mut self.stream, &mut self.readiness, buffer),
+            Flow::Gathering(gathering) => gathering.step(&mut self.stream, &mut self.readiness, buffer),
             Flow::Dropping { remaining } => {
                 let wanted = clamp(*remaining, buffer.len());
                 match read(&mut self.stream, &mut self.readiness, &mut buffer[..wanted]) {
@@ -239,12 +285,23 @@ impl Sending {
 
 impl Receiving {
     fn can_read(&self) -> bool {
-        self.unread_bytes > 0 && self.writes_under_way < UPLOAD_WRITES_MAX
+        if self.unread_bytes > 0 {
+            self.buffers_under_way < UPLOAD_WRITES_MAX
+        } else {
+            self.unread_trailer() > 0
+        }
+    }
+
+    fn unread_trailer(&self) -> usize {
+        self.trailer.as_ref().map_or(0, |trailer| TRAILER_BYTES - trailer.filled)
     }
 
     fn step(&mut self, stream: &mut TcpStream, readiness: &mut Readiness, buffer: &mut [u8]) -> Step {
         if !self.can_read() {
             return Step::Blocked;
+        }
+        if let (0, Some(trailer)) = (self.unread_bytes, &mut self.trailer) {
+            return trailer.step(stream, readiness);
         }
         let wanted = clamp(self.unread_bytes, buffer.len());
         let mut length = 0;
@@ -256,11 +313,52 @@ impl Receiving {
                 Err(step) => return step,
             }
         }
-        let offset = self.offset;
-        self.offset += length as u64;
         self.unread_bytes -= length as u64;
-        self.writes_under_way += 1;
-        Step::Filled { length, offset }
+        self.buffers_under_way += 1;
+        Step::Filled { length }
+    }
+}
+
+impl Gathering {
+    fn wants_more(&self) -> bool {
+        self.content.len() < self.size || self.trailer.as_ref().is_some_and(|trailer| !trailer.is_whole())
+    }
+
+    fn step(&mut self, stream: &mut TcpStream, readiness: &mut Readiness, buffer: &mut [u8]) -> Step {
+        let missing = self.size - self.content.len();
+        if missing == 0 {
+            return match &mut self.trailer {
+                Some(trailer) if !trailer.is_whole() => trailer.step(stream, readiness),
+                Some(_) | None => Step::Blocked,
+            };
+        }
+        let wanted = missing.min(buffer.len());
+        match read(stream, readiness, &mut buffer[..wanted]) {
+            Ok(count) => {
+                self.content.extend_from_slice(&buffer[..count]);
+                Step::Moved(count as u64)
+            }
+            Err(step) => step,
+        }
+    }
+}
+
+impl TrailerLine {
+    const EMPTY: Self = Self { line: [0; TRAILER_BYTES], filled: 0 };
+
+    fn is_whole(&self) -> bool {
+        self.filled == TRAILER_BYTES
+    }
+
+    fn step(&mut self, stream: &mut TcpStream, readiness: &mut Readiness) -> Step {
+        match read(stream, readiness, &mut self.line[self.filled..]) {
+            Ok(count) => self.filled += count,
+            Err(step) => return step,
+        }
+        if self.filled < TRAILER_BYTES {
+            return Step::Moved(0);
+        }
+        Step::Trailer(self.line.strip_suffix(b"\n").and_then(Digest::parse))
     }
 }
 

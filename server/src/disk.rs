@@ -1,34 +1,33 @@
-//! The disk threads: a small pool that does whatever may wait for a disk and tells the reactor when it
-//! is done. The threads hold no state; every job is bounded in bytes, so that none keeps a thread long
-//! on a healthy disk.
-//!
-//! Sessions that ask for the same part of the same listing share one job, as long as it has not begun:
-//! what it then reads is no older than any of their questions. So a crowd that lists one directory costs
-//! little more than one reader.
+//! Everything that may wait for a disk, on threads of its own: a pool for short jobs, a pair that computes
+//! digests, and one that commits uploads. They tell the reactor when something is done, and hold no state
+//! that outlives a job; every step is bounded in bytes, so that none keeps a thread long on a healthy disk.
 
-use crate::folder::{Folder, Lookup, OpenFile};
-use crate::os_error::code_of;
+mod committer;
+mod digester;
+mod listings;
+mod worker;
+
+use crate::digests::FileIdentity;
+use crate::folder::{Folder, OpenFile};
 use crate::slots::Key;
 use crate::staging::StagedFile;
+use committer::{Request, Upload};
 use crossbeam_channel::{Receiver, Sender};
-use ferry_common::action::ListingPart;
-use ferry_common::entry::Entry;
+use digester::DigestRun;
+use ferry_common::action::{Found, ListingPart, Publication, Question};
+use ferry_common::command::Resume;
+use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{DISK_THREADS, WARM_WINDOW_BYTES};
+use ferry_common::limits::{DIGEST_THREADS, DISK_THREADS};
 use ferry_common::path::RemotePath;
+use listings::Listings;
 use mio::Waker;
-use rustix::fs::Advice;
-use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::num::NonZeroU64;
-use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
-
-/// Size of the pieces in which a cold part of a file is read.
-const WARM_READ_BYTES: usize = 256 * 1024;
+use std::time::{Duration, Instant};
+use worker::Worker;
 
 /// Whose job it is: a session, and which of its transfers. A later one must not be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,28 +36,27 @@ pub(crate) struct Asker {
     pub(crate) transfer: u32,
 }
 
-/// What a disk thread is asked to do.
+/// What a thread of the pool is asked to do.
 #[derive(Debug)]
 pub(crate) enum Job {
     List {
         path: RemotePath,
         cursor: u64,
     },
-    Stat {
-        path: RemotePath,
-    },
+    Ask(Question),
     Open {
         path: RemotePath,
     },
     Stage {
         path: RemotePath,
+        size: u64,
+        new: bool,
+        resume: Option<Resume>,
     },
-    /// Write the first `length` bytes of the buffer at an offset of the staged file.
+    /// Append the buffers, each with the number of its bytes that count, to the staged file.
     Write {
         staged: Arc<StagedFile>,
-        buffer: Vec<u8>,
-        length: usize,
-        offset: u64,
+        buffers: Vec<(Vec<u8>, usize)>,
     },
     /// Bring part of a file into the page cache.
     Warm {
@@ -66,26 +64,64 @@ pub(crate) enum Job {
         offset: u64,
         length: u64,
     },
+    /// Flush a file that is large or on its own, then have it committed.
     Publish {
         staged: Arc<StagedFile>,
-        path: RemotePath,
+        publication: Publication,
     },
     /// Let go of a staged file where its removal may take its time.
     Discard {
         staged: Arc<StagedFile>,
     },
+    /// Keep a staged file for its client to go on with.
+    Keep {
+        staged: Arc<StagedFile>,
+    },
+    /// Remove what is kept beyond its bounds.
+    Sweep,
 }
 
 /// What came of a job.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Listed(Arc<Result<ListingPart, ErrorCode>>),
-    Stat(Result<Entry, ErrorCode>),
+    Found(Result<Found, ErrorCode>),
+    /// A file whose digest was asked for, and how much of it.
+    SumOpened(Result<(File, u64), ErrorCode>),
     Opened(Result<OpenFile, ErrorCode>),
-    Staged(Result<StagedFile, ErrorCode>),
-    Written { buffer: Vec<u8>, result: Result<u64, ErrorCode> },
+    /// A staged file, and what is still to be hashed of it.
+    Staged(Result<(Arc<StagedFile>, Option<Resume>), ErrorCode>),
+    Written {
+        buffers: Vec<Vec<u8>>,
+        result: Result<u64, ErrorCode>,
+    },
     Warmed(Result<(), ErrorCode>),
-    Published(Result<(), ErrorCode>),
+    /// `small_bytes` of memory were set aside for it and are free again.
+    Published {
+        id: u64,
+        result: Result<Digest, ErrorCode>,
+        small_bytes: u64,
+    },
+    /// A digest is not done yet, but goes on.
+    Progress,
+    Digested(Digested),
+    /// An upload to this path is kept, or not; and as for [`Outcome::Swept`].
+    Kept {
+        path: RemotePath,
+        next: Option<Duration>,
+    },
+    /// When the next kept upload will be too old.
+    Swept(Option<Duration>),
+}
+
+/// The end of a digest run.
+#[derive(Debug)]
+pub(crate) struct Digested {
+    /// The state of the file that it is of, where it is of a whole file.
+    pub(crate) identity: Option<FileIdentity>,
+    /// How much was read.
+    pub(crate) length: u64,
+    pub(crate) result: Result<Digest, ErrorCode>,
 }
 
 /// An outcome, and whom it is for.
@@ -95,27 +131,20 @@ pub(crate) struct Completion {
     pub(crate) outcome: Outcome,
 }
 
-/// The reactor's side of the pool. Dropping it lets the threads finish their queue and end.
+/// The reactor's side of the threads. Dropping it lets them finish their queues and end.
 #[derive(Debug)]
 pub(crate) struct Disk {
     jobs: Sender<(Asker, Job)>,
+    commits: Sender<Request>,
+    digests: Sender<DigestRun>,
     listings: Arc<Listings>,
     completions: Receiver<Completion>,
     wake: Arc<Wake>,
-    _threads: Vec<JoinHandle<()>>,
 }
 
-/// Who waits for which part of which listing, until a thread begins on it.
-#[derive(Debug, Default)]
-struct Listings {
-    waiting: Mutex<HashMap<(RemotePath, u64), Vec<Asker>>>,
-}
-
-/// What a thread works with.
-struct Worker {
-    folder: Arc<Folder>,
-    queue: Receiver<(Asker, Job)>,
-    listings: Arc<Listings>,
+/// How the threads tell the reactor.
+#[derive(Debug, Clone)]
+struct Reports {
     completions: Sender<Completion>,
     wake: Arc<Wake>,
 }
@@ -129,23 +158,26 @@ struct Wake {
 
 impl Disk {
     pub(crate) fn start(folder: &Arc<Folder>, waker: Waker) -> io::Result<Self> {
-        let (jobs, queue) = crossbeam_channel::unbounded::<(Asker, Job)>();
         let (done, completions) = crossbeam_channel::unbounded();
         let wake = Arc::new(Wake { waker, pending: AtomicBool::new(false) });
+        let reports = Reports { completions: done, wake: Arc::clone(&wake) };
         let listings = Arc::new(Listings::default());
-        let mut threads = Vec::with_capacity(DISK_THREADS);
+        let (jobs, queue) = crossbeam_channel::unbounded();
+        let (commits, requests) = crossbeam_channel::unbounded();
+        let (digests, runs) = crossbeam_channel::unbounded();
         for number in 0..DISK_THREADS {
-            let worker = Worker {
-                folder: Arc::clone(folder),
-                queue: queue.clone(),
-                listings: Arc::clone(&listings),
-                completions: done.clone(),
-                wake: Arc::clone(&wake),
-            };
-            let thread = std::thread::Builder::new().name(format!("disk-{number}"));
-            threads.push(thread.spawn(move || worker.run())?);
+            let (folder, listings) = (Arc::clone(folder), Arc::clone(&listings));
+            let (queue, commits, reports) = (queue.clone(), commits.clone(), reports.clone());
+            let worker = Worker { folder, queue, listings, commits, reports };
+            spawn(format!("disk-{number}"), move || worker.run())?;
         }
-        Ok(Self { jobs, listings, completions, wake, _threads: threads })
+        for number in 0..DIGEST_THREADS {
+            let (runs, reports) = (runs.clone(), reports.clone());
+            spawn(format!("digest-{number}"), move || digester::run(&runs, &reports))?;
+        }
+        let folder = Arc::clone(folder);
+        spawn("commit".to_owned(), move || committer::run(&folder, &requests, &reports))?;
+        Ok(Self { jobs, commits, digests, listings, completions, wake })
     }
 
     /// Queues a job. The queue is bounded by what the sessions may have under way.
@@ -155,10 +187,36 @@ impl Disk {
         {
             return;
         }
-        // It can only fail when every thread has panicked; the session's deadline answers for that.
-        if self.jobs.send((asker, job)).is_err() {
-            log::error!("The disk threads are gone");
-        }
+        report_lost(self.jobs.send((asker, job)).is_ok());
+    }
+
+    /// Queues an upload to be published together with others.
+    pub(crate) fn commit(&self, asker: Asker, staged: Arc<StagedFile>, publication: Publication) {
+        let upload = Upload::Staged { staged, is_flushed: false };
+        report_lost(self.commits.send(Request { asker, upload, publication }).is_ok());
+    }
+
+    /// The same for one that is still in memory.
+    pub(crate) fn commit_small(&self, asker: Asker, content: Vec<u8>, publication: Publication) {
+        let upload = Upload::Small { content };
+        report_lost(self.commits.send(Request { asker, upload, publication }).is_ok());
+    }
+
+    /// Begins to compute the digest of the first `end` bytes of a file, or of all of it where `identity` is
+    /// given. The run ends when nobody holds the file any more.
+    pub(crate) fn digest_file(
+        &self,
+        asker: Asker,
+        file: &Arc<File>,
+        end: u64,
+        identity: Option<FileIdentity>,
+    ) {
+        report_lost(self.digests.send(DigestRun::of_file(asker, file, end, identity)).is_ok());
+    }
+
+    /// Begins to hash the first `end` bytes of a resumed upload.
+    pub(crate) fn digest_staged(&self, asker: Asker, staged: &Arc<StagedFile>, end: u64) {
+        report_lost(self.digests.send(DigestRun::of_staged(asker, staged, end)).is_ok());
     }
 
     /// To be called when the waker has fired, before [`Disk::next_completion`].
@@ -168,6 +226,25 @@ impl Disk {
 
     pub(crate) fn next_completion(&self) -> Option<Completion> {
         self.completions.try_recv().ok()
+    }
+
+    /// Lets the threads finish what is queued, for a bounded time. True when they have.
+    pub(crate) fn finish(self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let Self { jobs, commits, digests, completions, .. } = self;
+        drop((jobs, commits, digests));
+        // Every thread holds a sender; when none is left, all have ended.
+        while completions.recv_deadline(deadline).is_ok() {}
+        Instant::now() < deadline
+    }
+}
+
+impl Reports {
+    fn complete(&self, asker: Asker, outcome: Outcome) {
+        // It can only fail when the reactor has ended.
+        if self.completions.send(Completion { asker, outcome }).is_ok() {
+            self.wake.wake();
+        }
     }
 }
 
@@ -181,104 +258,13 @@ impl Wake {
     }
 }
 
-impl Listings {
-    /// Waits for a part of a listing; true where a job for it is queued already.
-    fn join(&self, path: &RemotePath, cursor: u64, asking: Asker) -> bool {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiters = waiting.entry((path.clone(), cursor)).or_default();
-        waiters.push(asking);
-        waiters.len() > 1
-    }
-
-    /// Everybody who waits for it. Who asks from now on has a job of their own.
-    fn begin(&self, path: &RemotePath, cursor: u64) -> Vec<Asker> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.remove(&(path.clone(), cursor)).unwrap_or_default()
-    }
+fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name(name).spawn(work).map(drop)
 }
 
-impl Worker {
-    fn run(self) {
-        for (asker, job) in &self.queue {
-            let outcome = match job {
-                Job::List { path, cursor } => {
-                    let waiters = self.listings.begin(&path, cursor);
-                    let part = Arc::new(self.folder.list(&path, cursor));
-                    for asker in waiters {
-                        self.complete(asker, Outcome::Listed(Arc::clone(&part)));
-                    }
-                    continue;
-                }
-                Job::Stat { path } => Outcome::Stat(self.folder.stat(&path)),
-                Job::Open { path } => {
-                    Outcome::Opened(self.folder.open_file(&path, Lookup::MayBlock).map_err(code_of))
-                }
-                Job::Stage { path } => Outcome::Staged(self.folder.stage(&path)),
-                Job::Write { staged, buffer, length, offset } => {
-                    let result = write_at(&staged, &buffer[..length], offset);
-                    Outcome::Written { buffer, result }
-                }
-                Job::Warm { file, offset, length } => Outcome::Warmed(warm(&file, offset, length)),
-                Job::Publish { staged, path } => Outcome::Published(self.folder.publish(&staged, &path)),
-                Job::Discard { staged } => {
-                    drop(staged);
-                    continue;
-                }
-            };
-            self.complete(asker, outcome);
-        }
-    }
-
-    fn complete(&self, asker: Asker, outcome: Outcome) {
-        // It can only fail when the reactor has ended.
-        if self.completions.send(Completion { asker, outcome }).is_ok() {
-            self.wake.wake();
-        }
-    }
-}
-
-fn write_at(staged: &StagedFile, bytes: &[u8], offset: u64) -> Result<u64, ErrorCode> {
-    staged.file().write_all_at(bytes, offset).map_err(|error| code_of_io(&error))?;
-    Ok(bytes.len() as u64)
-}
-
-/// Reads a part of a file for its side effect on the page cache, and has the system read on behind it.
-fn warm(file: &File, offset: u64, length: u64) -> Result<(), ErrorCode> {
-    let mut scratch = vec![0; WARM_READ_BYTES];
-    let end = offset.saturating_add(length);
-    let mut at = offset;
-    while at < end {
-        let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(WARM_READ_BYTES);
-        match file.read_at(&mut scratch[..wanted], at) {
-            // The end of the file came early; sending will find out the same.
-            Ok(0) => break,
-            Ok(count) => at += count as u64,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(code_of_io(&error)),
-        }
-    }
-    // Only advice: what comes of it does not matter.
-    let _ = rustix::fs::fadvise(file, end, NonZeroU64::new(WARM_WINDOW_BYTES), Advice::WillNeed);
-    Ok(())
-}
-
-fn code_of_io(error: &io::Error) -> ErrorCode {
-    rustix::io::Errno::from_io_error(error).map_or(ErrorCode::Io, code_of)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_listing_is_shared_until_it_begins() {
-        let listings = Listings::default();
-        let (path, asking) =
-            (RemotePath::root(), |number| Asker { session: Key::from_bits(number), transfer: 0 });
-        assert!(!listings.join(&path, 0, asking(1)));
-        assert!(listings.join(&path, 0, asking(2)));
-        assert!(!listings.join(&path, 7, asking(3)), "another part");
-        assert_eq!(listings.begin(&path, 0), [asking(1), asking(2)]);
-        assert!(!listings.join(&path, 0, asking(4)), "it has begun, so this question is newer");
+/// A queue can only be lost when its threads have panicked; the sessions' deadlines answer for that.
+fn report_lost(is_sent: bool) {
+    if !is_sent {
+        log::error!("The disk threads are gone");
     }
 }

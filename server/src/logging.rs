@@ -80,6 +80,7 @@ pub(crate) fn report(peer: SocketAddr, event: &Event) {
         Event::Refused { code, path: None, .. } => {
             log::info!("Refused a line of {peer}: {} ({})", code.message(), code.word());
         }
+        Event::Done { verb, path } => log::info!("Done: {} {path} for {peer}", verb.word()),
         Event::Finished { direction: Direction::Download, path, length, elapsed } => {
             log::info!("File {path} upload done... {} to {peer}", figures(*length, *elapsed));
         }

@@ -8,6 +8,7 @@ mod data;
 mod data_slots;
 mod deadlines;
 mod descriptors;
+mod digests;
 mod disk;
 mod folder;
 mod logging;
@@ -25,6 +26,7 @@ use descriptors::DescriptorPlan;
 use folder::Folder;
 use reactor::{Finish, Reactor};
 use rustix::io::Errno;
+use staging::Retention;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -63,21 +65,28 @@ fn serve(config: &Config) -> Result<Finish, String> {
         .map_err(|error| error.to_string())?;
     let acceptor = Acceptor::bind(config).map_err(|error| error.to_string())?;
     let (control_port, data_port) = (acceptor.control_port, acceptor.data_port);
-    let mut reactor = Reactor::new(folder, acceptor, plan, config.read_only)
-        .map_err(|error| format!("cannot start: {error}"))?;
+    let mut reactor =
+        Reactor::new(folder, acceptor, plan, config).map_err(|error| format!("cannot start: {error}"))?;
     log::info!("Serving: {}", config.directory.display());
     log::info!("Server Port: {control_port}");
     log::info!("File Transfer Port: {data_port}");
     log::info!("Room for {} sessions and {} data connections", plan.sessions, plan.data_slots);
     log::info!("The server is ready to receive");
     let finish = reactor.run().map_err(|error| format!("cannot go on: {error}"))?;
+    match finish {
+        Finish::Graceful => reactor.finish(),
+        // What is staged stays where it is, as after a kill: the next start looks through it.
+        Finish::Interrupted => std::mem::forget(reactor),
+    }
     log::info!("Stopped");
     Ok(finish)
 }
 
 fn open_folder(config: &Config) -> Result<Folder, String> {
     let directory = &config.directory;
-    let folder = Folder::open(directory).map_err(|errno| folder_advice(directory, errno))?;
+    let retention = Retention { age_s: config.partial_age, bytes: config.partial_bytes };
+    let folder = Folder::open(directory, config.durability, retention)
+        .map_err(|errno| folder_advice(directory, errno))?;
     if config.read_only {
         return Ok(folder);
     }

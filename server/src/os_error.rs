@@ -13,6 +13,8 @@ pub(crate) fn code_of(errno: Errno) -> ErrorCode {
         Errno::XDEV | Errno::LOOP => ErrorCode::BadLink,
         Errno::ACCESS | Errno::PERM => ErrorCode::Denied,
         Errno::ROFS => ErrorCode::ReadOnly,
+        Errno::EXIST => ErrorCode::Exists,
+        Errno::NOTEMPTY => ErrorCode::NotEmpty,
         Errno::NOSPC | Errno::DQUOT | Errno::FBIG => ErrorCode::NoSpace,
         Errno::NAMETOOLONG | Errno::INVAL => ErrorCode::BadPath,
         // Opening a socket, or a device that is not there.
@@ -20,4 +22,9 @@ pub(crate) fn code_of(errno: Errno) -> ErrorCode {
         Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN => ErrorCode::Busy,
         _ => ErrorCode::Io,
     }
+}
+
+/// [`code_of`] for the errors of the standard library.
+pub(crate) fn code_of_io(error: &std::io::Error) -> ErrorCode {
+    Errno::from_io_error(error).map_or(ErrorCode::Io, code_of)
 }

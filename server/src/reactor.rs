@@ -5,25 +5,29 @@
 //! wants done is performed until it wants nothing more. Only sessions answer; connections never touch
 //! one another. No call here waits for anything but the poll.
 
+mod checksums;
 mod sessions;
 mod transfers;
 
 use crate::acceptor::{Accepted, Acceptor, Purpose};
 use crate::buffers::Buffers;
+use crate::config::Config;
 use crate::control::Control;
 use crate::data::{Data, Owner};
 use crate::data_slots::DataSlots;
 use crate::deadlines::{Deadlines, Timer};
 use crate::descriptors::DescriptorPlan;
-use crate::disk::Disk;
+use crate::digests::Digests;
+use crate::disk::{Asker, Disk, Job};
 use crate::folder::Folder;
 use crate::signals::Signals;
 use crate::slots::{Key, Slots};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{
-    ACCEPT_RETRY_TIMEOUT, CONTROL_READ_BYTES, REFUSALS_MAX, SHUTDOWN_GRACE, TICKET_LINE_TIMEOUT,
-    TURN_ACCEPTS, TURN_EVENTS, UNTICKETED_GRACE, UNTICKETED_MAX, UPLOAD_BUFFER_BYTES,
+    ACCEPT_RETRY_TIMEOUT, CONTROL_READ_BYTES, DISK_FINISH_TIMEOUT, REFUSALS_MAX, SHUTDOWN_GRACE,
+    TICKET_LINE_TIMEOUT, TURN_ACCEPTS, TURN_EVENTS, UNTICKETED_GRACE, UNTICKETED_MAX, UPLOAD_BUFFER_BYTES,
 };
+use ferry_common::path::RemotePath;
 use ferry_common::session::{Policy, Session};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -47,6 +51,12 @@ pub(crate) struct Reactor {
     signals: Signals,
     folder: Arc<Folder>,
     disk: Disk,
+    digests: Digests,
+    /// Uploads that are being put where they are kept, and who waits for that.
+    keeping: Vec<RemotePath>,
+    behind_keeps: Vec<(Asker, RemotePath, Job)>,
+    /// When something that is kept of an upload will be too old.
+    sweep_at: Option<Instant>,
     policy: Policy,
     plan: DescriptorPlan,
     controls: Slots<Control>,
@@ -58,6 +68,8 @@ pub(crate) struct Reactor {
     ready_controls: VecDeque<Key>,
     ready_datas: VecDeque<Key>,
     buffers: Buffers,
+    /// Memory set aside for small uploads.
+    small_bytes: u64,
     /// Uploads that wait for a buffer.
     starved: VecDeque<Key>,
     /// What is read from control connections, and what is read to be dropped.
@@ -81,7 +93,7 @@ impl Reactor {
         folder: Folder,
         mut acceptor: Acceptor,
         plan: DescriptorPlan,
-        read_only: bool,
+        config: &Config,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
         acceptor.register(poll.registry())?;
@@ -89,7 +101,9 @@ impl Reactor {
         signals.register(poll.registry(), SIGNALS)?;
         let folder = Arc::new(folder);
         let disk = Disk::start(&folder, Waker::new(poll.registry(), WAKER)?)?;
-        let policy = Policy { data_port: acceptor.data_port, read_only };
+        let Config { read_only, no_overwrite, .. } = *config;
+        let policy = Policy { data_port: acceptor.data_port, read_only, no_overwrite };
+        let sweep_at = (!read_only).then(Instant::now);
         Ok(Self {
             poll,
             acceptor,
@@ -97,6 +111,10 @@ impl Reactor {
             signals,
             folder,
             disk,
+            digests: Digests::default(),
+            keeping: Vec::new(),
+            behind_keeps: Vec::new(),
+            sweep_at,
             policy,
             plan,
             controls: Slots::new(),
@@ -107,6 +125,7 @@ impl Reactor {
             ready_controls: VecDeque::new(),
             ready_datas: VecDeque::new(),
             buffers: Buffers::default(),
+            small_bytes: 0,
             starved: VecDeque::new(),
             scratch: vec![0; CONTROL_READ_BYTES.max(UPLOAD_BUFFER_BYTES)],
             stop_at: None,
@@ -122,6 +141,19 @@ impl Reactor {
             if let Some(finish) = self.finished {
                 return Ok(finish);
             }
+        }
+    }
+
+    /// Lets go of every session, keeps what has come of their uploads, and waits a bounded time for the disk
+    /// threads to be done with that.
+    pub(crate) fn finish(mut self) {
+        for key in self.controls.keys() {
+            self.release(key);
+        }
+        let Self { disk, folder, .. } = self;
+        drop(folder);
+        if !disk.finish(DISK_FINISH_TIMEOUT) {
+            log::warn!("The disk did not finish in time; what it was doing is looked at at the next start");
         }
     }
 
@@ -157,8 +189,10 @@ impl Reactor {
         }
         let parked = self.acceptor.is_ready(Purpose::Data).then(|| self.oldest_unticketed()).flatten();
         let parked = parked.map(|since| since + UNTICKETED_GRACE);
-        let next =
-            [self.deadlines.next(), self.accept_retry, parked, self.stop_at].into_iter().flatten().min();
+        let next = [self.deadlines.next(), self.accept_retry, parked, self.stop_at, self.sweep_at]
+            .into_iter()
+            .flatten()
+            .min();
         next.map(|due| due.saturating_duration_since(now))
     }
 
@@ -209,6 +243,7 @@ impl Reactor {
         if self.accept_retry.is_some_and(|due| due <= now) {
             self.accept_retry = None;
         }
+        self.sweep_if_due(now);
         while let Some(timer) = self.deadlines.pop_due(now) {
             match timer {
                 Timer::Control(key) => {

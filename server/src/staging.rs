@@ -1,195 +1,247 @@
-//! Where uploads wait until they are whole: a hidden directory inside the root, on the same file system,
-//! so that a rename publishes them.
+//! Where uploads wait until they are whole: a hidden directory at the top of each file system that the
+//! folder spans, so that a rename publishes them.
 //!
-//! Each server process has a subdirectory of its own, which it holds locked while it lives. What a dead
-//! server left is swept when the next one starts; what a living one holds is left alone.
+//! Each server process has a subdirectory of its own there, which it holds locked while it lives. What a
+//! dead server left is looked through when the next one starts: large uploads are kept for their clients to
+//! go on with, the rest is removed. What a living one holds is left alone.
 
-use ferry_common::path::HIDDEN_NAME;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags};
+mod home;
+mod partials;
+
+use ferry_common::digest::{Digest, Hasher};
+use ferry_common::error::ErrorCode;
+use ferry_common::limits::{EAGER_MAX_BYTES, UPLOAD_UNFLUSHED_BYTES};
+use ferry_common::path::RemotePath;
+pub(crate) use home::Home;
+pub(crate) use partials::Retention;
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, RenameFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 use std::fs::File;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-const DIRECTORY: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-const OWNER_ONLY: Mode = Mode::RWXU;
-
-/// This process's part of the staging directory.
-#[derive(Debug)]
-pub(crate) struct Staging {
-    home: Arc<Home>,
-    next_number: AtomicU64,
-}
+use crate::os_error::code_of;
 
 /// A file that has no name that a client could use. It is removed when dropped, unless it was renamed.
 #[derive(Debug)]
 pub(crate) struct StagedFile {
     home: Arc<Home>,
     name: String,
-    file: File,
-    published: AtomicBool,
+    /// What it is to become.
+    path: RemotePath,
+    size: u64,
+    /// Data is brought to the disk while it comes.
+    flush: bool,
+    /// What was there already of a resumed upload.
+    resumed_bytes: u64,
+    content: Mutex<Content>,
+    renamed: AtomicBool,
 }
 
-/// A locked subdirectory; removed when nothing refers to it any more.
 #[derive(Debug)]
-struct Home {
-    root: OwnedFd,
-    parent: OwnedFd,
-    directory: OwnedFd,
-    name: String,
-}
-
-impl Staging {
-    /// Makes and locks a subdirectory of this process's own, and sweeps those of dead processes.
-    pub(crate) fn prepare(root: BorrowedFd<'_>) -> rustix::io::Result<Self> {
-        make_directory(root, HIDDEN_NAME)?;
-        let parent = rustix::fs::openat(root, HIDDEN_NAME, DIRECTORY, Mode::empty())?;
-        // Between making a subdirectory and locking it, another server's sweep must not come.
-        rustix::fs::flock(&parent, FlockOperation::LockExclusive)?;
-        sweep(parent.as_fd());
-        let mut secret = [0_u8; 8];
-        rustix::rand::getrandom(&mut secret, rustix::rand::GetRandomFlags::empty())?;
-        let name = format!("{:016x}", u64::from_be_bytes(secret));
-        rustix::fs::mkdirat(&parent, &name, OWNER_ONLY)?;
-        let directory = rustix::fs::openat(&parent, &name, DIRECTORY, Mode::empty())?;
-        rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive)?;
-        rustix::fs::flock(&parent, FlockOperation::Unlock)?;
-        let root = root
-            .try_clone_to_owned()
-            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::MFILE))?;
-        let home = Arc::new(Home { root, parent, directory, name });
-        Ok(Self { home, next_number: AtomicU64::new(0) })
-    }
-
-    pub(crate) fn create(&self) -> rustix::io::Result<StagedFile> {
-        let name = self.next_number.fetch_add(1, Ordering::Relaxed).to_string();
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        // As any new file; the directory around it keeps others out until it is published.
-        let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
-        let file = File::from(rustix::fs::openat(&self.home.directory, &name, flags, mode)?);
-        Ok(StagedFile { home: Arc::clone(&self.home), name, file, published: AtomicBool::new(false) })
-    }
+struct Content {
+    /// Closed when everything is written, so that an upload that waits for its flush holds no descriptor.
+    file: Option<File>,
+    hasher: Hasher,
+    unflushed_bytes: u64,
 }
 
 impl StagedFile {
-    pub(crate) fn file(&self) -> &File {
-        &self.file
+    /// Makes an empty file, with the space that it will need where it is large.
+    pub(crate) fn create(
+        home: &Arc<Home>,
+        path: &RemotePath,
+        size: u64,
+        flush: bool,
+    ) -> Result<Self, ErrorCode> {
+        let name = home.new_name(path);
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // As any new file; the directory around it keeps others out until it is published.
+        let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
+        let file = File::from(rustix::fs::openat(home.directory(), &name, flags, mode).map_err(code_of)?);
+        let staged = Self::new(home, name, path, size, flush, file);
+        staged.reserve(0)?;
+        staged.close_if_whole();
+        Ok(staged)
+    }
+
+    /// Takes up the kept part of an upload, cut to `offset`. Its bytes are still to be hashed, by
+    /// [`StagedFile::hash_step`].
+    pub(crate) fn resume(
+        home: &Arc<Home>,
+        path: &RemotePath,
+        size: u64,
+        offset: u64,
+        flush: bool,
+    ) -> Result<Self, ErrorCode> {
+        let name = home.new_name(path);
+        home.claim_partial(path, &name).map_err(|errno| match errno {
+            Errno::NOENT => ErrorCode::NoPartial,
+            other => code_of(other),
+        })?;
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(home.directory(), &name, flags, Mode::empty()).map_err(code_of)?;
+        let kept = rustix::fs::fstat(&file).map_err(code_of)?.st_size;
+        let mut staged = Self::new(home, name, path, size, flush, File::from(file));
+        staged.resumed_bytes = offset;
+        if u64::try_from(kept).unwrap_or(0) < offset || offset > size {
+            return Err(ErrorCode::NoPartial);
+        }
+        staged
+            .content()
+            .file
+            .as_ref()
+            .map_or(Ok(()), |file| rustix::fs::ftruncate(file, offset))
+            .map_err(code_of)?;
+        staged.reserve(offset)?;
+        Ok(staged)
+    }
+
+    /// What it is to become.
+    pub(crate) fn path(&self) -> &RemotePath {
+        &self.path
+    }
+
+    pub(crate) fn home(&self) -> &Arc<Home> {
+        &self.home
+    }
+
+    /// Writes what comes next. The bytes of a file come in their order, one call at a time.
+    pub(crate) fn append(&self, bytes: &[u8]) -> Result<(), ErrorCode> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let mut content = self.content();
+        let offset = content.hasher.length();
+        let Some(file) = &content.file else { return Err(ErrorCode::Io) };
+        file.write_all_at(bytes, offset).map_err(|error| crate::os_error::code_of_io(&error))?;
+        content.hasher.update(bytes);
+        content.unflushed_bytes += bytes.len() as u64;
+        if self.flush && content.unflushed_bytes >= UPLOAD_UNFLUSHED_BYTES {
+            if let Some(file) = &content.file {
+                rustix::fs::fdatasync(file).map_err(code_of)?;
+            }
+            content.unflushed_bytes = 0;
+        }
+        drop(content);
+        self.close_if_whole();
+        Ok(())
+    }
+
+    /// Reads on what was there before, up to `end` and at most `step_bytes`; tells whether the end is reached.
+    pub(crate) fn hash_step(&self, end: u64, step_bytes: u64, scratch: &mut [u8]) -> Result<bool, ErrorCode> {
+        let mut content = self.content();
+        let Content { file: Some(file), hasher, .. } = &mut *content else { return Err(ErrorCode::Io) };
+        crate::digests::read_step(file, hasher, end, step_bytes, scratch)?;
+        let done = hasher.length() >= end;
+        drop(content);
+        if done {
+            self.close_if_whole();
+        }
+        Ok(done)
+    }
+
+    /// The digest of what is written.
+    pub(crate) fn digest(&self) -> Digest {
+        self.content().hasher.digest()
+    }
+
+    /// Gives it the mode of the file that it replaces and the time that its client asked for.
+    pub(crate) fn dress(&self, mode: Option<Mode>, mtime_s: Option<i64>) -> rustix::io::Result<()> {
+        let directory = self.home.directory();
+        if let Some(mode) = mode {
+            rustix::fs::chmodat(directory, &self.name, mode, AtFlags::empty())?;
+        }
+        if let Some(mtime_s) = mtime_s {
+            let time = Timespec { tv_sec: mtime_s, tv_nsec: 0 };
+            let times = Timestamps { last_access: time, last_modification: time };
+            rustix::fs::utimensat(directory, &self.name, &times, AtFlags::SYMLINK_NOFOLLOW)?;
+        }
+        Ok(())
     }
 
     /// Brings the content to the disk.
     pub(crate) fn sync(&self) -> rustix::io::Result<()> {
-        rustix::fs::fsync(&self.file)
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::fsync(rustix::fs::openat(self.home.directory(), &self.name, flags, Mode::empty())?)
     }
 
-    /// Gives the file its name, in place of whatever file has it.
-    pub(crate) fn rename_to(&self, directory: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<()> {
-        rustix::fs::renameat(&self.home.directory, &self.name, directory, name)?;
-        self.published.store(true, Ordering::Relaxed);
+    /// Gives the file its name; `new` where it must be free, else in place of whatever file has it.
+    pub(crate) fn rename_to(
+        &self,
+        directory: BorrowedFd<'_>,
+        name: &[u8],
+        new: bool,
+    ) -> rustix::io::Result<()> {
+        let flags = if new { RenameFlags::NOREPLACE } else { RenameFlags::empty() };
+        rustix::fs::renameat_with(self.home.directory(), &self.name, directory, name, flags)?;
+        self.renamed.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Puts what has come of a large upload where its client can find it again. Of a small one nothing is
+    /// kept: sending it again costs no more than asking.
+    pub(crate) fn keep(&self) {
+        let mut content = self.content();
+        // A write that is still on its way must not reach a file that somebody else goes on with.
+        let file = content.file.take();
+        let written = content.hasher.length().max(self.resumed_bytes);
+        if written <= EAGER_MAX_BYTES {
+            return;
+        }
+        // Where it is not whole, gives back the space that was set aside for the rest; a matter of tidiness
+        // only.
+        if let Some(file) = file {
+            let _ = rustix::fs::ftruncate(&file, written);
+        }
+        if self.home.keep(&self.name, &self.path).is_ok() {
+            self.renamed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn new(home: &Arc<Home>, name: String, path: &RemotePath, size: u64, flush: bool, file: File) -> Self {
+        let content = Content { file: Some(file), hasher: Hasher::default(), unflushed_bytes: 0 };
+        let (home, path, content) = (Arc::clone(home), path.clone(), Mutex::new(content));
+        Self { home, name, path, size, flush, resumed_bytes: 0, content, renamed: AtomicBool::new(false) }
+    }
+
+    /// Has the disk set the space of a large file aside, so that a lack of it shows at the start.
+    fn reserve(&self, offset: u64) -> Result<(), ErrorCode> {
+        let content = self.content();
+        let Some(file) = &content.file else { return Ok(()) };
+        if self.size <= EAGER_MAX_BYTES || offset >= self.size {
+            return Ok(());
+        }
+        match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, offset, self.size - offset) {
+            Ok(()) => Ok(()),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                let space = rustix::fs::fstatvfs(file).map_err(code_of)?;
+                let free_bytes = space.f_bavail.saturating_mul(space.f_frsize);
+                if free_bytes < self.size - offset { Err(ErrorCode::NoSpace) } else { Ok(()) }
+            }
+            Err(errno) => Err(code_of(errno)),
+        }
+    }
+
+    fn close_if_whole(&self) {
+        let mut content = self.content();
+        if content.hasher.length() >= self.size {
+            content.file = None;
+        }
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for StagedFile {
     fn drop(&mut self) {
-        if !self.published.load(Ordering::Relaxed) {
-            // What cannot be removed now is swept at the next start.
-            let _ = rustix::fs::unlinkat(&self.home.directory, &self.name, AtFlags::empty());
+        if !self.renamed.load(Ordering::Relaxed) {
+            // What cannot be removed now is looked at again at the next start.
+            let _ = rustix::fs::unlinkat(self.home.directory().as_fd(), &self.name, AtFlags::empty());
         }
-    }
-}
-
-impl Drop for Home {
-    fn drop(&mut self) {
-        // Fails, rightly, while another server has its own subdirectory beside this one.
-        let _ = rustix::fs::unlinkat(&self.parent, &self.name, AtFlags::REMOVEDIR);
-        let _ = rustix::fs::unlinkat(&self.root, HIDDEN_NAME, AtFlags::REMOVEDIR);
-    }
-}
-
-fn make_directory(root: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<()> {
-    match rustix::fs::mkdirat(root, name, OWNER_ONLY) {
-        Ok(()) | Err(Errno::EXIST) => Ok(()),
-        Err(errno) => Err(errno),
-    }
-}
-
-/// Removes the subdirectories whose lock nobody holds. What cannot be removed stays for another time.
-fn sweep(parent: BorrowedFd<'_>) {
-    for name in names_in(parent) {
-        let Ok(directory) = rustix::fs::openat(parent, &name, DIRECTORY, Mode::empty()) else { continue };
-        if rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive).is_err() {
-            continue;
-        }
-        for file in names_in(directory.as_fd()) {
-            let _ = rustix::fs::unlinkat(&directory, &file, AtFlags::empty());
-        }
-        let _ = rustix::fs::unlinkat(parent, &name, AtFlags::REMOVEDIR);
-    }
-}
-
-fn names_in(directory: BorrowedFd<'_>) -> Vec<Vec<u8>> {
-    let Ok(entries) = Dir::read_from(directory) else { return Vec::new() };
-    entries
-        .flatten()
-        .map(|entry| entry.file_name().to_bytes().to_vec())
-        .filter(|name| !matches!(name.as_slice(), b"." | b".."))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::path::Path;
-
-    fn root_of(folder: &Path) -> OwnedFd {
-        rustix::fs::open(folder, DIRECTORY, Mode::empty()).unwrap()
-    }
-
-    fn count(folder: &Path) -> usize {
-        std::fs::read_dir(folder).map_or(0, Iterator::count)
-    }
-
-    #[test]
-    fn leaves_nothing_behind() {
-        let folder = tempfile::tempdir().unwrap();
-        let staging = Staging::prepare(root_of(folder.path()).as_fd()).unwrap();
-        let staged = staging.create().unwrap();
-        assert_eq!(count(folder.path()), 1);
-        drop(staging);
-        drop(staged);
-        assert_eq!(count(folder.path()), 0);
-    }
-
-    #[test]
-    fn sweeps_what_the_dead_left_and_spares_the_living() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = root_of(folder.path());
-        let living = Staging::prepare(root.as_fd()).unwrap();
-        let kept = living.create().unwrap();
-        let hidden = folder.path().join(str::from_utf8(HIDDEN_NAME).unwrap());
-        std::fs::create_dir(hidden.join("dead")).unwrap();
-        std::fs::write(hidden.join("dead/0"), "rest").unwrap();
-
-        let second = Staging::prepare(root.as_fd()).unwrap();
-        assert!(!hidden.join("dead").exists());
-        assert_eq!(count(&hidden), 2);
-        kept.rename_to(root.as_fd(), b"kept").unwrap();
-        drop((kept, living, second));
-        assert_eq!(count(folder.path()), 1);
-    }
-
-    #[test]
-    fn does_not_follow_a_link_in_its_place() {
-        let folder = tempfile::tempdir().unwrap();
-        let elsewhere = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink(
-            elsewhere.path(),
-            folder.path().join(str::from_utf8(HIDDEN_NAME).unwrap()),
-        )
-        .unwrap();
-        assert!(Staging::prepare(root_of(folder.path()).as_fd()).is_err());
-        assert_eq!(count(elsewhere.path()), 0);
     }
 }

@@ -26,8 +26,11 @@ fn directory() -> &'static Path {
 
 fn build() -> PathBuf {
     let test = env::current_exe().expect("a running program has a path");
-    // TARGET/PROFILE/deps/TEST
-    let directory = test.parent().and_then(Path::parent).expect("a test lies in a target directory");
+    // TARGET/PROFILE/deps/TEST, or TARGET/PROFILE/PROGRAM
+    let mut directory = test.parent().expect("a program lies in a directory");
+    if directory.ends_with("deps") {
+        directory = directory.parent().expect("a test lies in a profile's directory");
+    }
     let target = directory.parent().expect("a profile's directory lies in the target directory");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
     let mut command = Command::new(cargo);

@@ -111,6 +111,7 @@ impl Conversation {
                 | Reply::Data { .. }
                 | Reply::Download { .. }
                 | Reply::Upload { .. }
+                | Reply::Digest { .. }
                 | Reply::Info { .. }) => {
                     replies.push(reply);
                     continue;

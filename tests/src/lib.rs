@@ -4,15 +4,23 @@
 //! Every wait ends at a deadline and is for an event: a log line, bytes of a socket, an exit, or a
 //! condition that is looked at again and again. What does not come in time is a panic, which fails the test.
 
+pub mod attempt;
 pub mod binaries;
 pub mod content;
 pub mod conversation;
+pub mod exchange;
 pub mod ferry;
+pub mod mount;
+pub mod order;
 pub mod process;
+pub mod proxy;
+pub mod random;
 pub mod screen;
 pub mod server;
 pub mod swarm;
 pub mod terminal;
 pub mod trace;
+#[cfg(target_arch = "x86_64")]
+pub mod tracer;
 pub mod transfer;
 pub mod wait;

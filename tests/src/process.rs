@@ -62,6 +62,20 @@ impl Process {
             .sum()
     }
 
+    /// It was told to stop, and has.
+    pub fn is_stopped(self) -> bool {
+        let status = fs::read_to_string(self.path("status")).expect("the process runs");
+        status.contains("\nState:\tT")
+    }
+
+    /// No thread of it runs, or wants to.
+    pub fn is_asleep(self) -> bool {
+        let threads = fs::read_dir(self.path("task")).expect("the process runs");
+        let mut states =
+            threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("status")).ok());
+        states.all(|status| status.contains("\nState:\tS"))
+    }
+
     /// Processor time that it has used, in clock ticks.
     pub fn processor_ticks(self) -> u64 {
         let stat = fs::read_to_string(self.path("stat")).expect("the process runs");

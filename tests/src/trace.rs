@@ -1,6 +1,7 @@
 //! The system calls of a running process, by `strace`. For the checks that are run apart from the tests,
 //! since `strace` is not everywhere.
 
+use crate::order::Story;
 use crate::process::Process;
 use crate::wait::PATIENCE;
 use rustix::process::Signal;
@@ -16,6 +17,8 @@ pub struct Trace {
     output: NamedTempFile,
 }
 
+const UNFINISHED: &str = "<unfinished ...>";
+
 /// One system call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
@@ -29,9 +32,22 @@ impl Trace {
     /// Traces every thread of a process from now on.
     #[track_caller]
     pub fn attach(process: Process) -> Self {
+        Self::attach_with(process, &["-s", "64"])
+    }
+
+    /// The same, to be finished by [`Trace::story`].
+    #[track_caller]
+    pub fn attach_for_story(process: Process) -> Self {
+        // Whole lines of replies, and the paths of descriptors.
+        Self::attach_with(process, &["-y", "-s", "1000000"])
+    }
+
+    #[track_caller]
+    fn attach_with(process: Process, arguments: &[&str]) -> Self {
         let output = NamedTempFile::new().expect("a temporary file");
         let mut strace = Command::new("strace")
-            .args(["-f", "-s", "64", "-o"])
+            .args(arguments)
+            .args(["-f", "-o"])
             .arg(output.path())
             .args(["-p", &process.pid().to_string()])
             .stdin(Stdio::null())
@@ -50,11 +66,22 @@ impl Trace {
 
     /// Lets the process go and gives the calls that it made, in the order in which they began.
     #[track_caller]
-    pub fn finish(mut self) -> Vec<Call> {
+    pub fn finish(self) -> Vec<Call> {
+        calls_of(&self.text())
+    }
+
+    /// Lets the process go and tells what it wrote, flushed, renamed and answered.
+    #[track_caller]
+    pub fn story(self) -> Story {
+        Story::parse(&self.text())
+    }
+
+    #[track_caller]
+    fn text(mut self) -> String {
         Process::new(self.strace.id()).signal(Signal::INT);
         crate::server::wait_for_exit(&mut self.strace, PATIENCE);
         let text = std::fs::read(self.output.path()).expect("strace wrote its output");
-        calls_of(&String::from_utf8_lossy(&text))
+        String::from_utf8_lossy(&text).into_owned()
     }
 }
 
@@ -62,10 +89,29 @@ impl Trace {
 /// in when the trace began.
 fn calls_of(text: &str) -> Vec<Call> {
     let mut known = HashSet::new();
-    text.lines()
-        .filter_map(Call::parse)
-        .filter(|call| !known.insert(call.thread) || !call.rest.ends_with("<unfinished ...>"))
-        .collect()
+    let mut calls: Vec<Call> = Vec::new();
+    for line in text.lines() {
+        if let Some((thread, rest)) = resumed(line) {
+            // The arguments that the system fills in show only when a call ends.
+            let begun = calls.iter_mut().rfind(|call| call.thread == thread);
+            if let Some(call) = begun.filter(|call| call.rest.ends_with(UNFINISHED)) {
+                call.rest.truncate(call.rest.len() - UNFINISHED.len());
+                call.rest.push_str(rest);
+            }
+        } else if let Some(call) = Call::parse(line)
+            && (!known.insert(call.thread) || !call.rest.ends_with(UNFINISHED))
+        {
+            calls.push(call);
+        }
+    }
+    calls
+}
+
+/// The second half of a call that was interrupted by another thread's: `4711 <... close resumed>) = 0`.
+fn resumed(line: &str) -> Option<(u32, &str)> {
+    let (thread, rest) = line.split_once(' ')?;
+    let (_, rest) = rest.trim_start().strip_prefix("<... ")?.split_once(" resumed>")?;
+    Some((thread.parse().ok()?, rest))
 }
 
 impl Drop for Trace {
@@ -100,6 +146,14 @@ mod tests {
         let text = "1 epoll_wait(3,  <unfinished ...>\n2 close(1) = 0\n1 close(2 <unfinished ...>\n";
         let names: Vec<u32> = calls_of(text).iter().map(|call| call.thread).collect();
         assert_eq!(names, [2, 1]);
+    }
+
+    #[test]
+    fn the_halves_of_a_call_are_put_together() {
+        let text = "1 close(1) = 0\n1 preadv2(9,  <unfinished ...>\n2 close(2) = 0\n1 <... preadv2 resumed>[], RWF_NOWAIT) = 1\n";
+        let calls = calls_of(text);
+        assert_eq!(calls.len(), 3);
+        assert_eq!(calls[1].rest, "9,  [], RWF_NOWAIT) = 1");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use crate::content::Content;
 use crate::conversation::{Conversation, Refusal};
-use ferry_common::command::Command;
+use ferry_common::command::{Command, UploadOptions};
 use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::RemotePath;
 use ferry_common::reply::Reply;
@@ -29,7 +29,7 @@ impl Conversation {
         offset: u64,
         mut take: impl FnMut(u64, &[u8]),
     ) -> Result<u64, Refusal> {
-        self.send(Command::Download { path: path(name.as_ref()), offset }.encode());
+        self.send(Command::Download { path: path(name.as_ref()), offset, digest: false }.encode());
         let length = self.begin_download()?;
         let mut chunk = vec![0; CHUNK_BYTES];
         let mut done = 0;
@@ -58,7 +58,11 @@ impl Conversation {
                 Reply::Data { port, ticket } => drop(self.open_data(port, &ticket)),
                 Reply::Download { length, .. } => return Ok(length),
                 Reply::Err { code, message } => return Err(Refusal { code, message }),
-                other @ (Reply::Entry(_) | Reply::Upload { .. } | Reply::Info { .. } | Reply::Ok { .. }) => {
+                other @ (Reply::Entry(_)
+                | Reply::Upload { .. }
+                | Reply::Digest { .. }
+                | Reply::Info { .. }
+                | Reply::Ok { .. }) => {
                     panic!("not a reply to a download: {other:?}")
                 }
             }
@@ -68,7 +72,7 @@ impl Conversation {
     /// Asks for a file and reads the replies up to the announcement; the bytes are left to the caller.
     #[track_caller]
     pub fn ask_for_download(&mut self, name: impl AsRef<[u8]>) -> Result<u64, Refusal> {
-        self.send(Command::Download { path: path(name.as_ref()), offset: 0 }.encode());
+        self.send(Command::Download { path: path(name.as_ref()), offset: 0, digest: false }.encode());
         self.begin_download()
     }
 
@@ -98,7 +102,9 @@ impl Conversation {
     /// Announces an upload and waits until its bytes may be sent; they are left to the caller.
     #[track_caller]
     pub fn announce_upload(&mut self, name: impl AsRef<[u8]>, size: u64) -> Result<(), Refusal> {
-        self.send(Command::Upload { path: path(name.as_ref()), size }.encode());
+        self.send(
+            Command::Upload { path: path(name.as_ref()), size, options: UploadOptions::default() }.encode(),
+        );
         self.begin_upload(size)
     }
 
@@ -138,7 +144,9 @@ impl Conversation {
         size: u64,
         mut fill: impl FnMut(u64, &mut [u8]),
     ) -> Result<(), Refusal> {
-        self.send(Command::Upload { path: path(name.as_ref()), size }.encode());
+        self.send(
+            Command::Upload { path: path(name.as_ref()), size, options: UploadOptions::default() }.encode(),
+        );
         self.begin_upload(size)?;
         let mut chunk = vec![0; CHUNK_BYTES];
         let mut sent = 0;
@@ -166,6 +174,7 @@ impl Conversation {
                 other @ (Reply::Entry(_)
                 | Reply::Download { .. }
                 | Reply::Upload { .. }
+                | Reply::Digest { .. }
                 | Reply::Info { .. }
                 | Reply::Ok { .. }) => panic!("not a reply to an upload: {other:?}"),
             }

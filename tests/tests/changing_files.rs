@@ -32,6 +32,15 @@ fn expect_whole(mut session: Conversation) -> Conversation {
     session
 }
 
+/// Every announced byte comes, and then the news that they are not those of one state of the file.
+#[track_caller]
+fn expect_changed(mut session: Conversation) -> Conversation {
+    session.expect_data(BIG, READ_BYTES, BIG.size_bytes);
+    assert_eq!(session.answer().code(), ErrorCode::Changed);
+    session.data = None;
+    session
+}
+
 #[test]
 fn a_file_that_shrinks_is_a_reported_failure() {
     for left_bytes in [0, READ_BYTES / 2, BIG.size_bytes / 2, BIG.size_bytes - 1] {
@@ -47,12 +56,12 @@ fn a_file_that_shrinks_is_a_reported_failure() {
 }
 
 #[test]
-fn a_file_that_grows_is_sent_as_announced() {
+fn a_file_that_grows_is_sent_as_announced_and_then_reported() {
     let server = Server::start();
     let session = running_download(&server);
     let mut file = OpenOptions::new().append(true).open(server.path("big")).unwrap();
     file.write_all(&[0x55; 1 << 20]).unwrap();
-    let mut session = expect_whole(session);
+    let mut session = expect_changed(session);
     assert_eq!(session.download("big").unwrap().len() as u64, BIG.size_bytes + (1 << 20));
 }
 
@@ -107,7 +116,7 @@ fn a_folder_that_changes_while_it_is_listed_is_listed_to_its_end() {
 }
 
 #[test]
-fn the_client_keeps_no_file_of_a_download_that_shrank() {
+fn the_client_tries_a_download_again_that_shrank() {
     let server = Server::start();
     let huge = File::create(server.path("huge")).unwrap();
     huge.set_len(4 << 30).unwrap();
@@ -121,7 +130,9 @@ fn the_client_keeps_no_file_of_a_download_that_shrank() {
     });
     huge.set_len(1).unwrap();
     let run = running.finish();
-    run.expect_status(4);
+    // It says so, and tries again with what the file is now.
+    run.expect_status(0);
     assert!(run.stderr.contains("changed"), "{}", run.stderr);
-    assert_eq!(ferry.files(), Vec::<String>::new());
+    assert_eq!(ferry.files(), ["huge"]);
+    assert_eq!(ferry.read("huge"), [0]);
 }

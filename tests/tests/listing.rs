@@ -58,6 +58,7 @@ fn a_very_long_listing_streams_in_bounded_memory_and_others_stay_quick() {
                     other @ (Reply::Data { .. }
                     | Reply::Download { .. }
                     | Reply::Upload { .. }
+                    | Reply::Digest { .. }
                     | Reply::Info { .. }
                     | Reply::Err { .. }) => panic!("{other:?}"),
                 }

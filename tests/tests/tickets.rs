@@ -39,6 +39,7 @@ fn ticket_of(session: &mut Conversation) -> (u16, Vec<u8>) {
         other @ (Reply::Entry(_)
         | Reply::Download { .. }
         | Reply::Upload { .. }
+        | Reply::Digest { .. }
         | Reply::Info { .. }
         | Reply::Ok { .. }
         | Reply::Err { .. }) => panic!("{other:?}"),

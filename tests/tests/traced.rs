@@ -4,13 +4,17 @@
 use ferry_common::error::ErrorCode;
 use ferry_tests::content::Content;
 use ferry_tests::conversation::Conversation;
+use ferry_tests::order::{Renamed, Story};
 use ferry_tests::server::Server;
 use ferry_tests::trace::{Call, Trace};
+use std::collections::HashMap;
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 const IDLE_TIME: Duration = Duration::from_secs(10);
 const IDLE_SESSIONS: usize = 100;
+const PIPELINED_UPLOADS: usize = 1000;
 
 /// What the reactor's thread may call: nothing that can wait for a disk.
 const REACTOR_CALLS: &[&str] = &[
@@ -76,7 +80,7 @@ fn the_reactor_makes_no_call_that_can_wait_for_a_disk() {
         assert!(call.name != "openat2" || call.rest.contains("RESOLVE_CACHED"), "{call:?}");
         assert!(call.name != "preadv2" || call.rest.contains("RWF_NOWAIT"), "{call:?}");
     }
-    for name in ["fsync", "renameat", "pwrite64", "getdents64"] {
+    for name in ["fsync", "renameat2", "pwrite64", "getdents64"] {
         assert!(calls.iter().any(|call| call.name == name), "the disk threads called no {name}");
     }
 }
@@ -100,8 +104,10 @@ fn every_name_is_resolved_beneath_the_root_and_nobody_is_connected_to() {
                 );
             }
             "openat" => {
-                let staged = call.rest.contains("O_CREAT|O_EXCL") && call.rest.contains("O_NOFOLLOW");
-                assert!(staged && !call.rest.contains('/'), "{call:?}");
+                // Staged files: names of the server's own making, in a directory that it has open.
+                let is_beneath = call.rest.contains("O_NOFOLLOW") && !call.rest.starts_with("AT_FDCWD");
+                let is_new_or_read = call.rest.contains("O_EXCL") || call.rest.contains("O_RDONLY");
+                assert!(is_beneath && is_new_or_read && !call.rest.contains('/'), "{call:?}");
             }
             name => assert!(!["open", "creat", "execve", "link", "symlink"].contains(&name), "{call:?}"),
         }
@@ -111,21 +117,58 @@ fn every_name_is_resolved_beneath_the_root_and_nobody_is_connected_to() {
 #[test]
 #[ignore = "needs strace; run tests/checks"]
 fn before_ok_the_file_is_flushed_renamed_and_its_directory_flushed() {
+    for content in [Content::new(1, 5), Content::new(2, 3 << 20)] {
+        let server = Server::start();
+        let mut session = Conversation::with(&server);
+        session.upload("before.txt", b"opens the data connection").unwrap();
+        let trace = Trace::attach_for_story(server.process());
+        session.upload_content("a.txt", content).unwrap();
+        let story = trace.story();
+        expect_order(&server, &story, &["a.txt".to_owned()]);
+    }
+}
+
+#[test]
+#[ignore = "needs strace; run tests/checks"]
+fn uploads_sent_ahead_share_their_flushes() {
     let server = Server::start();
     let mut session = Conversation::with(&server);
     session.upload("before.txt", b"opens the data connection").unwrap();
-    let trace = Trace::attach(server.process());
-    session.upload("a.txt", b"12345").unwrap();
-    let calls = trace.finish();
-    let after = |start: usize, name: &str, text: &str| {
-        let found = calls[start..].iter().position(|call| call.name == name && call.rest.contains(text));
-        start + found.unwrap_or_else(|| panic!("no {name} {text} after call {start} of {calls:#?}"))
-    };
-    let data_flushed = after(after(0, "pwrite64", "12345"), "fsync", "");
-    let renamed = after(data_flushed + 1, "renameat", "a.txt");
-    let directory_flushed = after(renamed + 1, "fsync", "");
-    after(directory_flushed + 1, "sendto", "ok 5");
-    assert_eq!(calls.iter().filter(|call| call.name == "sendto" && call.rest.contains("ok 5")).count(), 1);
+    let names: Vec<String> = (0..PIPELINED_UPLOADS).map(|number| format!("f{number}")).collect();
+    let content = Content::new(3, 100);
+    let commands: String =
+        names.iter().map(|name| format!("upload {name} {}\n", content.size_bytes)).collect();
+    let mut control = session.stream().try_clone().unwrap();
+    let mut data = session.data.as_ref().unwrap().try_clone().unwrap();
+    let trace = Trace::attach_for_story(server.process());
+    std::thread::scope(|scope| {
+        scope.spawn(move || control.write_all(commands.as_bytes()).unwrap());
+        scope.spawn(move || data.write_all(&content.bytes().repeat(PIPELINED_UPLOADS)).unwrap());
+        for name in &names {
+            session.answer().outcome.unwrap_or_else(|refusal| panic!("{name}: {refusal:?}"));
+        }
+    });
+    let story = trace.story();
+    println!("{PIPELINED_UPLOADS} small uploads sent ahead made {} flushes", story.flushes());
+    expect_order(&server, &story, &names);
+    assert!(story.flushes() < PIPELINED_UPLOADS / 4, "{} flushes", story.flushes());
+}
+
+/// Each of these files, uploaded in this order, was flushed, then renamed, then its directory flushed, and
+/// only then confirmed.
+#[track_caller]
+fn expect_order(server: &Server, story: &Story, names: &[String]) {
+    let renames: HashMap<String, Renamed> =
+        story.renames().into_iter().map(|renamed| (renamed.name.clone(), renamed)).collect();
+    let oks = story.oks();
+    let root = server.root().canonicalize().unwrap();
+    assert_eq!((renames.len(), oks.len()), (names.len(), names.len()));
+    for (name, &ok) in names.iter().zip(&oks) {
+        let renamed = &renames[name];
+        assert!(story.is_data_flushed_before(renamed), "{name} was renamed before it was flushed");
+        let is_flushed = story.is_name_flushed_before(renamed, root.to_str().unwrap(), ok);
+        assert!(is_flushed, "{name} was confirmed before its directory was flushed");
+    }
 }
 
 /// Every kind of command, kind names and hostile ones.

@@ -1,6 +1,7 @@
 //! A scripted server and a way to run `ferry` against it. The script decides about every byte, so that it
 //! can be as honest, broken or hostile as a test needs.
 
+use ferry_common::digest::Digest;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -24,14 +25,22 @@ pub(crate) struct Scripted {
     thread: Option<JoinHandle<()>>,
 }
 
+/// What a server does for one client.
+pub(crate) type Script = Box<dyn FnOnce(Server) + Send>;
+
 /// Runs `script` for the first client that comes, in a thread.
 pub(crate) fn serve(script: impl FnOnce(Server) + Send + 'static) -> Scripted {
     serve_each(vec![Box::new(script)])
 }
 
 /// Runs each script for one client, in the order that they come.
-pub(crate) fn serve_each(scripts: Vec<Box<dyn FnOnce(Server) + Send>>) -> Scripted {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+pub(crate) fn serve_each(scripts: Vec<Script>) -> Scripted {
+    serve_at("127.0.0.1:0".parse().unwrap(), scripts)
+}
+
+/// The same at this address.
+pub(crate) fn serve_at(address: SocketAddr, scripts: Vec<Script>) -> Scripted {
+    let listener = TcpListener::bind(address).unwrap();
     let address = listener.local_addr().unwrap();
     let thread = thread::spawn(move || {
         for script in scripts {
@@ -77,6 +86,13 @@ impl Server {
         assert_eq!(self.line(), line);
     }
 
+    /// An upload keeps its time, which differs from run to run.
+    pub(crate) fn expect_upload(&mut self, command: &str) {
+        let line = self.line();
+        let mtime = line.strip_prefix(command).and_then(|rest| rest.strip_prefix(" mtime="));
+        assert!(mtime.is_some_and(|mtime| mtime.parse::<i64>().is_ok()), "{line}");
+    }
+
     /// The client may have gone; what it makes of that is the test's affair.
     pub(crate) fn say(&mut self, text: impl AsRef<[u8]>) {
         let _ = self.control.get_mut().write_all(text.as_ref());
@@ -96,15 +112,43 @@ impl Server {
 
     /// Waits until the client has gone.
     pub(crate) fn wait_for_end(&mut self) {
-        while !self.line().is_empty() {}
+        loop {
+            match self.line().as_str() {
+                "" => break,
+                "exit" => self.say("ok\n"),
+                _ => {}
+            }
+        }
     }
 }
 
-/// `ferry` with its commands, started in `directory`.
+/// How a server ends a transfer of this file.
+pub(crate) fn ok(file: &[u8]) -> String {
+    format!("ok {} {}\n", file.len(), Digest::of(file))
+}
+
+/// What an upload of this file is on the data connection.
+pub(crate) fn with_trailer(file: &[u8]) -> Vec<u8> {
+    [file, format!("{}\n", Digest::of(file)).as_bytes()].concat()
+}
+
+/// Exactly so many bytes.
+pub(crate) fn read(data: &mut TcpStream, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    data.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+/// `ferry` with its commands, started in `directory`. It does not wait for lost connections.
 pub(crate) fn spawn(directory: &Path, server: SocketAddr, commands: &[&str]) -> Child {
+    spawn_with(directory, server, &["--retry-for", "0"], commands)
+}
+
+/// The same with these options.
+pub(crate) fn spawn_with(directory: &Path, server: SocketAddr, options: &[&str], commands: &[&str]) -> Child {
     let mut ferry = Command::new(env!("CARGO_BIN_EXE_ferry"));
     ferry.current_dir(directory).env("XDG_STATE_HOME", directory.join("state"));
-    ferry.args([server.ip().to_string(), server.port().to_string()]);
+    ferry.args(options).args([server.ip().to_string(), server.port().to_string()]);
     commands.iter().for_each(|command| {
         ferry.args(["-c", command]);
     });
@@ -114,6 +158,16 @@ pub(crate) fn spawn(directory: &Path, server: SocketAddr, commands: &[&str]) -> 
 /// Runs it to its end.
 pub(crate) fn run(directory: &Path, server: SocketAddr, commands: &[&str]) -> Finished {
     Finished::from(spawn(directory, server, commands).wait_with_output().unwrap())
+}
+
+/// The same with these options.
+pub(crate) fn run_with(
+    directory: &Path,
+    server: SocketAddr,
+    options: &[&str],
+    commands: &[&str],
+) -> Finished {
+    Finished::from(spawn_with(directory, server, options, commands).wait_with_output().unwrap())
 }
 
 /// How a run of `ferry` ended.

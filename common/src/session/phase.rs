@@ -1,32 +1,36 @@
 //! What a session is doing. A phase owns what only it needs.
 
-use crate::action::Direction;
+use super::transfer::Transfer;
+use crate::action::Question;
+use crate::command::UploadOptions;
 use crate::path::RemotePath;
-use std::time::Instant;
 
 #[derive(Debug)]
 pub(super) enum Phase {
     /// Between commands.
     Ready,
     Listing(Listing),
-    Looking {
-        path: RemotePath,
-    },
+    Asking(Question),
     Opening {
         path: RemotePath,
         offset: u64,
+        digest: bool,
     },
     Staging {
         path: RemotePath,
         size: u64,
+        options: UploadOptions,
     },
+    /// A transfer that needs a new data connection, while older uploads hold back the line that offers one.
+    Holding(Transfer),
     /// Waiting for a data connection: first for room (`ticket_issued` is false), then for the client.
     Connecting {
         transfer: Transfer,
         ticket_issued: bool,
     },
     Moving(Transfer),
-    Publishing(Transfer),
+    /// A download was sent, and its file is looked at once more.
+    Checking(Transfer),
     /// Reading away the bytes of a refused upload.
     Dropping {
         remaining: u64,
@@ -42,28 +46,18 @@ pub(super) struct Listing {
     pub(super) paused_at: Option<u64>,
 }
 
-#[derive(Debug)]
-pub(super) struct Transfer {
-    pub(super) direction: Direction,
-    pub(super) path: RemotePath,
-    pub(super) offset: u64,
-    pub(super) length: u64,
-    pub(super) mtime_s: i64,
-    pub(super) moved: u64,
-    pub(super) started: Instant,
-}
-
 impl Phase {
-    /// True where the peer's speed is what is waited for, with so many bytes of replies unwritten.
-    pub(super) fn is_paced(&self, unwritten_bytes: usize) -> bool {
+    /// True where the peer's speed is what is waited for; `unread` tells whether replies wait for it.
+    pub(super) fn is_paced(&self, unread: bool) -> bool {
         match self {
-            Self::Ready => unwritten_bytes > 0,
+            Self::Ready => unread,
             Self::Listing(listing) => listing.paused_at.is_some(),
-            Self::Looking { .. }
+            Self::Asking(_)
             | Self::Opening { .. }
             | Self::Staging { .. }
+            | Self::Holding(_)
             | Self::Connecting { .. }
-            | Self::Publishing(_) => false,
+            | Self::Checking(_) => false,
             Self::Moving(_) | Self::Dropping { .. } | Self::Closed => true,
         }
     }
@@ -71,12 +65,13 @@ impl Phase {
     /// Takes the transfer out of a phase that has one; the session is between commands then.
     pub(super) fn take_transfer(&mut self) -> Option<Transfer> {
         match std::mem::replace(self, Self::Ready) {
-            Self::Connecting { transfer, .. } | Self::Moving(transfer) | Self::Publishing(transfer) => {
-                Some(transfer)
-            }
+            Self::Holding(transfer)
+            | Self::Connecting { transfer, .. }
+            | Self::Moving(transfer)
+            | Self::Checking(transfer) => Some(transfer),
             other @ (Self::Ready
             | Self::Listing(_)
-            | Self::Looking { .. }
+            | Self::Asking(_)
             | Self::Opening { .. }
             | Self::Staging { .. }
             | Self::Dropping { .. }

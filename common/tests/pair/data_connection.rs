@@ -1,8 +1,9 @@
 //! What becomes of transfers when the data connection ends, wherever and whoever ends it.
 
-use crate::commands::{Mixed, bytes};
+use crate::commands::{Mix, Mixed, bytes};
 use crate::model::Pair;
 use crate::model::wire::Lane;
+use crate::verified::Verified;
 use ferry_common::dialogue::Failure;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{EAGER_MAX_BYTES, TICKET_TIMEOUT};
@@ -11,11 +12,11 @@ const EAGER_MAX: usize = EAGER_MAX_BYTES as usize;
 
 /// Lets `disturb` happen after each number of steps that the mixed commands take, and `check` what is left
 /// when everything has settled.
-fn at_every_moment(chunk: usize, disturb: impl Fn(&mut Pair), check: impl Fn(&Mixed, &Pair)) {
+fn at_every_moment<M: Mix>(chunk: usize, disturb: impl Fn(&mut Pair), check: impl Fn(&M, &Pair)) {
     for steps in 0.. {
         let mut pair = Pair::new();
         pair.chunk = chunk;
-        let mixed = Mixed::request_all(&mut pair);
+        let mixed = M::request_all(&mut pair);
         let reached = pair.run_steps(steps);
         disturb(&mut pair);
         pair.run();
@@ -42,8 +43,8 @@ fn assert_works(pair: &mut Pair) {
 }
 
 /// Whatever was answered with `ok` is whole, and nothing else is under any name.
-fn assert_nothing_is_false(mixed: &Mixed, pair: &Pair) {
-    let sent = [("u1", bytes(30, 2)), ("u3", Vec::new()), ("u1", bytes(25, 5))];
+fn assert_nothing_is_false<M: Mix>(mixed: &M, pair: &Pair) {
+    let sent = M::possible();
     for (path, content) in &pair.server.store.published {
         assert!(sent.iter().any(|(name, whole)| name.as_bytes() == path && whole == content));
     }
@@ -58,6 +59,7 @@ fn an_idle_data_connection_that_the_server_closes_at_any_moment_costs_nothing() 
             pair.server_evicts();
         };
         at_every_moment(chunk, evict, Mixed::assert_all_done);
+        at_every_moment(chunk, evict, Verified::assert_all_done);
     }
 }
 
@@ -116,7 +118,8 @@ impl Numbers for Vec<u64> {
 #[test]
 fn a_network_that_fails_at_any_moment_breaks_transfers_off_and_nothing_else() {
     for chunk in [3, usize::MAX] {
-        at_every_moment(chunk, Pair::network_fails, assert_nothing_is_false);
+        at_every_moment(chunk, Pair::network_fails, assert_nothing_is_false::<Mixed>);
+        at_every_moment(chunk, Pair::network_fails, assert_nothing_is_false::<Verified>);
     }
 }
 
@@ -126,7 +129,8 @@ fn a_client_may_cancel_at_any_moment() {
         let cancel = |pair: &mut Pair| {
             pair.client_cancels();
         };
-        at_every_moment(chunk, cancel, assert_nothing_is_false);
+        at_every_moment(chunk, cancel, assert_nothing_is_false::<Mixed>);
+        at_every_moment(chunk, cancel, assert_nothing_is_false::<Verified>);
     }
 }
 

@@ -1,15 +1,15 @@
 //! Every wait ends: by its deadline, by the end of what the client says, or by the end of the server.
 
 use crate::commands::bytes;
-use crate::model::Pair;
 use crate::model::wire::Lane;
+use crate::model::{POLICY, Pair};
 use ferry_common::dialogue::Failure;
+use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{
     DATA_SLOT_TIMEOUT, DISK_TIMEOUT, EAGER_MAX_BYTES, IDLE_TIMEOUT, LINE_TIMEOUT, OUTBOX_PAUSE_BYTES,
     STALL_WINDOW, STALL_WINDOW_MIN_BYTES, TICKET_TIMEOUT,
 };
-use ferry_common::session::Policy;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ fn attached() -> Pair {
 }
 
 fn raw() -> Pair {
-    Pair::raw(Policy { data_port: 3333, read_only: false })
+    Pair::raw(POLICY)
 }
 
 /// Everything but the server's end of the data connection, which moves `most` bytes.
@@ -125,7 +125,7 @@ fn the_rest_of_a_line_has_its_time_when_it_is_welcome_again() {
         pair.server.store.put(&format!("a rather long name, number {number:08}"), b"");
     }
     pair.client.reads_nothing = true;
-    pair.say(&("help\n".repeat(40) + "ls\nl"));
+    pair.say(&("help\n".repeat(60) + "ls\nl"));
     assert!(pair.server.outbox.len() > OUTBOX_PAUSE_BYTES + WINDOW_MIN && pair.server.jobs.is_empty());
     for _ in 0..2 {
         assert!(!pair.session.wants_input());
@@ -381,11 +381,14 @@ fn facts_that_come_after_the_end_are_ignored() {
     session.handle_receive_failed(ErrorCode::Io, 5, now);
     session.handle_data_attached(now);
     session.handle_data_lost(now);
-    session.handle_published(Ok(()), now);
-    session.handle_staged(Ok(()), now);
+    session.handle_published(0, Ok(Digest::of(b"")), now);
+    session.handle_staged(Ok(0), now);
+    session.handle_trailer(None, now);
+    session.handle_checked(Err(ErrorCode::Changed), now);
+    session.handle_disk_progress(now);
     session.handle_opened(Err(ErrorCode::Io), now);
     session.handle_listing(Err(ErrorCode::Io), now);
-    session.handle_stat(Err(ErrorCode::Io), now);
+    session.handle_found(Err(ErrorCode::Io), now);
     session.handle_replies_written(1, now);
     assert_eq!(session.poll_action(), None);
 }

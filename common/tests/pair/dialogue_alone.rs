@@ -1,10 +1,14 @@
 //! What a dialogue makes of a server's lines, good and bad, seen without a shell.
 
 use ferry_common::command::Command;
-use ferry_common::dialogue::{Dialogue, Failure, Step};
+use ferry_common::dialogue::{Dialogue, Failure, Step, Success};
+use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
 
 const TWO_DOWNLOADS: &str = "(data) 3333 abc\n(download) 5 0\nok 5\n(download) 5 0\n";
+
+/// All five bytes are there already.
+const RESUMED: &str = "upload a 5 resume=5:99aa06d3014798d86001c324468d497f";
 
 /// A dialogue that has asked for this and got these lines, and the steps that came of it.
 fn after(requests: &[&str], lines: &str) -> (Dialogue, Vec<Step>) {
@@ -22,7 +26,7 @@ fn steps(dialogue: &mut Dialogue) -> Vec<Step> {
 }
 
 fn done(id: u64, number: u64) -> Step {
-    Step::Done { id, result: Ok(Some(number)) }
+    Step::Done { id, result: Ok(Success { number: Some(number), digest: None }) }
 }
 
 #[test]
@@ -107,6 +111,14 @@ fn a_server_that_breaks_the_rules_is_found_out() {
         (&["upload a 2000000"], "(data) 3333 abc\n(upload) 2000001\n"),
         (&["upload a 2000000"], "(data) 3333 abc\n(upload) 0\n(upload) 0\n"),
         (&["upload a 2000000"], "(data) 3333 abc\n(upload) 0\n(data) 3333 abc\n"),
+        (&["upload a 0 digest"], "ok 0\n"),
+        (&[RESUMED], "ok 5\n"),
+        (&[RESUMED], "(data) 3333 abc\n(upload) 0\n"),
+        (&[RESUMED], "(data) 3333 abc\n(upload) 4\n"),
+        (&["upload a 2000000"], "(data) 3333 abc\n(upload) 5\n"),
+        (&["sum a"], "(partial) 5 abc\n"),
+        (&["ls"], "(sum) 5 99aa06d3014798d86001c324468d497f\n"),
+        (&["mkdir a"], "(data) 3333 abc\n"),
     ] {
         assert!(lines_are_a_violation(requests, lines), "{lines:?}");
     }
@@ -115,6 +127,10 @@ fn a_server_that_breaks_the_rules_is_found_out() {
         (&["ls"], "err novel something of a later version\n"),
         (&["download a"], "(data) 3333 abc\n(download) 5 0\nok 5\n"),
         (&["upload a 0"], "ok 0\n"),
+        (&[RESUMED], "(upload) 5\nok 5\n"),
+        (&[RESUMED], "err no-partial nothing is kept\n"),
+        (&["upload a 0"], "ok 0 99aa06d3014798d86001c324468d497f and more\n"),
+        (&["sum a"], "(sum) 5 99aa06d3014798d86001c324468d497f\nok\n"),
         (&["upload a 2000000"], "(data) 3333 abc\n(upload) 0\nok 2000000\n"),
     ] {
         assert!(!lines_are_a_violation(requests, lines), "{lines:?}");
@@ -127,4 +143,24 @@ fn why_a_server_closes_is_known_without_a_request() {
     dialogue.handle_control(b"err busy the server is full; try again later\n").unwrap();
     let Some(Failure::Refused { code, .. }) = dialogue.farewell() else { panic!("no farewell") };
     assert_eq!(*code, Some(ErrorCode::Busy));
+}
+
+#[test]
+fn a_digest_behind_ok_is_told_and_any_other_word_is_not_taken_for_one() {
+    for (word, digest) in [("99aa06d3014798d86001c324468d497f", Some(Digest::of(b""))), ("novel", None)] {
+        let (_, steps) = after(&["stat a"], &format!("ok 0 {word}\n"));
+        let success = Success { number: Some(0), digest };
+        assert_eq!(steps.last(), Some(&Step::Done { id: 0, result: Ok(success) }));
+    }
+}
+
+/// The digest is of the whole file, whatever part of it is sent.
+#[test]
+fn the_bytes_of_a_resumed_upload_begin_at_its_offset() {
+    let line = RESUMED.replace("a 5", "a 9 digest");
+    let (_, steps) = after(&[&line, "upload b 3"], "(data) 3333 abc\n(upload) 5\n");
+    let transmits: Vec<_> = steps.iter().filter(|step| matches!(step, Step::Transmit { .. })).collect();
+    assert_eq!(transmits.len(), 2);
+    assert_eq!(transmits[0], &Step::Transmit { id: 0, offset: 5, length: 4, trailer: true });
+    assert_eq!(transmits[1], &Step::Transmit { id: 1, offset: 0, length: 3, trailer: false });
 }

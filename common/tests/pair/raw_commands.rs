@@ -1,11 +1,16 @@
 //! Commands that no dialogue would send.
 
-use crate::model::Pair;
-use ferry_common::limits::{EAGER_MAX_BYTES, FILE_MAX_BYTES, LINE_MAX_BYTES};
-use ferry_common::session::Policy;
+use crate::model::{POLICY, Pair};
+use ferry_common::digest::Digest;
+use ferry_common::limits::{EAGER_MAX_BYTES, FILE_MAX_BYTES, LINE_MAX_BYTES, TRAILER_BYTES};
+
+/// The answer to an upload of `good`.
+fn ok_good() -> String {
+    format!("ok 4 {}\n", Digest::of(b"good"))
+}
 
 fn raw() -> Pair {
-    Pair::raw(Policy { data_port: 3333, read_only: false })
+    Pair::raw(POLICY)
 }
 
 /// A raw client with a data connection, on which one file has come.
@@ -37,6 +42,20 @@ fn each_line_that_is_no_command_gets_one_error_and_the_session_goes_on() {
         ("upload x 18446744073709551616\n", "err usage "),
         ("upload x 9223372036854775808\n", "err usage "),
         ("download my file.txt\n", "err usage "),
+        ("download x digest 5\n", "err usage "),
+        ("upload x 5 digest digest\n", "err usage "),
+        ("upload x 5 resume=1\n", "err usage "),
+        ("upload x 5 resume=1:99AA06D3014798D86001C324468D497F\n", "err usage "),
+        ("upload x 5 resume=6:99aa06d3014798d86001c324468d497f\n", "err bad-offset "),
+        ("sum\n", "err usage "),
+        ("sum x -1\n", "err usage "),
+        ("mkdir\n", "err usage "),
+        ("mkdir .ferry-staging\n", "err bad-path "),
+        ("rm a b\n", "err usage "),
+        ("rm ../a\n", "err bad-path "),
+        ("mv a\n", "err usage "),
+        ("mv a b over\n", "err usage "),
+        ("mv a .ferry-staging/partial/x\n", "err bad-path "),
         ("hello one\n", "err usage "),
         ("download ../../etc/passwd\n", "err bad-path "),
         ("download /etc/passwd\n", "err bad-path "),
@@ -78,8 +97,24 @@ fn the_bytes_of_an_eager_upload_with_a_bad_name_are_dropped() {
         }
     }
     pair.wire.write_up(link, b"good");
-    assert_eq!(pair.say("upload c 4\n"), "ok 4\n");
+    assert_eq!(pair.say("upload c 4\n"), ok_good());
     assert_eq!(pair.server.store.content("c"), Some(&b"good"[..]));
+}
+
+#[test]
+fn the_trailer_of_an_eager_upload_with_a_bad_name_is_dropped_with_its_bytes() {
+    let (mut pair, link) = attached();
+    for size in [0, 1, EAGER_MAX_BYTES] {
+        pair.wire.write_up(link, &vec![b'x'; usize::try_from(size).unwrap() + TRAILER_BYTES]);
+        assert!(pair.say(&format!("upload ../x {size} digest\n")).starts_with("err bad-path "));
+    }
+    for line in
+        ["upload ../x 5 digest resume=0:99aa06d3014798d86001c324468d497f\n", "upload c 4 digest old\n"]
+    {
+        assert!(pair.say(line).starts_with("err "), "and of what is no eager upload, nothing");
+    }
+    pair.wire.write_up(link, b"good");
+    assert_eq!(pair.say("upload c 4\n"), ok_good());
 }
 
 #[test]
@@ -90,7 +125,7 @@ fn a_refused_upload_beyond_the_eager_limit_has_no_bytes_to_drop() {
         assert!(pair.say(&format!("upload . {size}\n")).starts_with("err is-directory "));
     }
     pair.wire.write_up(link, b"good");
-    assert_eq!(pair.say("upload c 4\n"), "ok 4\n");
+    assert_eq!(pair.say("upload c 4\n"), ok_good());
     assert_eq!(pair.server.store.content("c"), Some(&b"good"[..]));
 }
 
@@ -99,7 +134,7 @@ fn a_line_that_is_no_upload_drops_nothing() {
     let (mut pair, link) = attached();
     pair.wire.write_up(link, b"good");
     assert!(pair.say("upload c 4 5\n").starts_with("err usage "));
-    assert_eq!(pair.say("upload c 4\n"), "ok 4\n");
+    assert_eq!(pair.say("upload c 4\n"), ok_good());
     assert_eq!(pair.server.store.content("c"), Some(&b"good"[..]));
 }
 

@@ -2,16 +2,17 @@
 //! the disk threads found out.
 
 use super::Reactor;
-use crate::control::{Control, DataLink, ReadOutcome, Resource};
+use crate::control::{Control, DataLink, ReadOutcome, Resource, Sought};
 use crate::deadlines::Timer;
 use crate::disk::{Asker, Completion, Job, Outcome};
-use crate::folder::Lookup;
+use crate::folder::{Lookup, OpenFile};
 use crate::logging;
 use crate::os_error::code_of;
 use crate::slots::Key;
-use ferry_common::action::Action;
+use crate::staging::StagedFile;
+use ferry_common::action::{Action, Opened, Publication, Question};
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::CONTROL_READ_BYTES;
+use ferry_common::limits::{CONTROL_READ_BYTES, SMALL_UPLOAD_MAX_BYTES, SMALL_UPLOADS_TOTAL_BYTES};
 use ferry_common::path::RemotePath;
 use rustix::io::Errno;
 use std::sync::Arc;
@@ -94,33 +95,42 @@ impl Reactor {
             Action::Reply(lines) => control.append_reply(&lines),
             Action::Log(event) => logging::report(control.peer, &event),
             Action::List { path, cursor } => self.disk.submit(asker, Job::List { path, cursor }),
-            Action::Stat { path } => self.disk.submit(asker, Job::Stat { path }),
+            Action::Ask(Question::Partial { path }) => {
+                self.submit_behind_keeps(asker, path.clone(), Job::Ask(Question::Partial { path }));
+            }
+            Action::Ask(question) => self.disk.submit(asker, Job::Ask(question)),
             Action::Open { path } => self.open(key, path, now),
-            Action::Stage { path, .. } => {
-                control.resource = Resource::Staging(path.clone());
-                self.disk.submit(asker, Job::Stage { path });
+            Action::Stage { path, size, new, resume } => {
+                let is_small = resume.is_none()
+                    && size <= SMALL_UPLOAD_MAX_BYTES
+                    && self.small_bytes + size <= SMALL_UPLOADS_TOTAL_BYTES
+                    && matches!(control.data, DataLink::Attached { .. });
+                if is_small {
+                    // Whether it can be had under its name shows when it is there.
+                    self.small_bytes += size;
+                    control.resource = Resource::Small { bytes: size };
+                    control.session.handle_staged(Ok(0), now);
+                } else {
+                    self.submit_behind_keeps(asker, path.clone(), Job::Stage { path, size, new, resume });
+                }
             }
             Action::RequestData => {
                 control.data = DataLink::Waiting;
                 self.data_slots.request(key);
             }
             Action::CancelData | Action::CloseData => self.detach_data(key),
-            Action::Send { offset, length } => {
-                if let Resource::Source(file) = &control.resource {
-                    let file = Arc::clone(file);
-                    self.with_data(key, |data| data.send(file, offset, length));
-                }
+            Action::Send { offset, length, digest } => self.send(key, offset, length, digest),
+            Action::Check { digest } => self.check(key, digest, now),
+            Action::Receive { length, trailer, .. } => {
+                let is_small = matches!(control.resource, Resource::Small { .. });
+                self.with_data(key, |data| {
+                    if is_small { data.gather(length, trailer) } else { data.receive(length, trailer) }
+                });
             }
-            Action::Receive { length } => self.with_data(key, |data| data.receive(length)),
             Action::Drop { length } => self.with_data(key, |data| data.drop_payload(length)),
-            Action::Publish => {
-                if let Resource::Staged { file, path } = &control.resource {
-                    let job = Job::Publish { staged: Arc::clone(file), path: path.clone() };
-                    self.disk.submit(asker, job);
-                }
-                self.with_data(key, |data| data.rest());
-            }
-            Action::Discard => self.discard(key),
+            Action::Publish(publication) => self.publish(key, publication),
+            Action::Discard => self.let_go(key, |staged| Job::Discard { staged }),
+            Action::Keep => self.let_go(key, |staged| Job::Keep { staged }),
             Action::Close => {
                 self.release(key);
                 if let Some(control) = self.controls.get_mut(key) {
@@ -136,31 +146,77 @@ impl Reactor {
         let Some(control) = self.controls.get_mut(key) else { return };
         match self.folder.open_file(&path, Lookup::CachedOnly) {
             Ok(open) => {
-                control.resource = Resource::Source(Arc::new(open.file));
-                control.session.handle_opened(Ok(open.facts), now);
+                let facts = control.keep_source(open);
+                control.session.handle_opened(Ok(facts), now);
             }
             Err(Errno::AGAIN) => {
-                self.disk.submit(Asker { session: key, transfer: control.transfer }, Job::Open { path })
+                self.disk.submit(Asker { session: key, transfer: control.transfer }, Job::Open { path });
             }
             Err(errno) => control.session.handle_opened(Err(code_of(errno)), now),
         }
     }
 
+    fn publish(&mut self, key: Key, publication: Publication) {
+        let mut content = Vec::new();
+        self.with_data(key, |data| content = data.take_content());
+        let Some(control) = self.controls.get_mut(key) else { return };
+        let asker = Asker { session: key, transfer: control.transfer };
+        match std::mem::replace(&mut control.resource, Resource::None) {
+            Resource::Staged { file: staged, .. } if publication.alone => {
+                self.disk.submit(asker, Job::Publish { staged, publication });
+            }
+            Resource::Staged { file: staged, .. } => self.disk.commit(asker, staged, publication),
+            Resource::Small { .. } => self.disk.commit_small(asker, content, publication),
+            other @ (Resource::None | Resource::Source { .. }) => control.resource = other,
+        }
+    }
+
     /// Lets go of what the session's transfer held, and of what is still under way for it.
-    fn discard(&mut self, key: Key) {
+    fn let_go(&mut self, key: Key, job: impl FnOnce(Arc<StagedFile>) -> Job) {
         let Some(control) = self.controls.get_mut(key) else { return };
         let asker = Asker { session: key, transfer: control.transfer };
         control.transfer = control.transfer.wrapping_add(1);
+        control.sought = Sought::Nothing;
         match std::mem::replace(&mut control.resource, Resource::None) {
-            Resource::None | Resource::Source(_) | Resource::Staging(_) => {}
-            Resource::Staged { file, .. } => self.disk.submit(asker, Job::Discard { staged: file }),
+            Resource::None | Resource::Source { .. } => {}
+            Resource::Small { bytes } => self.small_bytes -= bytes,
+            Resource::Staged { file, queued, .. } => {
+                queued.into_iter().for_each(|(buffer, _)| self.give_back(buffer));
+                self.submit_letting_go(asker, job(file));
+            }
         }
         self.with_data(key, |data| data.rest());
     }
 
+    fn submit_letting_go(&mut self, asker: Asker, job: Job) {
+        if let Job::Keep { staged } = &job {
+            self.keeping.push(staged.path().clone());
+        }
+        self.disk.submit(asker, job);
+    }
+
+    /// Queues a job that may look for what is kept of an upload, behind the keeping of it: the client that
+    /// was told of a broken transfer may be back before the file is where it is looked for.
+    fn submit_behind_keeps(&mut self, asker: Asker, path: RemotePath, job: Job) {
+        if self.keeping.contains(&path) {
+            self.behind_keeps.push((asker, path, job));
+        } else {
+            self.disk.submit(asker, job);
+        }
+    }
+
+    fn handle_kept(&mut self, path: &RemotePath) {
+        if let Some(place) = self.keeping.iter().position(|other| other == path) {
+            self.keeping.swap_remove(place);
+        }
+        for (asker, path, job) in std::mem::take(&mut self.behind_keeps) {
+            self.submit_behind_keeps(asker, path, job);
+        }
+    }
+
     /// Lets go of everything that the session has.
-    fn release(&mut self, key: Key) {
-        self.discard(key);
+    pub(super) fn release(&mut self, key: Key) {
+        self.let_go(key, |staged| Job::Keep { staged });
         self.detach_data(key);
     }
 
@@ -175,43 +231,47 @@ impl Reactor {
         let key = asker.session;
         let current = self.controls.get_mut(key).filter(|control| control.transfer == asker.transfer);
         match (outcome, current) {
-            (Outcome::Written { buffer, result }, control) => {
-                let wanted = control.is_some();
-                self.give_back(buffer);
+            (Outcome::Written { buffers, result }, control) => {
+                let (wanted, count) = (control.is_some(), buffers.len());
+                buffers.into_iter().for_each(|buffer| self.give_back(buffer));
                 if wanted {
-                    self.handle_written(key, result, now);
+                    self.handle_written(key, count, result, now);
                 }
             }
-            (Outcome::Staged(Ok(staged)), None) => {
-                self.disk.submit(asker, Job::Discard { staged: Arc::new(staged) });
+            (Outcome::Published { id, result, small_bytes }, _) => {
+                self.small_bytes -= small_bytes;
+                // Of an earlier transfer than the current one, as often as not.
+                if let Some(control) = self.controls.get_mut(key) {
+                    control.session.handle_published(id, result, now);
+                }
+            }
+            (Outcome::Digested(digested), _) => return self.handle_digested(asker, digested, now),
+            (Outcome::Swept(next), _) => return self.schedule_sweep(next, now),
+            (Outcome::Kept { path, next }, _) => {
+                self.schedule_sweep(next, now);
+                return self.handle_kept(&path);
+            }
+            (Outcome::Staged(Ok((staged, _))), None) => {
+                self.submit_letting_go(asker, Job::Keep { staged });
             }
             (Outcome::Listed(part), Some(control)) => control.session.handle_listing((*part).clone(), now),
-            (Outcome::Stat(entry), Some(control)) => control.session.handle_stat(entry, now),
+            (Outcome::Found(found), Some(control)) => control.session.handle_found(found, now),
+            (Outcome::SumOpened(opened), Some(_)) => self.begin_sum(asker, opened, now),
             (Outcome::Opened(opened), Some(control)) => {
-                let facts = opened.map(|open| {
-                    control.resource = Resource::Source(Arc::new(open.file));
-                    open.facts
-                });
+                let facts = opened.map(|open| control.keep_source(open));
                 control.session.handle_opened(facts, now);
             }
-            (Outcome::Staged(staged), Some(control)) => {
-                let staged = staged.and_then(|file| control.keep_staged(file));
-                control.session.handle_staged(staged, now);
-            }
+            (Outcome::Staged(staged), Some(_)) => self.begin_receiving(asker, staged, now),
             (Outcome::Warmed(result), Some(_)) => self.handle_warmed(key, result, now),
-            (Outcome::Published(published), Some(control)) => {
-                if published.is_ok() {
-                    control.resource = Resource::None;
-                }
-                control.session.handle_published(published, now);
-            }
+            (Outcome::Progress, Some(control)) => control.session.handle_disk_progress(now),
             (
                 Outcome::Listed(_)
-                | Outcome::Stat(_)
+                | Outcome::Found(_)
+                | Outcome::SumOpened(_)
                 | Outcome::Opened(_)
                 | Outcome::Staged(_)
                 | Outcome::Warmed(_)
-                | Outcome::Published(_),
+                | Outcome::Progress,
                 None,
             ) => return,
         }
@@ -229,32 +289,30 @@ impl Reactor {
         }
     }
 
-    fn handle_written(&mut self, key: Key, result: Result<u64, ErrorCode>, now: Instant) {
+    fn handle_written(&mut self, key: Key, buffers: usize, result: Result<u64, ErrorCode>, now: Instant) {
         let mut unread_bytes = 0;
         self.with_data(key, |data| {
-            data.handle_written();
+            data.handle_written(buffers);
             unread_bytes = data.unread_bytes();
         });
         let Some(control) = self.controls.get_mut(key) else { return };
+        if let Resource::Staged { is_writing, .. } = &mut control.resource {
+            *is_writing = false;
+        }
         match result {
-            Ok(bytes) => control.session.handle_moved(bytes, now),
+            Ok(bytes) => {
+                control.session.handle_moved(bytes, now);
+                self.write_queued(key);
+            }
             Err(code) => control.session.handle_receive_failed(code, unread_bytes, now),
         }
     }
 }
 
 impl Control {
-    /// Ties a staged file to the path that it was asked for.
-    fn keep_staged(&mut self, file: crate::staging::StagedFile) -> Result<(), ErrorCode> {
-        match std::mem::replace(&mut self.resource, Resource::None) {
-            Resource::Staging(path) => {
-                self.resource = Resource::Staged { file: Arc::new(file), path };
-                Ok(())
-            }
-            other @ (Resource::None | Resource::Source(_) | Resource::Staged { .. }) => {
-                self.resource = other;
-                Err(ErrorCode::Io)
-            }
-        }
+    /// Keeps an opened file for the transfer.
+    fn keep_source(&mut self, open: OpenFile) -> Opened {
+        self.resource = Resource::Source { file: Arc::new(open.file), identity: Some(open.identity) };
+        open.facts
     }
 }

@@ -9,6 +9,7 @@ use crate::deadlines::Timer;
 use crate::disk::{Asker, Job};
 use crate::slots::Key;
 use ferry_common::limits::{TICKET_SECRET_BYTES, TURN_CONNECTION_BYTES, TURN_TOTAL_BYTES};
+use ferry_common::session::Session;
 use ferry_common::ticket::Ticket;
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::sync::Arc;
@@ -149,22 +150,20 @@ impl Reactor {
                 data.step(left_bytes, &mut self.scratch)
             };
             match step {
-                Step::Blocked => {}
+                Step::Blocked => break,
                 Step::Moved(bytes) => {
                     left_bytes = left_bytes.saturating_sub(bytes);
-                    self.report_moved(key, bytes, now);
+                    if bytes > 0 {
+                        self.report(key, now, |session| session.handle_moved(bytes, now));
+                    }
                 }
                 Step::Presented(ticket) => self.attach(key, ticket.as_ref(), now),
                 Step::Cold { file, offset, length } => self.warm(key, Job::Warm { file, offset, length }),
                 // Only a step with a buffer of its own fills one.
                 Step::Filled { .. } => {}
+                Step::Trailer(digest) => self.report(key, now, |session| session.handle_trailer(digest, now)),
                 Step::SendFailed(code) => {
-                    if let Some(session) = self.owner_of(key)
-                        && let Some(control) = self.controls.get_mut(session)
-                    {
-                        control.session.handle_send_failed(code, now);
-                        self.drive(session, now);
-                    }
+                    self.report(key, now, |session| session.handle_send_failed(code, now));
                 }
                 Step::Lost => self.lose_data(key, now),
             }
@@ -178,17 +177,30 @@ impl Reactor {
             Some(data) => data.step(buffer.len() as u64, &mut buffer),
             None => Step::Blocked,
         };
-        if let Step::Filled { length, offset } = step
+        if let Step::Filled { length } = step
             && let Some(session) = self.owner_of(key)
-            && let Some(control) = self.controls.get(session)
-            && let Resource::Staged { file, .. } = &control.resource
+            && let Some(control) = self.controls.get_mut(session)
+            && let Resource::Staged { queued, .. } = &mut control.resource
         {
-            let job = Job::Write { staged: Arc::clone(file), buffer, length, offset };
-            self.disk.submit(Asker { session, transfer: control.transfer }, job);
+            queued.push((buffer, length));
+            self.write_queued(session);
             return Ok(length as u64);
         }
         self.give_back(buffer);
         Err(step)
+    }
+
+    /// Has the buffers of an upload written, unless a write is under way.
+    pub(super) fn write_queued(&mut self, session: Key) {
+        if let Some(control) = self.controls.get_mut(session)
+            && let Resource::Staged { file, queued, is_writing } = &mut control.resource
+            && !*is_writing
+            && !queued.is_empty()
+        {
+            *is_writing = true;
+            let job = Job::Write { staged: Arc::clone(file), buffers: std::mem::take(queued) };
+            self.disk.submit(Asker { session, transfer: control.transfer }, job);
+        }
     }
 
     fn warm(&mut self, key: Key, job: Job) {
@@ -199,12 +211,12 @@ impl Reactor {
         }
     }
 
-    fn report_moved(&mut self, key: Key, bytes: u64, now: Instant) {
-        if bytes > 0
-            && let Some(session) = self.owner_of(key)
+    /// Tells the session that owns a data connection what came of it.
+    fn report(&mut self, key: Key, now: Instant, tell: impl FnOnce(&mut Session)) {
+        if let Some(session) = self.owner_of(key)
             && let Some(control) = self.controls.get_mut(session)
         {
-            control.session.handle_moved(bytes, now);
+            tell(&mut control.session);
             self.drive(session, now);
         }
     }

@@ -9,8 +9,8 @@ use super::plan::{self, Kind, Position};
 use super::report::{FailureKind, Report};
 use super::running::{self, Running};
 use crate::content::Content;
-use ferry_common::command::Command;
-use ferry_common::dialogue::{Dialogue, Failure, RequestId, Step};
+use ferry_common::command::{Command, UploadOptions};
+use ferry_common::dialogue::{Dialogue, Failure, RequestId, Step, Success};
 use ferry_common::entry::Entry;
 use ferry_common::limits::PROTOCOL_VERSION;
 use ferry_common::path::RemotePath;
@@ -173,7 +173,12 @@ impl Client {
         self.is_preparing = true;
         let content = plan::shared_content(&shared.config);
         let path = shared.shared_path.clone();
-        self.request(Command::Upload { path, size: content.size_bytes }, None, content, shared);
+        self.request(
+            Command::Upload { path, size: content.size_bytes, options: UploadOptions::default() },
+            None,
+            content,
+            shared,
+        );
     }
 
     /// Begins the operation at its place in the plan, or tells that there is none.
@@ -344,12 +349,12 @@ impl Client {
         let Some(name) = self.name else {
             let content = plan::shared_content(&shared.config);
             let path = shared.shared_path.clone();
-            let command = Command::Download { path, offset: 0 };
+            let command = Command::Download { path, offset: 0, digest: false };
             return self.request(command, Some(Kind::Download), content, shared);
         };
         let content = plan::own_content(&shared.config, self.index, self.position.round);
         let path = plan::own_path(&shared.config, name);
-        let command = Command::Upload { path, size: content.size_bytes };
+        let command = Command::Upload { path, size: content.size_bytes, options: UploadOptions::default() };
         self.request(command, Some(Kind::Upload), content, shared);
         if shared.config.ahead {
             self.read_back(content, shared);
@@ -358,7 +363,8 @@ impl Client {
 
     fn read_back(&mut self, content: Content, shared: &mut Shared) {
         let Some(name) = self.name else { return };
-        let command = Command::Download { path: plan::own_path(&shared.config, name), offset: 0 };
+        let command =
+            Command::Download { path: plan::own_path(&shared.config, name), offset: 0, digest: false };
         self.request(command, Some(Kind::ReadBack), content, shared);
     }
 
@@ -380,14 +386,14 @@ impl Client {
                     self.data = Some(Data::open(address, token, &ticket, &shared.registry));
                 }
                 Step::Receive { id, length, .. } => self.receive(id, length),
-                Step::Transmit { id, offset, length } => {
+                Step::Transmit { id, offset, length, .. } => {
                     let content = self.content_of(id);
                     if let (Some(content), Some(data)) = (content, &mut self.data) {
                         data.transmit(id, content, offset, length);
                     }
                 }
                 Step::Entry { id, entry } => self.examine(id, &entry, shared),
-                Step::Info { .. } => {}
+                Step::Digest { .. } | Step::Info { .. } => {}
                 Step::Done { id, result } => self.finish(id, result, shared),
             }
         }
@@ -410,12 +416,12 @@ impl Client {
         }
     }
 
-    fn finish(&mut self, id: RequestId, result: Result<Option<u64>, Failure>, shared: &mut Shared) {
+    fn finish(&mut self, id: RequestId, result: Result<Success, Failure>, shared: &mut Shared) {
         let Some(at) = self.running.iter().position(|running| running.id == id) else { return };
         let running = self.running.remove(at);
         let latency = running.started.elapsed();
         let verdict = match result {
-            Ok(number) => running.verdict(number),
+            Ok(success) => running.verdict(success.number),
             Err(failure) => Err(running::reported(&failure)),
         };
         match verdict {

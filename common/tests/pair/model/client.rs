@@ -1,27 +1,34 @@
 //! The client's shell: performs what the dialogue asks for, one small step at a time.
 
 use super::Pair;
-use ferry_common::command::Command;
-use ferry_common::dialogue::{Failure, RequestId, Step};
+use ferry_common::command::{Command, UploadOptions};
+use ferry_common::dialogue::{Failure, RequestId, Step, Success};
+use ferry_common::digest::Digest;
 use ferry_common::entry::Entry;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use std::collections::{BTreeMap, VecDeque};
 
 /// How a request ended.
-pub(crate) type Outcome = Result<Option<u64>, Failure>;
+pub(crate) type Outcome = Result<Success, Failure>;
 
 #[derive(Debug, Default)]
 pub(crate) struct ClientShell {
     /// The newest data connection, unless it is closed.
     pub(crate) link: Option<usize>,
     receives: VecDeque<(RequestId, usize)>,
-    transmits: VecDeque<(RequestId, usize)>,
+    /// What is to be sent, and how much of it is.
+    transmits: VecDeque<(Vec<u8>, usize)>,
     /// What each upload is to bring.
     contents: BTreeMap<RequestId, Vec<u8>>,
+    /// What follows each upload, where a digest is to follow.
+    trailers: BTreeMap<RequestId, Vec<u8>>,
+    /// What follows the uploads asked for from now on in the place of their digest.
+    pub(crate) false_trailer: Option<Vec<u8>>,
     /// What each download has brought.
     pub(crate) delivered: BTreeMap<RequestId, Vec<u8>>,
     pub(crate) entries: BTreeMap<RequestId, Vec<Entry>>,
+    pub(crate) digests: BTreeMap<RequestId, (u64, Digest)>,
     pub(crate) infos: BTreeMap<RequestId, Vec<Vec<Vec<u8>>>>,
     pub(crate) done: Vec<(RequestId, Outcome)>,
     /// The shell does not read replies, so that the server cannot write them.
@@ -37,17 +44,27 @@ impl Pair {
         let command = Command::parse(line.as_bytes()).unwrap();
         let size = if let Command::Upload { size, .. } = command { size } else { 0 };
         let id = self.dialogue.request(command);
-        self.client.contents.insert(id, vec![b'x'; usize::try_from(size).unwrap()]);
-        self.take_steps();
+        self.transmit_later(id, vec![b'x'; usize::try_from(size).unwrap()]);
         id
     }
 
     pub(crate) fn upload(&mut self, path: &str, content: &[u8]) -> RequestId {
+        self.upload_with(path, content, UploadOptions::default())
+    }
+
+    pub(crate) fn upload_with(&mut self, path: &str, content: &[u8], options: UploadOptions) -> RequestId {
         let path = RemotePath::parse(path.as_bytes()).unwrap();
-        let id = self.dialogue.request(Command::Upload { path, size: content.len() as u64 });
-        self.client.contents.insert(id, content.to_vec());
-        self.take_steps();
+        let id = self.dialogue.request(Command::Upload { path, size: content.len() as u64, options });
+        self.transmit_later(id, content.to_vec());
         id
+    }
+
+    fn transmit_later(&mut self, id: RequestId, content: Vec<u8>) {
+        let right = || format!("{}\n", Digest::of(&content)).into_bytes();
+        let trailer = self.client.false_trailer.clone().unwrap_or_else(right);
+        self.client.trailers.insert(id, trailer);
+        self.client.contents.insert(id, content);
+        self.take_steps();
     }
 
     /// How the request ended; it must have.
@@ -59,7 +76,16 @@ impl Pair {
     }
 
     pub(crate) fn number(&self, id: RequestId) -> u64 {
-        self.outcome(id).as_ref().unwrap_or_else(|failure| panic!("request {id}: {failure}")).unwrap_or(0)
+        self.success(id).number.unwrap_or(0)
+    }
+
+    /// The digest behind the `ok`.
+    pub(crate) fn digest(&self, id: RequestId) -> Option<Digest> {
+        self.success(id).digest
+    }
+
+    fn success(&self, id: RequestId) -> Success {
+        *self.outcome(id).as_ref().unwrap_or_else(|failure| panic!("request {id}: {failure}"))
     }
 
     pub(crate) fn refusal(&self, id: RequestId) -> ErrorCode {
@@ -122,8 +148,7 @@ impl Pair {
 
     pub(crate) fn client_writes_data(&mut self, most: usize) -> bool {
         let Some(link) = self.client.link else { return false };
-        let Some((id, at)) = self.client.transmits.front_mut() else { return false };
-        let content = &self.client.contents[id];
+        let Some((content, at)) = self.client.transmits.front_mut() else { return false };
         let end = content.len().min(at.saturating_add(most));
         self.wire.write_up(link, &content[*at..end]);
         *at = end;
@@ -159,12 +184,20 @@ impl Pair {
                         client.receives.push_back((id, usize::try_from(length).unwrap()));
                     }
                 }
-                Step::Transmit { id, offset, length } => {
+                Step::Transmit { id, offset, length, trailer } => {
                     assert!(client.link.is_some(), "uploads go out on a data connection");
-                    assert_eq!(offset + length, client.contents[&id].len() as u64);
-                    if length > 0 {
-                        client.transmits.push_back((id, usize::try_from(offset).unwrap()));
+                    let content = &client.contents[&id];
+                    assert_eq!(offset + length, content.len() as u64);
+                    let mut bytes = content[usize::try_from(offset).unwrap()..].to_vec();
+                    if trailer {
+                        bytes.extend(&client.trailers[&id]);
                     }
+                    if !bytes.is_empty() {
+                        client.transmits.push_back((bytes, 0));
+                    }
+                }
+                Step::Digest { id, length, digest } => {
+                    assert!(client.digests.insert(id, (length, digest)).is_none(), "told once");
                 }
                 Step::Entry { id, entry } => client.entries.entry(id).or_default().push(entry),
                 Step::Info { id, words } => client.infos.entry(id).or_default().push(words),

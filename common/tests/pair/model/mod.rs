@@ -2,7 +2,7 @@
 //! a network between them, and a clock that moves only when a test says so.
 
 mod client;
-mod server;
+pub(crate) mod server;
 pub(crate) mod store;
 pub(crate) mod wire;
 
@@ -12,6 +12,9 @@ use ferry_common::session::{Policy, Session};
 use server::ServerShell;
 use std::time::{Duration, Instant};
 use wire::{Lane, Wire};
+
+/// Nothing is forbidden.
+pub(crate) const POLICY: Policy = Policy { data_port: 3333, read_only: false, no_overwrite: false };
 
 /// Far more steps than any test takes: whoever reaches it goes round in circles.
 const STEPS_MAX: usize = 200_000;
@@ -31,7 +34,7 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) fn new() -> Self {
-        Self::with_policy(Policy { data_port: 3333, read_only: false })
+        Self::with_policy(POLICY)
     }
 
     pub(crate) fn with_policy(policy: Policy) -> Self {
@@ -91,7 +94,7 @@ impl Pair {
         true
     }
 
-    pub(crate) const STEPS: usize = 8;
+    pub(crate) const STEPS: usize = 9;
 
     /// One step of one part of the world, or false if it has nothing to do.
     pub(crate) fn step(&mut self, which: usize, most: usize) -> bool {
@@ -103,7 +106,8 @@ impl Pair {
             4 => self.server_writes(most),
             5 => self.client_reads(most),
             6 => self.client_reads_data(most),
-            _ => self.client_writes_data(most),
+            7 => self.client_writes_data(most),
+            _ => self.server_commits(most),
         }
     }
 

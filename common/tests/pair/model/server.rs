@@ -2,9 +2,13 @@
 
 use super::Pair;
 use super::store::Store;
-use ferry_common::action::{Action, Event};
+use ferry_common::action::{Action, Event, Publication, Question};
+use ferry_common::command::Resume;
+use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{LISTING_PART_BYTES, OUTBOX_PAUSE_BYTES, TICKET_SECRET_BYTES};
+use ferry_common::limits::{
+    LISTING_PART_BYTES, OUTBOX_PAUSE_BYTES, PUBLISHING_MAX, TICKET_SECRET_BYTES, TRAILER_BYTES,
+};
 use ferry_common::path::RemotePath;
 use ferry_common::ticket::Ticket;
 use std::collections::VecDeque;
@@ -17,6 +21,11 @@ pub(crate) struct ServerShell {
     pub(crate) store: Store,
     pub(crate) outbox: VecDeque<u8>,
     pub(crate) jobs: VecDeque<Job>,
+    /// Files that wait for their names, in the order of their uploads.
+    pub(crate) publications: VecDeque<(Publication, Vec<u8>)>,
+    pub(crate) most_publications: usize,
+    /// While true, no file gets its name.
+    pub(crate) commits_stall: bool,
     /// While true, no disk answers and no ticket is given out.
     pub(crate) disk_stalls: bool,
     pub(crate) ticket: Option<Ticket>,
@@ -24,8 +33,10 @@ pub(crate) struct ServerShell {
     /// The data connection of the session.
     pub(crate) link: Option<usize>,
     open: Option<Vec<u8>>,
-    staged: Option<(RemotePath, Vec<u8>)>,
+    pub(crate) staged: Option<Staged>,
     movement: Option<Movement>,
+    /// What has come of the digest behind an upload.
+    trailer: Vec<u8>,
     closing: bool,
     pub(crate) closed: bool,
     pub(crate) aborted: bool,
@@ -33,13 +44,21 @@ pub(crate) struct ServerShell {
     pub(crate) most_outbox_bytes: usize,
 }
 
+/// The file of an upload that is being received.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    path: RemotePath,
+    size: u64,
+    content: Vec<u8>,
+}
+
 #[derive(Debug)]
 pub(crate) enum Job {
     List { path: RemotePath, cursor: u64 },
-    Stat { path: RemotePath },
+    Ask(Question),
     Open { path: RemotePath },
-    Stage { path: RemotePath },
-    Publish,
+    Stage { path: RemotePath, size: u64, new: bool, resume: Option<Resume> },
+    Check { digest: bool },
     Ticket,
 }
 
@@ -47,7 +66,8 @@ pub(crate) enum Job {
 #[derive(Debug, Clone, Copy)]
 enum Movement {
     Send { offset: usize, left: usize },
-    Receive { left: usize },
+    Receive { left: usize, trailer: bool },
+    Trailer,
     Drop { left: usize },
 }
 
@@ -104,8 +124,14 @@ impl Pair {
             Job::List { path, cursor } => {
                 self.session.handle_listing(fails.and_then(|()| server.store.list(&path, cursor)), now);
             }
-            Job::Stat { path } => {
-                self.session.handle_stat(fails.and_then(|()| server.store.stat(&path)), now)
+            Job::Ask(question) => {
+                self.session.handle_found(fails.and_then(|()| server.store.answer(&question)), now);
+            }
+            Job::Check { digest } => {
+                let changed = server.store.faults.changed.take().map_or(fails, Err);
+                let content = server.open.as_ref().expect("checks only what is open");
+                let checked = changed.map(|()| digest.then(|| Digest::of(content)));
+                self.session.handle_checked(checked, now);
             }
             Job::Open { path } => {
                 let opened = fails.and_then(|()| server.store.open(&path)).map(|(opened, content)| {
@@ -114,21 +140,41 @@ impl Pair {
                 });
                 self.session.handle_opened(opened, now);
             }
-            Job::Stage { path } => {
-                let staged = fails.and_then(|()| server.store.stage(&path));
-                server.staged = staged.is_ok().then(|| (path, Vec::new()));
-                self.session.handle_staged(staged, now);
-            }
-            Job::Publish => {
-                let (path, content) = server.staged.clone().expect("published only what is staged");
-                if fails.is_ok() {
-                    server.staged = None;
-                    server.store.publish(&path, content);
-                }
-                self.session.handle_published(fails, now);
+            Job::Stage { path, size, new, resume } => {
+                assert!(server.staged.is_none(), "one file is received at a time");
+                let staged = fails.and_then(|()| server.store.stage(&path, new, resume));
+                let offset = staged.map(|content| {
+                    let offset = content.len() as u64;
+                    server.staged = Some(Staged { path, size, content });
+                    offset
+                });
+                self.session.handle_staged(offset, now);
             }
             Job::Ticket => unreachable!("handled by the caller"),
         }
+    }
+
+    /// The disk gives names to the oldest files that wait for theirs.
+    pub(crate) fn server_commits(&mut self, most: usize) -> bool {
+        let count = self.server.publications.len().min(most);
+        (0..count).map(|_| self.commit_at(0)).fold(false, |some, done| some | done)
+    }
+
+    /// The disk gives a name to one of the files that wait: those of different file systems do not wait for
+    /// each other.
+    pub(crate) fn commit_at(&mut self, place: usize) -> bool {
+        let server = &mut self.server;
+        if server.disk_stalls || server.commits_stall || server.closed {
+            return false;
+        }
+        let Some((publication, content)) = server.publications.remove(place) else { return false };
+        let published = match server.store.faults.publish.take() {
+            Some(code) => Err(code),
+            None => server.store.publish(&publication, content),
+        };
+        self.session.handle_published(publication.id, published, self.now);
+        self.perform();
+        true
     }
 
     fn issue_ticket(&mut self) {
@@ -174,13 +220,21 @@ impl Pair {
         match movement {
             Movement::Send { .. } if self.wire.links[link].client_gone => return self.server_loses_data(),
             Movement::Send { offset, left } => self.send(link, offset, left, most),
-            Movement::Receive { left } => {
+            Movement::Receive { left, trailer } => {
                 let allowed = self.server.store.faults.write_fails_after.unwrap_or(usize::MAX);
                 let bytes = self.wire.read_up(link, left.min(most).min(allowed.max(1)));
                 if bytes.is_empty() {
                     return self.wire.up_at_end(link) && self.server_loses_data();
                 }
-                self.receive(&bytes, left - bytes.len());
+                self.receive(&bytes, left - bytes.len(), trailer);
+            }
+            Movement::Trailer => {
+                let left = TRAILER_BYTES - self.server.trailer.len();
+                let bytes = self.wire.read_up(link, left.min(most));
+                if bytes.is_empty() {
+                    return self.wire.up_at_end(link) && self.server_loses_data();
+                }
+                self.receive_trailer(&bytes);
             }
             Movement::Drop { left } => {
                 let count = self.wire.read_up(link, left.min(most)).len();
@@ -223,18 +277,33 @@ impl Pair {
         self.session.handle_moved(count as u64, self.now);
     }
 
-    fn receive(&mut self, bytes: &[u8], left: usize) {
+    fn receive_trailer(&mut self, bytes: &[u8]) {
         let server = &mut self.server;
+        server.trailer.extend(bytes);
+        if server.trailer.len() == TRAILER_BYTES {
+            let line = std::mem::take(&mut server.trailer);
+            server.movement = None;
+            self.session.handle_trailer(line.strip_suffix(b"\n").and_then(Digest::parse), self.now);
+        }
+    }
+
+    fn receive(&mut self, bytes: &[u8], left: usize, trailer: bool) {
+        let server = &mut self.server;
+        let unread = (left + if trailer { TRAILER_BYTES } else { 0 }) as u64;
         if let Some(allowed) = server.store.faults.write_fails_after {
             if allowed <= bytes.len() {
                 server.store.faults.write_fails_after = None;
                 server.movement = None;
-                return self.session.handle_receive_failed(ErrorCode::NoSpace, left as u64, self.now);
+                return self.session.handle_receive_failed(ErrorCode::NoSpace, unread, self.now);
             }
             server.store.faults.write_fails_after = Some(allowed - bytes.len());
         }
-        server.staged.as_mut().expect("received only what is staged").1.extend(bytes);
-        server.movement = (left > 0).then_some(Movement::Receive { left });
+        server.staged.as_mut().expect("received only what is staged").content.extend(bytes);
+        server.movement = match (left, trailer) {
+            (0, true) => Some(Movement::Trailer),
+            (0, false) => None,
+            (left, trailer) => Some(Movement::Receive { left, trailer }),
+        };
         self.session.handle_moved(bytes.len() as u64, self.now);
     }
 
@@ -246,9 +315,15 @@ impl Pair {
         let link = self.server.link.take().expect("lost only what is attached");
         self.wire.links[link].server_gone = true;
         self.server.movement = None;
+        self.server.trailer.clear();
         self.session.handle_data_lost(self.now);
         self.perform();
         true
+    }
+
+    /// A file is being received.
+    pub(crate) fn uploads_are_under_way(&self) -> bool {
+        self.server.movement.is_some() && self.server.staged.is_some()
     }
 
     /// The link goes away under both ends.
@@ -276,6 +351,7 @@ impl Pair {
         if server.aborted || server.closing && server.outbox.is_empty() {
             server.closed = true;
             self.wire.replies_ended = true;
+            self.keep();
             if let Some(link) = self.server.link.take() {
                 self.wire.links[link].server_gone = true;
             }
@@ -288,26 +364,43 @@ impl Pair {
         match action {
             Action::Reply(lines) => server.outbox.extend(lines),
             Action::List { path, cursor } => server.jobs.push_back(Job::List { path, cursor }),
-            Action::Stat { path } => server.jobs.push_back(Job::Stat { path }),
+            Action::Ask(question) => server.jobs.push_back(Job::Ask(question)),
             Action::Open { path } => server.jobs.push_back(Job::Open { path }),
-            Action::Stage { path, .. } => server.jobs.push_back(Job::Stage { path }),
-            Action::Publish => server.jobs.push_back(Job::Publish),
+            Action::Stage { path, size, new, resume } => {
+                server.jobs.push_back(Job::Stage { path, size, new, resume });
+            }
+            Action::Publish(publication) => self.publish_later(publication),
             Action::RequestData => server.jobs.push_back(Job::Ticket),
             Action::CancelData => {
                 server.jobs.retain(|job| !matches!(job, Job::Ticket));
                 server.ticket = None;
             }
-            Action::Send { offset, length } => {
+            Action::Send { offset, length, .. } if length > 0 => {
                 self.begin(Movement::Send { offset: size(offset), left: size(length) });
             }
-            Action::Receive { length } => self.begin(Movement::Receive { left: size(length) }),
+            Action::Send { .. } => {}
+            Action::Receive { length: 0, trailer, .. } => {
+                assert!(trailer, "receives something");
+                self.begin(Movement::Trailer);
+            }
+            Action::Receive { offset, length, trailer } => {
+                let staged = server.staged.as_ref().expect("received only what is staged");
+                assert_eq!((offset, offset + length), (staged.content.len() as u64, staged.size));
+                self.begin(Movement::Receive { left: size(length), trailer });
+            }
+            Action::Check { digest } => {
+                assert!(server.movement.is_none(), "checks what is sent");
+                server.jobs.push_back(Job::Check { digest });
+            }
             Action::Drop { length } => self.begin(Movement::Drop { left: size(length) }),
             Action::Discard => {
                 server.open = None;
                 server.staged = None;
             }
+            Action::Keep => self.keep(),
             Action::CloseData => {
                 server.movement = None;
+                server.trailer.clear();
                 let link = server.link.take().expect("closes only what is attached");
                 self.wire.links[link].server_gone = true;
             }
@@ -318,6 +411,23 @@ impl Pair {
             }
             Action::Log(event) => server.events.push(event),
         }
+    }
+
+    fn keep(&mut self) {
+        if let Some(Staged { path, size, content }) = self.server.staged.take() {
+            self.server.store.keep(&path, size, content);
+        }
+    }
+
+    fn publish_later(&mut self, publication: Publication) {
+        let server = &mut self.server;
+        let Staged { path, size, content } = server.staged.take().expect("publishes only what is staged");
+        assert_eq!((&path, size), (&publication.path, content.len() as u64));
+        let alone = server.publications.back().is_some_and(|(before, _)| before.alone);
+        assert!(!alone && (!publication.alone || server.publications.is_empty()), "large ones are alone");
+        server.publications.push_back((publication, content));
+        server.most_publications = server.most_publications.max(server.publications.len());
+        assert!(server.publications.len() <= PUBLISHING_MAX);
     }
 
     fn begin(&mut self, movement: Movement) {

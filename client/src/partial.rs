@@ -1,0 +1,247 @@
+//! The file that a download is written to before it gets its name: hidden beside the target, under a name
+//! that the next run finds again. One client at a time has it, by a lock; a second one that wants the same
+//! target at the same time gets a file of its own.
+//!
+//! Nothing in it is trusted: whoever goes on with one compares digests first.
+
+use crate::checksum;
+use crate::failure::{Failure, show_path};
+use crate::interrupt::Interrupts;
+use crate::target::Target;
+use ferry_common::digest::{Digest, Hasher};
+use ferry_common::limits::NAME_MAX_BYTES;
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use tempfile::{NamedTempFile, TempPath};
+
+/// As any program would make a new file: the umask decides about its mode.
+const MODE: u32 = 0o666;
+
+/// Whether a file can be used as a partial one.
+enum Claim {
+    /// It is locked, and stays so while it is open.
+    Ours,
+    /// Another client has it, or had it just now and has published or removed it since.
+    Taken,
+    /// It is no plain file of this user alone, or this file system knows no locks.
+    Unfit,
+}
+
+/// See the module's documentation. Removed when it is dropped, but for one that an earlier run has left.
+pub(crate) struct Partial {
+    file: NamedTempFile,
+    /// Of everything in it that counts. The file may be longer where writing it failed.
+    hasher: Hasher,
+    /// It has the name under which the next run looks for it.
+    is_findable: bool,
+}
+
+impl Partial {
+    /// What an earlier run has left of this target, if it is free and fit to be gone on with.
+    pub(crate) fn find(target: &Target, interrupts: &Interrupts) -> Result<Option<Self>, Failure> {
+        let path = path_for(target);
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let Ok(file) = rustix::fs::open(&path, flags, Mode::empty()) else { return Ok(None) };
+        let file = File::from(file);
+        match claim(&file, &path) {
+            Claim::Ours => {}
+            Claim::Taken | Claim::Unfit => return Ok(None),
+        }
+        let hasher = checksum::hash_beginning(&file, &path, u64::MAX, interrupts)?;
+        let mut file = adopt(file, &path).map_err(|error| Failure::local("use", &path, &error))?;
+        file.disable_cleanup(true);
+        Ok(Some(Self { file, hasher, is_findable: true }))
+    }
+
+    /// An empty one, under its predictable name where that is free, else under any.
+    pub(crate) fn create(target: &Target) -> Result<Self, Failure> {
+        let path = path_for(target);
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let hasher = Hasher::default();
+        if let Ok(file) = rustix::fs::open(&path, flags, Mode::from_raw_mode(MODE)) {
+            let adopted = adopt(File::from(file), &path);
+            let mut file = adopted.map_err(|error| Failure::local("use", &path, &error))?;
+            match claim(file.as_file(), &path) {
+                Claim::Ours => return Ok(Self { file, hasher, is_findable: true }),
+                Claim::Taken => file.disable_cleanup(true),
+                Claim::Unfit => {}
+            }
+        }
+        let file = tempfile::Builder::new()
+            .prefix(".ferry-")
+            .suffix(".part")
+            .permissions(Permissions::from_mode(MODE))
+            .tempfile_in(&target.directory)
+            .map_err(|error| Failure::local("create a file in", &target.directory, &error))?;
+        Ok(Self { file, hasher, is_findable: false })
+    }
+
+    pub(crate) fn length(&self) -> u64 {
+        self.hasher.length()
+    }
+
+    pub(crate) fn digest(&self) -> Digest {
+        self.hasher.digest()
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        self.file.as_file()
+    }
+
+    /// Nothing in it counts any more.
+    pub(crate) fn restart(&mut self) -> Result<(), Failure> {
+        self.hasher = Hasher::default();
+        self.file().set_len(0).map_err(|error| Failure::local("write", self.file.path(), &error))
+    }
+
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file().write_all_at(bytes, self.length())?;
+        self.hasher.update(bytes);
+        Ok(())
+    }
+
+    /// Where the next run will find it.
+    pub(crate) fn findable_as(&self) -> Option<String> {
+        self.is_findable.then(|| show_path(Path::new(self.file.path().file_name().unwrap_or_default())))
+    }
+
+    /// Leaves it for the next run.
+    pub(crate) fn keep(mut self) {
+        self.file.disable_cleanup(true);
+    }
+
+    pub(crate) fn discard(self) {
+        drop(self.into_file());
+    }
+
+    /// The whole file, still locked, to be given its name.
+    pub(crate) fn finish(self) -> Result<NamedTempFile, Failure> {
+        let length = self.length();
+        let file = self.into_file();
+        let result = match file.as_file().metadata() {
+            Ok(metadata) if metadata.len() == length => Ok(()),
+            Ok(_) => file.as_file().set_len(length),
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(()) => Ok(file),
+            Err(error) => Err(Failure::local("write", file.path(), &error)),
+        }
+    }
+
+    fn into_file(mut self) -> NamedTempFile {
+        self.file.disable_cleanup(false);
+        self.file
+    }
+}
+
+/// Hidden beside the target. The name of a file with a long name is made of a digest of it.
+fn path_for(target: &Target) -> PathBuf {
+    target.directory.join(hidden_name(&target.name))
+}
+
+fn hidden_name(name: &OsStr) -> OsString {
+    let hidden = [b".", name.as_bytes(), b".ferry-part"].concat();
+    if hidden.len() <= NAME_MAX_BYTES {
+        OsString::from_vec(hidden)
+    } else {
+        OsString::from(format!(".{}.ferry-part", Digest::of(name.as_bytes())))
+    }
+}
+
+fn claim(file: &File, path: &Path) -> Claim {
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => return Claim::Taken,
+        Err(_) => return Claim::Unfit,
+    }
+    let Ok(opened) = rustix::fs::fstat(file) else { return Claim::Unfit };
+    let Ok(named) = rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) else { return Claim::Taken };
+    if (opened.st_dev, opened.st_ino) != (named.st_dev, named.st_ino) {
+        Claim::Taken
+    } else if FileType::from_raw_mode(opened.st_mode) == FileType::RegularFile
+        && opened.st_uid == rustix::process::geteuid().as_raw()
+        && opened.st_nlink == 1
+    {
+        Claim::Ours
+    } else {
+        Claim::Unfit
+    }
+}
+
+fn adopt(file: File, path: &Path) -> io::Result<NamedTempFile> {
+    Ok(NamedTempFile::from_parts(file, TempPath::try_from_path(path)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interrupt::AtRest;
+    use ferry_common::path::RemotePath;
+    use std::fs;
+    use std::sync::Arc;
+
+    fn target(directory: &Path, name: &str) -> Target {
+        Target::choose(&RemotePath::parse(name.as_bytes()).unwrap(), Some(directory), true).ok().unwrap()
+    }
+
+    fn interrupts() -> Arc<Interrupts> {
+        Interrupts::install(AtRest::Ignore).unwrap()
+    }
+
+    #[test]
+    fn what_is_kept_is_found_again_and_by_one_at_a_time() {
+        for name in ["a", &"n".repeat(NAME_MAX_BYTES)] {
+            let directory = tempfile::tempdir().unwrap();
+            let target = target(directory.path(), name);
+            assert!(Partial::find(&target, &interrupts()).ok().unwrap().is_none());
+            let mut partial = Partial::create(&target).ok().unwrap();
+            partial.append(b"ferry").unwrap();
+            assert!(Partial::find(&target, &interrupts()).ok().unwrap().is_none(), "it is in use");
+            let second = Partial::create(&target).ok().unwrap();
+            assert!(partial.is_findable && !second.is_findable);
+            drop(second);
+            partial.keep();
+            let found = Partial::find(&target, &interrupts()).ok().unwrap().unwrap();
+            assert_eq!((found.length(), found.digest()), (5, Digest::of(b"ferry")));
+            found.discard();
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        }
+    }
+
+    #[test]
+    fn no_link_is_followed_and_nothing_of_others_is_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = target(directory.path(), "a");
+        let (precious, path) = (directory.path().join("precious"), path_for(&target));
+        fs::write(&precious, "precious").unwrap();
+        let is_left_alone = || {
+            assert!(Partial::find(&target, &interrupts()).ok().unwrap().is_none());
+            assert!(!Partial::create(&target).ok().unwrap().is_findable);
+            assert_eq!(fs::read(&precious).unwrap(), b"precious");
+            fs::remove_file(&path).unwrap();
+        };
+        std::os::unix::fs::symlink(&precious, &path).unwrap();
+        is_left_alone();
+        fs::hard_link(&precious, &path).unwrap();
+        is_left_alone();
+        rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        is_left_alone();
+    }
+
+    #[test]
+    fn bytes_that_were_not_counted_do_not_reach_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut partial = Partial::create(&target(directory.path(), "a")).ok().unwrap();
+        partial.append(b"ferry").unwrap();
+        partial.file().write_all_at(b"half", 5).unwrap();
+        let file = partial.finish().ok().unwrap();
+        assert_eq!(fs::read(file.path()).unwrap(), b"ferry");
+    }
+}

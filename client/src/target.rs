@@ -1,0 +1,161 @@
+//! Where a download is to appear on this host: chosen with care for what is there already, and touched
+//! only by renaming a whole file to it.
+
+use crate::failure::{Failure, show_path};
+use ferry_common::path::RemotePath;
+use rustix::fs::{Timespec, Timestamps, UTIME_OMIT};
+use rustix::io::Errno;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// See the module's documentation.
+pub(crate) struct Target {
+    pub(crate) directory: PathBuf,
+    pub(crate) path: PathBuf,
+    pub(crate) name: OsString,
+    overwrite: bool,
+}
+
+impl Target {
+    /// The name comes from the user alone, and what is in its way is left alone but for a regular file or
+    /// a link to one, and these too unless `overwrite` is set.
+    pub(crate) fn choose(
+        remote: &RemotePath,
+        local: Option<&Path>,
+        overwrite: bool,
+    ) -> Result<Self, Failure> {
+        let own_name = remote.file_name().map(OsStr::from_bytes);
+        let own_name =
+            || own_name.ok_or_else(|| Failure::Usage("The shared folder itself is not a file".to_owned()));
+        let path = match local {
+            None => PathBuf::from(own_name()?),
+            Some(local) if local.is_dir() => local.join(own_name()?),
+            Some(local) => local.to_owned(),
+        };
+        let shown = show_path(&path);
+        let name = path.file_name().map(OsStr::to_owned);
+        let Some(name) = name.filter(|_| !path.as_os_str().as_bytes().ends_with(b"/")) else {
+            return Err(Failure::Local(format!("There is no local directory {shown}")));
+        };
+        let directory = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            Some(_) | None => PathBuf::from("."),
+        };
+        if !directory.is_dir() {
+            return Err(Failure::Local(format!("There is no local directory {}", show_path(&directory))));
+        }
+        let target = Self { directory, path, name, overwrite };
+        match fs::metadata(&target.path) {
+            Ok(metadata) if metadata.is_dir() => Err(Failure::Local(format!(
+                "{shown} is a local directory; name another file for it to become"
+            ))),
+            Ok(metadata) if !metadata.is_file() => Err(Failure::Local(format!(
+                "{shown} exists locally and is not a regular file; it is left alone"
+            ))),
+            Ok(_) | Err(_) if !overwrite && fs::symlink_metadata(&target.path).is_ok() => {
+                Err(target.exists())
+            }
+            Ok(_) | Err(_) => Ok(target),
+        }
+    }
+
+    /// Refuses what the disk has no room for before any of it is written.
+    pub(crate) fn check_room(&self, file: &File, length: u64) -> Result<(), Failure> {
+        // A file system that cannot tell is one to be tried.
+        let Ok(facts) = rustix::fs::fstatvfs(file) else { return Ok(()) };
+        let free_bytes = facts.f_bavail.saturating_mul(facts.f_frsize);
+        if free_bytes >= length {
+            return Ok(());
+        }
+        let directory = show_path(&self.directory);
+        Err(Failure::Local(format!(
+            "The file has {length} bytes, but {directory} has room for {free_bytes} only"
+        )))
+    }
+
+    /// The whole file appears under its name, and stays there after a power cut.
+    pub(crate) fn publish(&self, file: NamedTempFile, mtime_s: Option<i64>) -> Result<(), Failure> {
+        let cannot_write = |error: &io::Error| Failure::local("write", &self.path, error);
+        if let Some(mtime_s) = mtime_s {
+            // A time that this file system cannot express is no reason to do without the file.
+            let _ = set_mtime(file.as_file(), mtime_s);
+        }
+        file.as_file().sync_all().map_err(|error| cannot_write(&error))?;
+        if self.overwrite {
+            file.persist(&self.path).map_err(|error| cannot_write(&error.error))?;
+        } else {
+            file.persist_noclobber(&self.path).map_err(|error| {
+                let is_taken = error.error.kind() == io::ErrorKind::AlreadyExists;
+                if is_taken { self.exists() } else { cannot_write(&error.error) }
+            })?;
+        }
+        match File::open(&self.directory).and_then(|directory| directory.sync_all()) {
+            // Not every file system can, and those that cannot have no need to.
+            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => Ok(()),
+            result => result.map_err(|error| Failure::local("flush", &self.directory, &error)),
+        }
+    }
+
+    fn exists(&self) -> Failure {
+        Failure::Local(format!("{} exists locally already; it is left alone", show_path(&self.path)))
+    }
+}
+
+fn set_mtime(file: &File, mtime_s: i64) -> rustix::io::Result<()> {
+    let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    let last_modification = Timespec { tv_sec: mtime_s, tv_nsec: 0 };
+    rustix::fs::futimens(file, &Timestamps { last_access, last_modification })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choose(remote: &str, local: Option<&Path>) -> Result<PathBuf, Failure> {
+        Target::choose(&RemotePath::parse(remote.as_bytes()).unwrap(), local, true).map(|target| target.path)
+    }
+
+    #[test]
+    fn the_local_name_is_the_last_part_of_the_remote_one() {
+        assert_eq!(choose("photos/2024/a b", None).unwrap(), Path::new("a b"));
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(choose("photos/x", Some(directory.path())).unwrap(), directory.path().join("x"));
+        let named = directory.path().join("y");
+        assert_eq!(choose("photos/x", Some(&named)).unwrap(), named);
+        assert!(choose(".", None).is_err());
+    }
+
+    #[test]
+    fn what_is_in_the_way_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let beneath = directory.path().join("d");
+        fs::create_dir(&beneath).unwrap();
+        assert!(choose("d", Some(directory.path())).is_err());
+        let link = directory.path().join("null");
+        std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+        assert!(choose("x", Some(&link)).is_err());
+        assert!(choose("x", Some(&directory.path().join("missing/"))).is_err());
+        assert!(choose("x", Some(&directory.path().join("missing/y"))).is_err());
+        let dangling = directory.path().join("dangling");
+        std::os::unix::fs::symlink("/nonexistent/x", &dangling).unwrap();
+        assert!(choose("x", Some(&dangling)).is_ok(), "the link itself will be replaced");
+    }
+
+    #[test]
+    fn without_overwriting_anything_is_in_the_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let remote = RemotePath::parse(b"x").unwrap();
+        let path = directory.path().join("x");
+        let choose = || Target::choose(&remote, Some(&path), false);
+        let target = choose().unwrap();
+        std::os::unix::fs::symlink("/nonexistent/x", &path).unwrap();
+        assert!(choose().is_err(), "even a link that leads nowhere");
+        let file = NamedTempFile::new_in(directory.path()).unwrap();
+        assert!(target.publish(file, None).is_err(), "and even where it has come meanwhile");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,209 @@
+//! Sees a transfer through: tries again where the connection was lost or what arrived cannot be used, for a
+//! bounded time and a bounded number of times. Knows nothing of what a transfer is made of.
+
+use crate::failure::Failure;
+use crate::interrupt::Interrupts;
+use crate::limits::{RETRY_FIRST_DELAY, RETRY_MAX_DELAY, SPOILT_TRIES_MAX};
+use crate::screen;
+use crate::session::Session;
+use ferry_common::error::ErrorCode;
+use std::time::{Duration, Instant};
+
+/// How the user wants transfers to be made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TransferOptions {
+    /// Only what has the same digest at both ends gets its name.
+    pub(crate) verify: bool,
+    /// An existing file may be replaced.
+    pub(crate) overwrite: bool,
+    /// A file keeps its modification time.
+    pub(crate) keep_times: bool,
+    /// For how long a lost connection is tried to be made again; zero for not at all.
+    pub(crate) retry_for: Duration,
+}
+
+/// One transfer, which can be tried again and then makes use of what has moved before.
+pub(crate) trait Transfer {
+    fn attempt(&mut self, session: &mut Session) -> Result<(), Failure>;
+
+    /// The furthest that any attempt has come.
+    fn reached_bytes(&self) -> u64;
+}
+
+/// Attempts the transfer until it has succeeded or there is no point in going on.
+pub(crate) fn see_through(
+    session: &mut Session,
+    retry_for: Duration,
+    transfer: &mut dyn Transfer,
+) -> Result<(), Failure> {
+    let mut patience = Patience::new(session, retry_for);
+    loop {
+        let result = patience.connect(session).and_then(|()| transfer.attempt(session));
+        match result {
+            Ok(()) => return Ok(()),
+            Err(failure) => patience.bear(failure, transfer.reached_bytes(), session.interrupts())?,
+        }
+    }
+}
+
+struct Patience {
+    retry_for: Duration,
+    /// A server that was never reached is not waited for.
+    was_connected: bool,
+    outage: Option<Outage>,
+    reached_bytes: u64,
+    spoilt_tries: u32,
+}
+
+/// The time since the transfer has last come further.
+struct Outage {
+    since: Instant,
+    delay: Duration,
+}
+
+/// What a failure means for the transfer.
+enum Verdict {
+    /// The link is the trouble: wait for it.
+    Lost,
+    /// What has moved is of no use.
+    Spoilt,
+    Final,
+}
+
+impl Patience {
+    fn new(session: &Session, retry_for: Duration) -> Self {
+        let was_connected = session.is_connected();
+        Self { retry_for, was_connected, outage: None, reached_bytes: 0, spoilt_tries: 0 }
+    }
+
+    /// The first attempt connects by itself, and says something else where it has to.
+    fn connect(&self, session: &mut Session) -> Result<(), Failure> {
+        if self.outage.is_some() && session.reconnect_if_lost()? {
+            screen::message(&format!("Connected to {} again", session.target()));
+        }
+        Ok(())
+    }
+
+    /// Returns when it is time for the next attempt, or with what the transfer failed by.
+    fn bear(&mut self, failure: Failure, reached_bytes: u64, interrupts: &Interrupts) -> Result<(), Failure> {
+        match self.judge(&failure) {
+            Verdict::Final => Err(failure),
+            Verdict::Spoilt => {
+                self.spoilt_tries += 1;
+                if self.spoilt_tries >= SPOILT_TRIES_MAX {
+                    return Err(failure);
+                }
+                screen::message(&format!("{failure}. Trying again from the start"));
+                Ok(())
+            }
+            Verdict::Lost => self.wait(failure, reached_bytes, interrupts),
+        }
+    }
+
+    fn wait(&mut self, failure: Failure, reached_bytes: u64, interrupts: &Interrupts) -> Result<(), Failure> {
+        if reached_bytes > self.reached_bytes {
+            self.reached_bytes = reached_bytes;
+            self.outage = None;
+        }
+        let is_new = self.outage.is_none();
+        let first = || Outage { since: Instant::now(), delay: RETRY_FIRST_DELAY };
+        let outage = self.outage.get_or_insert_with(first);
+        let left = self.retry_for.saturating_sub(outage.since.elapsed());
+        if left.is_zero() {
+            return Err(if is_new { failure } else { given_up(failure, self.retry_for) });
+        }
+        if is_new {
+            let seconds = self.retry_for.as_secs();
+            screen::message(&format!("{failure}. Trying to go on for up to {seconds} s; Ctrl-C stops"));
+        }
+        let delay = outage.delay.min(left);
+        outage.delay = outage.delay.saturating_mul(2).min(RETRY_MAX_DELAY);
+        interrupts.sleep(delay).map_err(|_| Failure::Interrupted)
+    }
+
+    fn judge(&self, failure: &Failure) -> Verdict {
+        let is_code = |wanted: &[ErrorCode]| matches!(failure, Failure::Refused { code: Some(code), .. } if wanted.contains(code));
+        match failure {
+            Failure::ConnectionLost(_) | Failure::SessionEnded(_) => Verdict::Lost,
+            Failure::CannotConnect(_) if self.was_connected => Verdict::Lost,
+            Failure::Refused { .. } if is_code(LOST_CODES) => Verdict::Lost,
+            Failure::Refused { .. } if is_code(SPOILT_CODES) => Verdict::Spoilt,
+            Failure::Mismatch(_) | Failure::LocalChanged(_) => Verdict::Spoilt,
+            Failure::CannotConnect(_)
+            | Failure::Refused { .. }
+            | Failure::Usage(_)
+            | Failure::DataUnreachable(_)
+            | Failure::Local(_)
+            | Failure::Output(_)
+            | Failure::Violation(_)
+            | Failure::Interrupted => Verdict::Final,
+        }
+    }
+}
+
+/// With these a server ends a transfer that has nothing wrong with it.
+const LOST_CODES: &[ErrorCode] =
+    &[ErrorCode::BrokenOff, ErrorCode::TimedOut, ErrorCode::Busy, ErrorCode::ShuttingDown];
+
+const SPOILT_CODES: &[ErrorCode] = &[ErrorCode::Changed, ErrorCode::Mismatch];
+
+fn given_up(failure: Failure, after: Duration) -> Failure {
+    let seconds = after.as_secs();
+    match failure {
+        Failure::ConnectionLost(reason) | Failure::CannotConnect(reason) | Failure::SessionEnded(reason) => {
+            Failure::ConnectionLost(format!("{reason}; gave up after {seconds} s"))
+        }
+        other @ (Failure::Usage(_)
+        | Failure::DataUnreachable(_)
+        | Failure::Refused { .. }
+        | Failure::Local(_)
+        | Failure::LocalChanged(_)
+        | Failure::Mismatch(_)
+        | Failure::Output(_)
+        | Failure::Violation(_)
+        | Failure::Interrupted) => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interrupt::AtRest;
+
+    fn patience(retry_for: Duration) -> Patience {
+        Patience { retry_for, was_connected: true, outage: None, reached_bytes: 0, spoilt_tries: 0 }
+    }
+
+    fn lost() -> Failure {
+        Failure::ConnectionLost("lost".to_owned())
+    }
+
+    #[test]
+    fn a_lost_connection_is_borne_for_a_bounded_time_without_progress() {
+        let interrupts = Interrupts::install(AtRest::Ignore).unwrap();
+        let mut patience = patience(Duration::from_millis(150));
+        assert!(patience.bear(lost(), 10, &interrupts).is_ok());
+        assert!(patience.bear(lost(), 10, &interrupts).is_ok());
+        let Err(Failure::ConnectionLost(reason)) = patience.bear(lost(), 10, &interrupts) else { panic!() };
+        assert!(reason.contains("gave up"), "{reason}");
+        assert!(patience.bear(lost(), 11, &interrupts).is_ok(), "progress begins a new count");
+    }
+
+    #[test]
+    fn no_patience_is_none() {
+        let interrupts = Interrupts::install(AtRest::Ignore).unwrap();
+        let mut patience = patience(Duration::ZERO);
+        let Err(failure) = patience.bear(lost(), 10, &interrupts) else { panic!() };
+        assert_eq!(failure.to_string(), "lost");
+    }
+
+    #[test]
+    fn what_is_spoilt_is_tried_a_bounded_number_of_times() {
+        let interrupts = Interrupts::install(AtRest::Ignore).unwrap();
+        let mut patience = patience(Duration::ZERO);
+        for _ in 1..SPOILT_TRIES_MAX {
+            assert!(patience.bear(Failure::Mismatch(String::new()), 0, &interrupts).is_ok());
+        }
+        assert!(patience.bear(Failure::Mismatch(String::new()), 0, &interrupts).is_err());
+    }
+}

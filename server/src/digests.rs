@@ -1,0 +1,168 @@
+//! Digests of the files that are served: reading a file for one, and remembering it as long as the file
+//! does not change.
+
+use crate::disk::Asker;
+use crate::os_error::{code_of, code_of_io};
+use ferry_common::digest::{Digest, Hasher};
+use ferry_common::error::ErrorCode;
+use ferry_common::limits::{DIGEST_SETTLE_TIME, DIGESTS_KNOWN_MAX};
+use rustix::fs::Stat;
+use std::collections::{HashMap, VecDeque};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Tells one state of one file from every other, as far as its file system's clock allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct FileIdentity {
+    device: u64,
+    inode: u64,
+    size: i64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+/// What is known, and who waits for what is being computed.
+#[derive(Debug, Default)]
+pub(crate) struct Digests {
+    known: HashMap<FileIdentity, Digest>,
+    /// The keys of `known`, oldest first.
+    order: VecDeque<FileIdentity>,
+    running: HashMap<FileIdentity, Vec<Asker>>,
+}
+
+/// What to do about a digest that is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Known(Digest),
+    /// Somebody else's run will tell.
+    Joined,
+    /// A run is to be begun.
+    Begin,
+}
+
+impl FileIdentity {
+    pub(crate) fn of(file: &File) -> Result<Self, ErrorCode> {
+        Ok(Self::from_stat(&rustix::fs::fstat(file).map_err(code_of)?))
+    }
+
+    pub(crate) fn from_stat(stat: &Stat) -> Self {
+        Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            size: stat.st_size,
+            modified: (stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0)),
+            changed: (stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or(0)),
+        }
+    }
+
+    /// True where nothing tells that the content of the file is another. Its name may be: a file that was
+    /// renamed or removed while it is open is still the same.
+    pub(crate) fn has_content_of(&self, other: &Self) -> bool {
+        let content = |identity: &Self| (identity.device, identity.inode, identity.size, identity.modified);
+        content(self) == content(other)
+    }
+
+    /// True when the last change is so long ago that the next one will show.
+    fn is_settled(&self) -> bool {
+        let (seconds, nanoseconds) = self.changed;
+        let changed = u64::try_from(seconds).map(Duration::from_secs).unwrap_or_default()
+            + Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0));
+        SystemTime::now().duration_since(UNIX_EPOCH + changed).is_ok_and(|since| since >= DIGEST_SETTLE_TIME)
+    }
+}
+
+impl Digests {
+    /// Asks for the digest of a file in this state.
+    pub(crate) fn want(&mut self, identity: FileIdentity, asker: Asker) -> Wanted {
+        if let Some(digest) = self.known.get(&identity) {
+            return Wanted::Known(*digest);
+        }
+        let waiting = self.running.entry(identity).or_default();
+        waiting.push(asker);
+        if waiting.len() > 1 { Wanted::Joined } else { Wanted::Begin }
+    }
+
+    /// A run has ended; tells who waited for it.
+    pub(crate) fn finish(&mut self, identity: FileIdentity, digest: Option<Digest>) -> Vec<Asker> {
+        if let Some(digest) = digest
+            && identity.is_settled()
+        {
+            if self.known.insert(identity, digest).is_none() {
+                self.order.push_back(identity);
+            }
+            if self.order.len() > DIGESTS_KNOWN_MAX
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.known.remove(&oldest);
+            }
+        }
+        self.running.remove(&identity).unwrap_or_default()
+    }
+}
+
+/// Reads on where the hasher is, up to `end` and at most `step_bytes`. A file that ends before has changed.
+pub(crate) fn read_step(
+    file: &File,
+    hasher: &mut Hasher,
+    end: u64,
+    step_bytes: u64,
+    scratch: &mut [u8],
+) -> Result<(), ErrorCode> {
+    let stop = hasher.length().saturating_add(step_bytes).min(end);
+    while hasher.length() < stop {
+        let wanted = usize::try_from(stop - hasher.length()).unwrap_or(usize::MAX).min(scratch.len());
+        match file.read_at(&mut scratch[..wanted], hasher.length()) {
+            Ok(0) => return Err(ErrorCode::Changed),
+            Ok(count) => hasher.update(&scratch[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(code_of_io(&error)),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slots::Key;
+    use std::io::Write;
+
+    fn asker(number: u64) -> Asker {
+        Asker { session: Key::from_bits(number), transfer: 0 }
+    }
+
+    #[test]
+    fn a_digest_is_computed_once_for_all_who_ask_and_remembered_when_the_file_has_settled() {
+        let mut digests = Digests::default();
+        let settled = FileIdentity { device: 1, inode: 2, size: 3, modified: (4, 0), changed: (4, 0) };
+        assert_eq!(digests.want(settled, asker(1)), Wanted::Begin);
+        assert_eq!(digests.want(settled, asker(2)), Wanted::Joined);
+        let digest = Digest::of(b"abc");
+        assert_eq!(digests.finish(settled, Some(digest)), [asker(1), asker(2)]);
+        assert_eq!(digests.want(settled, asker(3)), Wanted::Known(digest));
+    }
+
+    #[test]
+    fn a_file_that_changed_just_now_is_read_again() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"abc").unwrap();
+        let identity = FileIdentity::of(&file).unwrap();
+        let mut digests = Digests::default();
+        assert_eq!(digests.want(identity, asker(1)), Wanted::Begin);
+        digests.finish(identity, Some(Digest::of(b"abc")));
+        assert_eq!(digests.want(identity, asker(1)), Wanted::Begin);
+    }
+
+    #[test]
+    fn every_change_of_size_shows() {
+        let mut file = tempfile::tempfile().unwrap();
+        let before = FileIdentity::of(&file).unwrap();
+        file.write_all(b"abc").unwrap();
+        assert!(!FileIdentity::of(&file).unwrap().has_content_of(&before));
+        let mut hasher = Hasher::default();
+        let mut scratch = [0; 2];
+        assert_eq!(read_step(&file, &mut hasher, 4, 100, &mut scratch), Err(ErrorCode::Changed));
+    }
+}

@@ -1,0 +1,94 @@
+//! The threads that compute digests, a step of each run in turn.
+
+use super::{Asker, Digested, Outcome, Reports};
+use crate::digests::{FileIdentity, read_step};
+use crate::staging::StagedFile;
+use crossbeam_channel::Receiver;
+use ferry_common::digest::{Digest, Hasher};
+use ferry_common::error::ErrorCode;
+use ferry_common::limits::DIGEST_STEP_BYTES;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::sync::{Arc, Weak};
+
+const READ_BYTES: usize = 256 * 1024;
+
+/// One digest on its way. It holds nothing open: when those who wanted it are gone, it ends.
+#[derive(Debug)]
+pub(super) struct DigestRun {
+    asker: Asker,
+    source: Source,
+    end: u64,
+    identity: Option<FileIdentity>,
+}
+
+#[derive(Debug)]
+enum Source {
+    File {
+        file: Weak<File>,
+        hasher: Box<Hasher>,
+    },
+    /// Keeps the hasher itself, to go on with what is yet to come.
+    Staged(Weak<StagedFile>),
+}
+
+impl DigestRun {
+    pub(super) fn of_file(asker: Asker, file: &Arc<File>, end: u64, identity: Option<FileIdentity>) -> Self {
+        let source = Source::File { file: Arc::downgrade(file), hasher: Box::default() };
+        Self { asker, source, end, identity }
+    }
+
+    pub(super) fn of_staged(asker: Asker, staged: &Arc<StagedFile>, end: u64) -> Self {
+        Self { asker, source: Source::Staged(Arc::downgrade(staged)), end, identity: None }
+    }
+
+    /// One step; the digest when it was the last.
+    fn step(&mut self, scratch: &mut [u8]) -> Result<Option<Digest>, ErrorCode> {
+        match &mut self.source {
+            Source::File { file, hasher } => {
+                let file = file.upgrade().ok_or(ErrorCode::BrokenOff)?;
+                read_step(&file, hasher, self.end, DIGEST_STEP_BYTES, scratch)?;
+                if hasher.length() < self.end {
+                    return Ok(None);
+                }
+                match self.identity {
+                    Some(identity) if !FileIdentity::of(&file)?.has_content_of(&identity) => {
+                        Err(ErrorCode::Changed)
+                    }
+                    Some(_) | None => Ok(Some(hasher.digest())),
+                }
+            }
+            Source::Staged(staged) => {
+                let staged = staged.upgrade().ok_or(ErrorCode::BrokenOff)?;
+                let done = staged.hash_step(self.end, DIGEST_STEP_BYTES, scratch)?;
+                Ok(done.then(|| staged.digest()))
+            }
+        }
+    }
+}
+
+/// Works until nobody can ask any more.
+pub(super) fn run(runs: &Receiver<DigestRun>, reports: &Reports) {
+    let mut scratch = vec![0; READ_BYTES];
+    let mut turns = VecDeque::new();
+    loop {
+        if turns.is_empty() {
+            match runs.recv() {
+                Ok(run) => turns.push_back(run),
+                Err(_) => return,
+            }
+        }
+        turns.extend(runs.try_iter());
+        let Some(mut run) = turns.pop_front() else { continue };
+        match run.step(&mut scratch).transpose() {
+            None => {
+                reports.complete(run.asker, Outcome::Progress);
+                turns.push_back(run);
+            }
+            Some(result) => {
+                let digested = Digested { identity: run.identity, length: run.end, result };
+                reports.complete(run.asker, Outcome::Digested(digested));
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Sessions that ask for the same part of the same listing share one job, as long as it has not begun: what
+//! it then reads is no older than any of their questions. So a crowd that lists one directory costs little
+//! more than one reader.
+
+use super::Asker;
+use ferry_common::path::RemotePath;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+/// Who waits for which part of which listing, until a thread begins on it.
+#[derive(Debug, Default)]
+pub(super) struct Listings {
+    waiting: Mutex<HashMap<(RemotePath, u64), Vec<Asker>>>,
+}
+
+impl Listings {
+    /// Waits for a part of a listing; true where a job for it is queued already.
+    pub(super) fn join(&self, path: &RemotePath, cursor: u64, asker: Asker) -> bool {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiters = waiting.entry((path.clone(), cursor)).or_default();
+        waiters.push(asker);
+        waiters.len() > 1
+    }
+
+    /// Everybody who waits for it. Who asks from now on has a job of their own.
+    pub(super) fn begin(&self, path: &RemotePath, cursor: u64) -> Vec<Asker> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.remove(&(path.clone(), cursor)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slots::Key;
+
+    #[test]
+    fn a_listing_is_shared_until_it_begins() {
+        let listings = Listings::default();
+        let (path, asker) =
+            (RemotePath::root(), |number| Asker { session: Key::from_bits(number), transfer: 0 });
+        assert!(!listings.join(&path, 0, asker(1)));
+        assert!(listings.join(&path, 0, asker(2)));
+        assert!(!listings.join(&path, 7, asker(3)), "another part");
+        assert_eq!(listings.begin(&path, 0), [asker(1), asker(2)]);
+        assert!(!listings.join(&path, 0, asker(4)), "it has begun, so this question is newer");
+    }
+}

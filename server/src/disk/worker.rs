@@ -1,0 +1,126 @@
+//! The pool for short jobs.
+
+use super::committer::{Request, Upload};
+use super::listings::Listings;
+use super::{Asker, Job, Outcome, Reports};
+use crate::folder::{Folder, Lookup};
+use crate::os_error::{code_of, code_of_io};
+use crate::staging::StagedFile;
+use crossbeam_channel::{Receiver, Sender};
+use ferry_common::action::{Publication, Question};
+use ferry_common::error::ErrorCode;
+use ferry_common::limits::WARM_WINDOW_BYTES;
+use rustix::fs::Advice;
+use std::fs::File;
+use std::io;
+use std::num::NonZeroU64;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+/// Size of the pieces in which a cold part of a file is read.
+const WARM_READ_BYTES: usize = 256 * 1024;
+
+/// What a thread works with.
+pub(super) struct Worker {
+    pub(super) folder: Arc<Folder>,
+    pub(super) queue: Receiver<(Asker, Job)>,
+    pub(super) listings: Arc<Listings>,
+    pub(super) commits: Sender<Request>,
+    pub(super) reports: Reports,
+}
+
+impl Worker {
+    pub(super) fn run(self) {
+        for (asker, job) in &self.queue {
+            if let Some(outcome) = self.perform(asker, job) {
+                self.reports.complete(asker, outcome);
+            }
+        }
+    }
+
+    /// Does a job; `None` where its outcome is reported elsewhere, or to nobody.
+    fn perform(&self, asker: Asker, job: Job) -> Option<Outcome> {
+        match job {
+            Job::List { path, cursor } => {
+                let waiters = self.listings.begin(&path, cursor);
+                let part = Arc::new(self.folder.list(&path, cursor));
+                for waiter in waiters {
+                    self.reports.complete(waiter, Outcome::Listed(Arc::clone(&part)));
+                }
+                None
+            }
+            Job::Ask(Question::Sum { path, length }) => {
+                Some(Outcome::SumOpened(self.folder.open_for_sum(&path, length)))
+            }
+            Job::Ask(Question::Partial { path }) => Some(Outcome::SumOpened(self.folder.open_partial(&path))),
+            Job::Ask(question) => Some(Outcome::Found(self.folder.answer(&question))),
+            Job::Open { path } => {
+                Some(Outcome::Opened(self.folder.open_file(&path, Lookup::MayBlock).map_err(code_of)))
+            }
+            Job::Stage { path, size, new, resume } => {
+                let staged = self.folder.stage(&path, size, new, resume);
+                Some(Outcome::Staged(staged.map(|file| (Arc::new(file), resume))))
+            }
+            Job::Write { staged, buffers } => Some(write(&staged, buffers)),
+            Job::Warm { file, offset, length } => Some(Outcome::Warmed(warm(&file, offset, length))),
+            Job::Publish { staged, publication } => self.publish(asker, staged, publication),
+            Job::Discard { staged } => {
+                drop(staged);
+                None
+            }
+            Job::Keep { staged } => {
+                let path = staged.path().clone();
+                staged.keep();
+                drop(staged);
+                Some(Outcome::Kept { path, next: self.folder.sweep_partials() })
+            }
+            Job::Sweep => Some(Outcome::Swept(self.folder.sweep_partials())),
+        }
+    }
+
+    /// Flushes a file here, so that the small ones do not wait for it, and passes it on.
+    fn publish(&self, asker: Asker, staged: Arc<StagedFile>, publication: Publication) -> Option<Outcome> {
+        match self.folder.flush_ahead(&staged, &publication) {
+            Ok(is_flushed) => {
+                // It can only fail when the server is at its end, and nobody waits for the outcome.
+                let upload = Upload::Staged { staged, is_flushed };
+                let _ = self.commits.send(Request { asker, upload, publication });
+                None
+            }
+            Err(code) => Some(Outcome::Published { id: publication.id, result: Err(code), small_bytes: 0 }),
+        }
+    }
+}
+
+fn write(staged: &StagedFile, buffers: Vec<(Vec<u8>, usize)>) -> Outcome {
+    let mut result = Ok(0);
+    let mut emptied = Vec::with_capacity(buffers.len());
+    for (buffer, length) in buffers {
+        result = result.and_then(|written| {
+            staged.append(&buffer[..length])?;
+            Ok(written + length as u64)
+        });
+        emptied.push(buffer);
+    }
+    Outcome::Written { buffers: emptied, result }
+}
+
+/// Reads a part of a file for its side effect on the page cache, and has the system read on behind it.
+fn warm(file: &File, offset: u64, length: u64) -> Result<(), ErrorCode> {
+    let mut scratch = vec![0; WARM_READ_BYTES];
+    let end = offset.saturating_add(length);
+    let mut at = offset;
+    while at < end {
+        let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(WARM_READ_BYTES);
+        match file.read_at(&mut scratch[..wanted], at) {
+            // The end of the file came early; sending will find out the same.
+            Ok(0) => break,
+            Ok(count) => at += count as u64,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(code_of_io(&error)),
+        }
+    }
+    // Only advice: what comes of it does not matter.
+    let _ = rustix::fs::fadvise(file, end, NonZeroU64::new(WARM_WINDOW_BYTES), Advice::WillNeed);
+    Ok(())
+}

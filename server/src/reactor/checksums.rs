@@ -1,0 +1,194 @@
+//! The reactor's work for digests: those that go with downloads, those that clients ask for, and those that
+//! tell whether an upload can be resumed.
+
+use super::Reactor;
+use crate::control::{Control, Resource, Sought};
+use crate::digests::{FileIdentity, Wanted};
+use crate::disk::{Asker, Digested, Job};
+use crate::slots::Key;
+use crate::staging::StagedFile;
+use ferry_common::action::Found;
+use ferry_common::command::Resume;
+use ferry_common::digest::Digest;
+use ferry_common::error::ErrorCode;
+use std::fs::File;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+impl Reactor {
+    /// Begins to send a file, and to compute its digest beside that.
+    pub(super) fn send(&mut self, key: Key, offset: u64, length: u64, digest: bool) {
+        let Some(control) = self.controls.get_mut(key) else { return };
+        let Resource::Source { file, identity } = &control.resource else { return };
+        let (file, identity) = (Arc::clone(file), *identity);
+        if let (true, Some(identity)) = (digest, identity) {
+            control.sought = Sought::Download { found: None, is_due: false };
+            let asker = Asker { session: key, transfer: control.transfer };
+            self.want_digest(asker, &file, offset + length, identity);
+        }
+        if length > 0 {
+            self.with_data(key, |data| data.send(file, offset, length));
+        }
+    }
+
+    /// Everything is sent: sees whether the file is still what it was, and waits for its digest.
+    pub(super) fn check(&mut self, key: Key, digest: bool, now: Instant) {
+        let Some(control) = self.controls.get_mut(key) else { return };
+        if !control.is_source_unchanged() {
+            return control.session.handle_checked(Err(ErrorCode::Changed), now);
+        }
+        match &mut control.sought {
+            Sought::Download { found, is_due } if digest => match *found {
+                Some(found) => control.session.handle_checked(found.map(Some), now),
+                None => *is_due = true,
+            },
+            Sought::Nothing | Sought::Sum | Sought::Resume(_) | Sought::Download { .. } => {
+                control.session.handle_checked(Ok(None), now);
+            }
+        }
+    }
+
+    pub(super) fn begin_sum(&mut self, asker: Asker, opened: Result<(File, u64), ErrorCode>, now: Instant) {
+        let Some(control) = self.controls.get_mut(asker.session) else { return };
+        match opened {
+            Ok((file, length)) => {
+                let file = Arc::new(file);
+                self.disk.digest_file(asker, &file, length, None);
+                control.resource = Resource::Source { file, identity: None };
+                control.sought = Sought::Sum;
+            }
+            Err(code) => control.session.handle_found(Err(code), now),
+        }
+    }
+
+    /// A staged file is there; what was kept of it is hashed before the client is told to go on.
+    pub(super) fn begin_receiving(
+        &mut self,
+        asker: Asker,
+        staged: Result<(Arc<StagedFile>, Option<Resume>), ErrorCode>,
+        now: Instant,
+    ) {
+        let Some(control) = self.controls.get_mut(asker.session) else { return };
+        match staged {
+            Ok((file, resume)) => {
+                match resume {
+                    None => control.session.handle_staged(Ok(0), now),
+                    Some(resume) => {
+                        self.disk.digest_staged(asker, &file, resume.offset);
+                        control.sought = Sought::Resume(resume);
+                    }
+                }
+                control.resource = Resource::Staged { file, queued: Vec::new(), is_writing: false };
+            }
+            Err(code) => control.session.handle_staged(Err(code), now),
+        }
+    }
+
+    pub(super) fn handle_digested(&mut self, asker: Asker, digested: Digested, now: Instant) {
+        let Digested { identity, length, result } = digested;
+        let Some(identity) = identity else {
+            return self.tell_digest(asker, length, result, now);
+        };
+        let waiting = self.digests.finish(identity, result.ok());
+        for waiter in waiting {
+            if result == Err(ErrorCode::BrokenOff) {
+                // Who began the run is gone, and its file with it; the others go on with their own.
+                self.want_again(waiter, length, identity);
+            } else {
+                self.tell_digest(waiter, length, result, now);
+            }
+        }
+    }
+
+    pub(super) fn schedule_sweep(&mut self, next: Option<Duration>, now: Instant) {
+        // A second more, since ages are counted in whole ones.
+        self.sweep_at = next.map(|next| now + next + Duration::from_secs(1));
+    }
+
+    pub(super) fn sweep_if_due(&mut self, now: Instant) {
+        if self.sweep_at.is_some_and(|due| due <= now) {
+            self.sweep_at = None;
+            self.disk.submit(Asker { session: Key::from_bits(0), transfer: 0 }, Job::Sweep);
+        }
+    }
+
+    fn want_digest(&mut self, asker: Asker, file: &Arc<File>, size: u64, identity: FileIdentity) {
+        match self.digests.want(identity, asker) {
+            Wanted::Known(digest) => {
+                if let Some(control) = self.controls.get_mut(asker.session)
+                    && let Sought::Download { found, .. } = &mut control.sought
+                {
+                    *found = Some(Ok(digest));
+                }
+            }
+            Wanted::Joined => {}
+            Wanted::Begin => self.disk.digest_file(asker, file, size, Some(identity)),
+        }
+    }
+
+    fn want_again(&mut self, asker: Asker, size: u64, identity: FileIdentity) {
+        if let Some(control) = self.controls.get(asker.session)
+            && control.transfer == asker.transfer
+            && let Resource::Source { file, .. } = &control.resource
+        {
+            let file = Arc::clone(file);
+            self.want_digest(asker, &file, size, identity);
+        }
+    }
+
+    /// Hands a digest to the session that waits for it.
+    fn tell_digest(&mut self, asker: Asker, length: u64, result: Result<Digest, ErrorCode>, now: Instant) {
+        let current = self.controls.get_mut(asker.session);
+        let Some(control) = current.filter(|control| control.transfer == asker.transfer) else { return };
+        match std::mem::replace(&mut control.sought, Sought::Nothing) {
+            Sought::Nothing => {}
+            Sought::Sum => {
+                control.resource = Resource::None;
+                let found = result.map(|digest| Found::Digest { length, digest });
+                control.session.handle_found(found, now);
+            }
+            Sought::Resume(resume) => self.resume(asker, resume, result, now),
+            Sought::Download { is_due: false, .. } => {
+                control.sought = Sought::Download { found: Some(result), is_due: false };
+            }
+            Sought::Download { is_due: true, .. } => {
+                let unchanged = control.is_source_unchanged();
+                let checked = if unchanged { result.map(Some) } else { Err(ErrorCode::Changed) };
+                control.session.handle_checked(checked, now);
+            }
+        }
+        self.drive(asker.session, now);
+    }
+
+    /// What was kept is hashed: it is gone on with only if it is what the client has.
+    fn resume(&mut self, asker: Asker, resume: Resume, result: Result<Digest, ErrorCode>, now: Instant) {
+        let Some(control) = self.controls.get_mut(asker.session) else { return };
+        let staged = match result {
+            Ok(digest) if digest == resume.digest => Ok(resume.offset),
+            Ok(_) => Err(ErrorCode::NoPartial),
+            Err(code) => Err(code),
+        };
+        if staged.is_err()
+            && let Resource::Staged { file: staged, .. } =
+                std::mem::replace(&mut control.resource, Resource::None)
+        {
+            self.disk.submit(asker, Job::Discard { staged });
+        }
+        control.session.handle_staged(staged, now);
+    }
+}
+
+impl Control {
+    /// True while the open file is in the state in which it was opened.
+    fn is_source_unchanged(&self) -> bool {
+        match &self.resource {
+            Resource::Source { file, identity: Some(identity) } => {
+                FileIdentity::of(file).is_ok_and(|now| now.has_content_of(identity))
+            }
+            Resource::Source { identity: None, .. }
+            | Resource::None
+            | Resource::Small { .. }
+            | Resource::Staged { .. } => true,
+        }
+    }
+}

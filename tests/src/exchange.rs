@@ -1,0 +1,341 @@
+//! A client to whom a lost connection is a result and not a failed test, and who knows all that a transfer
+//! may be asked for with. What no server may do is a panic, and so is a server that says nothing for longer
+//! than [`PATIENCE`].
+
+use crate::conversation::Refusal;
+use crate::wait::PATIENCE;
+use ferry_common::command::{Command, UploadOptions};
+use ferry_common::digest::Digest;
+use ferry_common::error::ErrorCode;
+use ferry_common::path::RemotePath;
+use ferry_common::reply::Reply;
+use socket2::SockRef;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// How often a wait for a reply looks at whether the data connection is still there...
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// ...and how often it has to be found lost before no reply is expected any more.
+const LOOKS: u32 = 3;
+
+/// One session.
+#[derive(Debug)]
+pub struct Exchange {
+    stream: TcpStream,
+    server: SocketAddr,
+    unread: Vec<u8>,
+    data: Option<TcpStream>,
+    /// The newest offer of a data connection.
+    offer: Option<(u16, Vec<u8>)>,
+}
+
+/// Why a command did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The server says so; the session goes on.
+    Refused(Refusal),
+    /// A connection ended. The session is of no more use.
+    Lost(String),
+}
+
+pub type Attempt<T> = Result<T, Failure>;
+
+/// What a download brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Downloaded {
+    pub bytes: Vec<u8>,
+    /// Of the whole file, whatever the offset.
+    pub digest: Digest,
+}
+
+impl Failure {
+    /// The code of a refusal; panics where the connection was lost.
+    #[track_caller]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Refused(Refusal { code: Some(code), .. }) => *code,
+            Self::Refused(_) | Self::Lost(_) => panic!("a known code: {self:?}"),
+        }
+    }
+
+    fn lost(what: &str) -> Self {
+        Self::Lost(what.to_owned())
+    }
+}
+
+impl Exchange {
+    pub fn with(server: SocketAddr) -> Attempt<Self> {
+        let stream = connect(server).map_err(|error| Failure::Lost(error.to_string()))?;
+        stream.set_read_timeout(Some(LOOK_INTERVAL)).expect("a time limit");
+        Ok(Self { stream, server, unread: Vec::new(), data: None, offer: None })
+    }
+
+    /// Gives the lines before the last, and the words behind `ok`.
+    pub fn ask(&mut self, command: &Command) -> Attempt<(Vec<Reply>, Vec<Vec<u8>>)> {
+        self.send_line(&command.encode())?;
+        let mut replies = Vec::new();
+        loop {
+            let reply = self.reply()?;
+            if let Reply::Ok { words } = reply {
+                return Ok((replies, words));
+            }
+            replies.push(reply);
+        }
+    }
+
+    /// What the server has kept of an upload: its length and digest.
+    pub fn partial(&mut self, name: &str) -> Attempt<(u64, Digest)> {
+        let (replies, _) = self.ask(&Command::Partial { path: path(name) })?;
+        let [Reply::Digest { length, digest }] = replies[..] else { panic!("no digest: {replies:?}") };
+        Ok((length, digest))
+    }
+
+    /// Uploads a file, with the trailer that belongs to it where the options ask for one, and gives the digest
+    /// that the server tells.
+    pub fn upload(&mut self, name: &str, bytes: &[u8], options: UploadOptions) -> Attempt<Digest> {
+        self.upload_with_trailer(name, bytes, options, Digest::of(bytes))
+    }
+
+    pub fn upload_with_trailer(
+        &mut self,
+        name: &str,
+        bytes: &[u8],
+        options: UploadOptions,
+        trailer: Digest,
+    ) -> Attempt<Digest> {
+        let mut payload = bytes.to_vec();
+        if options.digest {
+            payload.extend_from_slice(format!("{trailer}\n").as_bytes());
+        }
+        let size = bytes.len() as u64;
+        self.begin_upload(name, size, options)?;
+        let eager = options.is_eager(size);
+        if eager && self.data.is_some() {
+            self.send_data(&payload);
+        }
+        let mut redialled = false;
+        loop {
+            match self.reply_beside_data() {
+                Ok(Reply::Data { .. }) => {
+                    self.dial()?;
+                    if eager {
+                        self.send_data(&payload);
+                    }
+                }
+                Ok(Reply::Upload { offset }) => {
+                    let offset = usize::try_from(offset).expect("a position in memory");
+                    assert!(offset <= bytes.len(), "the server asks for bytes beyond the end");
+                    self.send_data(&payload[offset..]);
+                }
+                Ok(Reply::Ok { words }) => {
+                    assert_eq!(words[0], size.to_string().as_bytes());
+                    return Ok(Digest::parse(&words[1]).expect("a digest behind the size"));
+                }
+                Ok(other) => panic!("not a reply to an upload: {other:?}"),
+                // The ticket may not have come through.
+                Err(Failure::Lost(_)) if !redialled && self.is_data_lost() => {
+                    redialled = true;
+                    self.dial()?;
+                    if eager {
+                        self.send_data(&payload);
+                    }
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// Announces an upload and sends nothing of it. Any reply is left unread.
+    pub fn begin_upload(&mut self, name: &str, size: u64, options: UploadOptions) -> Attempt<()> {
+        self.forget_lost_data();
+        self.send_line(&Command::Upload { path: path(name), size, options }.encode())
+    }
+
+    /// Announces an upload and waits until its bytes may be sent, which is also when the server has looked at
+    /// it. For sessions without a data connection.
+    pub fn begin_first_upload(&mut self, name: &str, size: u64, options: UploadOptions) -> Attempt<()> {
+        assert!(self.data.is_none(), "a session in which nothing was moved");
+        self.begin_upload(name, size, options)?;
+        let Reply::Data { .. } = self.reply()? else { panic!("no offer of a data connection") };
+        self.dial()?;
+        if !options.is_eager(size) {
+            let Reply::Upload { .. } = self.reply()? else { panic!("no go-ahead") };
+        }
+        Ok(())
+    }
+
+    /// Reads the answer to an upload that was sent by hand.
+    pub fn finish_upload(&mut self) -> Attempt<()> {
+        let last = self.reply()?;
+        assert!(matches!(last, Reply::Ok { .. }), "not the end of an upload: {last:?}");
+        Ok(())
+    }
+
+    /// Downloads a file from an offset on. Bytes that are not those of the digest are a panic where the
+    /// offset is 0.
+    pub fn download(&mut self, name: &str, offset: u64) -> Attempt<Downloaded> {
+        self.forget_lost_data();
+        self.send_line(&Command::Download { path: path(name), offset, digest: true }.encode())?;
+        let mut redialled = false;
+        let length = loop {
+            match self.reply_beside_data() {
+                Ok(Reply::Data { .. }) => self.dial()?,
+                Ok(Reply::Download { length, .. }) => break length,
+                Ok(other) => panic!("not a reply to a download: {other:?}"),
+                Err(Failure::Lost(_)) if !redialled && self.is_data_lost() => {
+                    redialled = true;
+                    self.dial()?;
+                }
+                Err(failure) => return Err(failure),
+            }
+        };
+        let bytes = self.read_data(length);
+        let is_whole = bytes.len() as u64 == length;
+        let last = self.reply_beside_data()?;
+        let Reply::Ok { words } = last else { panic!("not the end of a download: {last:?}") };
+        if !is_whole {
+            return Err(Failure::lost("the data connection ended early"));
+        }
+        assert_eq!(words[0], length.to_string().as_bytes());
+        let digest = Digest::parse(&words[1]).expect("a digest behind the length");
+        assert!(offset > 0 || digest == Digest::of(&bytes), "bytes that do not match their digest");
+        Ok(Downloaded { bytes, digest })
+    }
+
+    /// Sends bytes on the data connection, as far as it takes them: what has become of them the server tells.
+    pub fn send_data(&mut self, bytes: &[u8]) {
+        if let Some(data) = &mut self.data
+            && data.write_all(bytes).is_err()
+        {
+            self.data = None;
+        }
+    }
+
+    /// Ends the data connection.
+    pub fn close_data(&mut self) {
+        self.data = None;
+        self.offer = None;
+    }
+
+    /// Ends both connections as the crash of a host does.
+    pub fn reset(self) {
+        for stream in [Some(&self.stream), self.data.as_ref()].into_iter().flatten() {
+            SockRef::from(stream).set_linger(Some(Duration::ZERO)).expect("a TCP connection");
+        }
+    }
+
+    /// The next reply; one that refuses is a failure.
+    pub fn reply(&mut self) -> Attempt<Reply> {
+        self.next_reply(false)
+    }
+
+    /// As [`Exchange::reply`], but waits no longer than there is a data connection.
+    fn reply_beside_data(&mut self) -> Attempt<Reply> {
+        self.next_reply(true)
+    }
+
+    fn next_reply(&mut self, watch_data: bool) -> Attempt<Reply> {
+        let line = self.line(watch_data)?;
+        let reply = Reply::parse(&line).unwrap_or_else(|error| panic!("{error}"));
+        if let Reply::Err { code, message } = reply {
+            return Err(Failure::Refused(Refusal { code, message }));
+        }
+        if let Reply::Data { port, ticket } = &reply {
+            self.offer = Some((*port, ticket.clone()));
+        }
+        Ok(reply)
+    }
+
+    fn line(&mut self, watch_data: bool) -> Attempt<Vec<u8>> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut found_lost = 0;
+        let mut chunk = [0; 16 * 1024];
+        loop {
+            if let Some(end) = self.unread.iter().position(|&byte| byte == b'\n') {
+                let mut line: Vec<u8> = self.unread.drain(..=end).collect();
+                line.pop();
+                return Ok(line);
+            }
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Err(Failure::lost("the control connection ended")),
+                Ok(count) => self.unread.extend_from_slice(&chunk[..count]),
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    assert!(Instant::now() < deadline, "no reply within {PATIENCE:?}");
+                    found_lost += u32::from(watch_data && self.is_data_lost());
+                    if found_lost >= LOOKS {
+                        return Err(Failure::lost("the data connection ended"));
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(Failure::Lost(error.to_string())),
+            }
+        }
+    }
+
+    fn send_line(&mut self, line: &[u8]) -> Attempt<()> {
+        self.stream.write_all(line).map_err(|error| Failure::Lost(error.to_string()))
+    }
+
+    /// Opens the data connection that was offered last.
+    fn dial(&mut self) -> Attempt<()> {
+        let (port, ticket) = self.offer.clone().expect("an offer of a data connection");
+        let mut data =
+            connect((self.server.ip(), port).into()).map_err(|error| Failure::Lost(error.to_string()))?;
+        // Where it is lost at once, the wait for the reply finds out.
+        let _ = data.write_all(&[&ticket[..], b"\n"].concat());
+        self.data = Some(data);
+        Ok(())
+    }
+
+    /// As many bytes as come.
+    fn read_data(&mut self, length: u64) -> Vec<u8> {
+        let mut bytes = vec![0; usize::try_from(length).expect("a file that fits in memory")];
+        let mut filled = 0;
+        let Some(data) = &mut self.data else { return Vec::new() };
+        while filled < bytes.len() {
+            match data.read(&mut bytes[filled..]) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    panic!("no data within {PATIENCE:?}")
+                }
+                Err(_) => break,
+            }
+        }
+        bytes.truncate(filled);
+        bytes
+    }
+
+    fn forget_lost_data(&mut self) {
+        if self.is_data_lost() {
+            self.close_data();
+        }
+    }
+
+    /// There was an offer of a data connection, and there is none, or one that has ended.
+    fn is_data_lost(&self) -> bool {
+        let Some(data) = &self.data else { return self.offer.is_some() };
+        data.set_nonblocking(true).expect("an open socket");
+        let seen = data.peek(&mut [0]);
+        data.set_nonblocking(false).expect("an open socket");
+        match seen {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() != ErrorKind::WouldBlock,
+        }
+    }
+}
+
+/// A path as it is in commands.
+#[track_caller]
+pub fn path(name: &str) -> RemotePath {
+    RemotePath::parse(name.as_bytes()).unwrap_or_else(|code| panic!("{name}: {code}"))
+}
+
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}

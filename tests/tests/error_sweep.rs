@@ -1,0 +1,313 @@
+//! Each call of the server on files and sockets fails in each way that it can: whatever fails, its client
+//! gets an `err` or what it asked for, no name has a wrong file, no descriptor is lost, and others are served.
+//! Run by `tests/checks`: the first call of each kind in each scenario. With `FERRY_SWEEP=full`, every call.
+#![cfg(target_arch = "x86_64")]
+#![allow(clippy::unwrap_used)]
+
+use ferry_common::limits::{STALL_WINDOW, TICKET_TIMEOUT};
+use ferry_tests::attempt::{Attempt, Ended};
+use ferry_tests::content::Content;
+use ferry_tests::server::Server;
+use ferry_tests::tracer::{Aim, Call, On, Point, Tracer};
+use ferry_tests::wait::{PATIENCE, wait_at_most, wait_for, wait_until};
+use nix::errno::Errno;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const NAME: &str = "a.txt";
+const OTHER: &str = "other.txt";
+const SMALL: Content = Content { seed: 1, size_bytes: 1000 };
+const OLD: Content = Content { seed: 2, size_bytes: 700 };
+const LARGE: Content = Content { seed: 3, size_bytes: 3 << 20 };
+/// Sent of an upload that is then broken off.
+const SENT_BYTES: u64 = 2 << 20;
+
+const ERRORS: &[Errno] = &[
+    Errno::EIO,
+    Errno::ENOSPC,
+    Errno::EDQUOT,
+    Errno::EINTR,
+    Errno::EAGAIN,
+    Errno::EMFILE,
+    Errno::ENOMEM,
+    Errno::EACCES,
+];
+
+const FILE_CALLS: &[&str] = &[
+    "open",
+    "openat",
+    "openat2",
+    "read",
+    "pread64",
+    "preadv2",
+    "write",
+    "pwrite64",
+    "pwritev",
+    "fsync",
+    "fdatasync",
+    "syncfs",
+    "rename",
+    "renameat",
+    "renameat2",
+    "link",
+    "linkat",
+    "ftruncate",
+    "fallocate",
+    "unlink",
+    "unlinkat",
+    "mkdirat",
+    "statx",
+    "fstat",
+    "newfstatat",
+    "faccessat",
+    "faccessat2",
+    "fchmodat",
+    "utimensat",
+    "getdents64",
+    "lseek",
+    "fstatfs",
+    "fcntl",
+    "flock",
+];
+const SOCKET_CALLS: &[&str] =
+    &["accept4", "read", "recvfrom", "write", "writev", "sendto", "sendfile", "epoll_ctl", "shutdown"];
+
+/// A client must hear within this time...
+const ANSWER_TIME: Duration = Duration::from_secs(8);
+/// ...unless the system said falsely that a socket has nothing: nobody will tell the server otherwise.
+const FALSE_ANSWER_TIME: Duration = Duration::from_millis(500);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scenario {
+    SmallUpload,
+    Overwrite,
+    LargeUpload,
+    ResumedUpload,
+    Download,
+    Listing,
+}
+
+/// A server to be tormented, and what is known of it.
+struct Bench {
+    server: Server,
+    tracer: Tracer,
+    idle_descriptors: usize,
+    /// Where it keeps uploads that broke off, and what it has kept there of one.
+    kept_path: PathBuf,
+    kept: Vec<u8>,
+}
+
+impl Scenario {
+    fn content(self) -> Content {
+        match self {
+            Self::SmallUpload | Self::Overwrite | Self::Listing => SMALL,
+            Self::LargeUpload | Self::ResumedUpload | Self::Download => LARGE,
+        }
+    }
+
+    fn old(self) -> Option<Content> {
+        match self {
+            Self::Overwrite => Some(OLD),
+            Self::Download => Some(LARGE),
+            Self::SmallUpload | Self::LargeUpload | Self::ResumedUpload | Self::Listing => None,
+        }
+    }
+
+    fn run(self, attempt: &mut Attempt, kept_bytes: u64) -> Ended {
+        match self {
+            Self::SmallUpload | Self::Overwrite | Self::LargeUpload => {
+                attempt.upload(NAME, self.content(), 0)
+            }
+            Self::ResumedUpload => attempt.upload(NAME, self.content(), kept_bytes),
+            Self::Download => attempt.download(NAME, self.content()),
+            Self::Listing => attempt.ls(),
+        }
+    }
+}
+
+impl Bench {
+    fn new() -> Self {
+        let server = Server::start();
+        wait_until("sleep of the threads", || server.process().is_asleep());
+        let idle_descriptors = server.process().descriptors();
+        let mut attempt = Attempt::with(server.control_address(), PATIENCE).unwrap();
+        assert_eq!(attempt.upload(OTHER, SMALL, 0), Ended::Ok);
+        attempt.upload_beginning(NAME, LARGE, SENT_BYTES);
+        wait_for("kept upload", || attempt.kept(NAME).unwrap());
+        drop(attempt);
+        let kept_path = server.path(&server.staged_files()[0]);
+        let kept = fs::read(&kept_path).unwrap();
+        let tracer = Tracer::attach(server.process(), Aim::Watch);
+        Self { server, tracer, idle_descriptors, kept_path, kept }
+    }
+
+    fn prepare(&self, scenario: Scenario) {
+        let _ = fs::remove_file(self.server.path(NAME));
+        let _ = fs::remove_file(&self.kept_path);
+        if let Some(old) = scenario.old() {
+            self.server.put(NAME, old.bytes());
+        }
+        if scenario == Scenario::ResumedUpload {
+            fs::write(&self.kept_path, &self.kept).unwrap();
+        }
+    }
+
+    /// How often each call is made in the scenario.
+    fn count(&self, scenario: Scenario) -> BTreeMap<Call, usize> {
+        self.settle(ANSWER_TIME).unwrap();
+        self.prepare(scenario);
+        self.tracer.aim(Aim::Watch);
+        let mut attempt = Attempt::with(self.server.control_address(), PATIENCE).unwrap();
+        assert_eq!(scenario.run(&mut attempt, self.kept.len() as u64), Ended::Ok);
+        drop(attempt);
+        self.settle(ANSWER_TIME).unwrap();
+        self.tracer.counts()
+    }
+
+    /// One run; `None` where the call that should fail was not made, and what was wrong is the error.
+    fn run(&self, scenario: Scenario, aim: Aim) -> Result<Option<Ended>, String> {
+        self.settle(ANSWER_TIME)?;
+        self.prepare(scenario);
+        self.tracer.aim(aim);
+        let limit = if is_false_would_block(aim) { FALSE_ANSWER_TIME } else { ANSWER_TIME };
+        let ended = match Attempt::with(self.server.control_address(), limit) {
+            Ok(mut attempt) => scenario.run(&mut attempt, self.kept.len() as u64),
+            Err(error) => Ended::of(&error),
+        };
+        // What belongs to the end of the session counts as well.
+        let settled = self.settle(settle_time(aim));
+        let has_fired = self.tracer.has_fired();
+        self.tracer.aim(Aim::Watch);
+        check_ended(aim, ended)?;
+        self.check_file(scenario, ended)?;
+        self.check_others()?;
+        settled?;
+        Ok((has_fired || aim == Aim::Watch).then_some(ended))
+    }
+
+    fn check_file(&self, scenario: Scenario, ended: Ended) -> Result<(), String> {
+        if scenario == Scenario::Listing {
+            return Ok(());
+        }
+        let found = fs::read(self.server.path(NAME)).ok();
+        let is_new = found.as_ref().is_some_and(|found| *found == scenario.content().bytes());
+        let is_old = found == scenario.old().map(|old| old.bytes());
+        if is_new || (is_old && ended != Ended::Ok) {
+            Ok(())
+        } else {
+            Err(format!("after {ended:?} there is a wrong file"))
+        }
+    }
+
+    /// Nothing that one client has brought about is in the way of another.
+    fn check_others(&self) -> Result<(), String> {
+        let mut attempt = Attempt::with(self.server.control_address(), ANSWER_TIME)
+            .map_err(|error| format!("nobody else can connect: {error}"))?;
+        let results =
+            [attempt.ls(), attempt.upload(OTHER, SMALL, 0), attempt.download(OTHER, SMALL), attempt.ls()];
+        if results == [Ended::Ok; 4] { Ok(()) } else { Err(format!("another session had {results:?}")) }
+    }
+
+    /// All descriptors come back.
+    fn settle(&self, limit: Duration) -> Result<(), String> {
+        let process = self.server.process();
+        wait_at_most(limit, || (process.descriptors() <= self.idle_descriptors).then_some(()))
+            .ok_or_else(|| format!("descriptors stay open: {:?}", process.descriptor_targets()))
+    }
+}
+
+/// A session whose data connection failed under it gives up at its deadline, and not because its client has
+/// closed the control connection: it might have closed its sending side only.
+fn settle_time(aim: Aim) -> Duration {
+    match aim {
+        Aim::Fail(point, _) if is_socket_call(point.call) => ANSWER_TIME + TICKET_TIMEOUT.max(STALL_WINDOW),
+        Aim::Fail(..) | Aim::Watch | Aim::Kill(_) => ANSWER_TIME,
+    }
+}
+
+fn check_ended(aim: Aim, ended: Ended) -> Result<(), String> {
+    let is_fine = match (ended, aim) {
+        (Ended::Ok, _) => true,
+        (Ended::Refused(_), Aim::Fail(..)) => true,
+        (Ended::Closed, Aim::Fail(point, _)) => is_socket_call(point.call),
+        (Ended::Silent, aim) => is_false_would_block(aim),
+        _ => false,
+    };
+    if is_fine { Ok(()) } else { Err(format!("the client saw {ended:?}")) }
+}
+
+fn is_socket_call(call: Call) -> bool {
+    SOCKET_CALLS.contains(&call.name()) && !matches!(call.on(), On::File | On::Other)
+}
+
+fn is_wanted(call: Call) -> bool {
+    let is_file_call = FILE_CALLS.contains(&call.name()) && !matches!(call.on(), On::Socket | On::Other);
+    is_file_call || is_socket_call(call)
+}
+
+fn is_false_would_block(aim: Aim) -> bool {
+    matches!(aim, Aim::Fail(point, Errno::EAGAIN) if is_socket_call(point.call))
+}
+
+fn label(ended: Ended) -> String {
+    match ended {
+        Ended::Ok => "ok".to_owned(),
+        Ended::Refused(code) => format!("err {}", code.word()),
+        Ended::Closed => "closed".to_owned(),
+        Ended::Silent => "silent".to_owned(),
+        Ended::Wrong => "wrong".to_owned(),
+    }
+}
+
+fn sweep(scenario: Scenario) {
+    let is_full = std::env::var_os("FERRY_SWEEP").is_some_and(|value| value == "full");
+    let mut bench = Bench::new();
+    bench.run(scenario, Aim::Watch).unwrap();
+    let counts = bench.count(scenario);
+    let calls: Vec<(Call, usize)> = counts.into_iter().filter(|(call, _)| is_wanted(*call)).collect();
+    assert!(!calls.is_empty(), "nothing was traced");
+    let (mut results, mut unreached, mut wrong) = (BTreeMap::new(), 0, Vec::new());
+    for (call, count) in calls {
+        for occurrence in 1..=if is_full { count } else { 1 } {
+            let point = Point { call, occurrence };
+            for &errno in ERRORS {
+                match bench.run(scenario, Aim::Fail(point, errno)) {
+                    Ok(Some(ended)) => *results.entry(label(ended)).or_insert(0) += 1,
+                    Ok(None) => unreached += 1,
+                    Err(reason) => {
+                        println!("  {point} with {errno:?}: {reason}");
+                        wrong.push((point, errno, reason));
+                        bench = Bench::new();
+                    }
+                }
+            }
+        }
+    }
+    let tried: usize = results.values().sum();
+    println!("{scenario:?}: {tried} errors: {results:?}; not reached {unreached}; wrong {}", wrong.len());
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(unreached * 4 <= tried, "too many calls were not reached");
+}
+
+macro_rules! sweeps {
+    ($($name:ident $scenario:ident),* $(,)?) => {
+        $(
+            #[test]
+            #[ignore = "takes long, and traces; run tests/checks"]
+            fn $name() {
+                sweep(Scenario::$scenario);
+            }
+        )*
+    };
+}
+
+sweeps! {
+    a_small_upload_bears_every_error SmallUpload,
+    an_upload_over_a_file_bears_every_error Overwrite,
+    a_large_upload_bears_every_error LargeUpload,
+    a_resumed_upload_bears_every_error ResumedUpload,
+    a_download_bears_every_error Download,
+    a_listing_bears_every_error Listing,
+}
