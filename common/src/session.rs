@@ -8,6 +8,7 @@
 //! what no longer matters to its phase is ignored.
 
 mod commands;
+mod moving;
 mod owed;
 mod phase;
 mod transfer;

@@ -1,7 +1,7 @@
 //! Digests of the files that are served: reading a file for one, and remembering it as long as the file
 //! does not change.
 
-use crate::disk::Asker;
+use crate::asker::Asker;
 use crate::os_error::{code_of, code_of_io};
 use ferry_common::digest::{Digest, Hasher};
 use ferry_common::error::ErrorCode;

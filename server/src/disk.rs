@@ -7,9 +7,9 @@ mod digester;
 mod listings;
 mod worker;
 
+use crate::asker::Asker;
 use crate::digests::FileIdentity;
 use crate::folder::{Folder, OpenFile};
-use crate::slots::Key;
 use crate::staging::StagedFile;
 use committer::{Request, Upload};
 use crossbeam_channel::{Receiver, Sender};
@@ -28,13 +28,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use worker::Worker;
-
-/// Whose job it is: a session, and which of its transfers. A later one must not be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Asker {
-    pub(crate) session: Key,
-    pub(crate) transfer: u32,
-}
 
 /// What a thread of the pool is asked to do.
 #[derive(Debug)]

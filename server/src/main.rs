@@ -1,6 +1,7 @@
 //! `ferryd`: hosts a folder to very many clients from one reactor thread.
 
 mod acceptor;
+mod asker;
 mod buffers;
 mod config;
 mod control;

@@ -10,6 +10,7 @@ mod sessions;
 mod transfers;
 
 use crate::acceptor::{Accepted, Acceptor, Purpose};
+use crate::asker::Asker;
 use crate::buffers::Buffers;
 use crate::config::Config;
 use crate::control::Control;
@@ -18,7 +19,7 @@ use crate::data_slots::DataSlots;
 use crate::deadlines::{Deadlines, Timer};
 use crate::descriptors::DescriptorPlan;
 use crate::digests::Digests;
-use crate::disk::{Asker, Disk, Job};
+use crate::disk::{Disk, Job};
 use crate::folder::Folder;
 use crate::signals::Signals;
 use crate::slots::{Key, Slots};

@@ -2,7 +2,8 @@
 //! members share their flushes: the data of all is flushed, then each file renamed, then the directories
 //! flushed, and only then is any of them answered.
 
-use super::{Asker, Outcome, Reports};
+use super::{Outcome, Reports};
+use crate::asker::Asker;
 use crate::config::Durability;
 use crate::folder::{Folder, Target};
 use crate::os_error::code_of;

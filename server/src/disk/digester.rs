@@ -1,6 +1,7 @@
 //! The threads that compute digests, a step of each run in turn.
 
-use super::{Asker, Digested, Outcome, Reports};
+use super::{Digested, Outcome, Reports};
+use crate::asker::Asker;
 use crate::digests::{FileIdentity, read_step};
 use crate::staging::StagedFile;
 use crossbeam_channel::Receiver;

@@ -2,7 +2,7 @@
 //! it then reads is no older than any of their questions. So a crowd that lists one directory costs little
 //! more than one reader.
 
-use super::Asker;
+use crate::asker::Asker;
 use ferry_common::path::RemotePath;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -2,7 +2,8 @@
 
 use super::committer::{Request, Upload};
 use super::listings::Listings;
-use super::{Asker, Job, Outcome, Reports};
+use super::{Job, Outcome, Reports};
+use crate::asker::Asker;
 use crate::folder::{Folder, Lookup};
 use crate::os_error::{code_of, code_of_io};
 use crate::staging::StagedFile;

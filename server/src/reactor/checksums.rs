@@ -2,9 +2,10 @@
 //! tell whether an upload can be resumed.
 
 use super::Reactor;
+use crate::asker::Asker;
 use crate::control::{Control, Resource, Sought};
 use crate::digests::{FileIdentity, Wanted};
-use crate::disk::{Asker, Digested, Job};
+use crate::disk::{Digested, Job};
 use crate::slots::Key;
 use crate::staging::StagedFile;
 use ferry_common::action::Found;

@@ -2,9 +2,10 @@
 //! the disk threads found out.
 
 use super::Reactor;
+use crate::asker::Asker;
 use crate::control::{Control, DataLink, ReadOutcome, Resource, Sought};
 use crate::deadlines::Timer;
-use crate::disk::{Asker, Completion, Job, Outcome};
+use crate::disk::{Completion, Job, Outcome};
 use crate::folder::{Lookup, OpenFile};
 use crate::logging;
 use crate::os_error::code_of;

@@ -2,11 +2,12 @@
 //! budgets, and letting them go.
 
 use super::Reactor;
+use crate::asker::Asker;
 use crate::control::DataLink;
 use crate::control::Resource;
 use crate::data::{Data, Owner, Step};
 use crate::deadlines::Timer;
-use crate::disk::{Asker, Job};
+use crate::disk::Job;
 use crate::slots::Key;
 use ferry_common::limits::{TICKET_SECRET_BYTES, TURN_CONNECTION_BYTES, TURN_TOTAL_BYTES};
 use ferry_common::session::Session;
