@@ -127,7 +127,10 @@ fn vanish_from_download(server: &Server, point: Point, leaving: Leaving) {
 #[track_caller]
 fn expect_released(server: &Server, baseline: usize) {
     wait_until("return of the descriptors", || server.process().descriptors() <= baseline);
-    wait_until("end of the staged files", || server.staged_files().is_empty());
+    // But for what is kept of a large upload, so that its client can go on.
+    wait_until("end of the staged files", || {
+        server.staged_files().iter().all(|name| name.contains("/partial/"))
+    });
 }
 
 /// Descriptors after a first complete session: what the server opens once and keeps is open then.
