@@ -2,6 +2,7 @@
 //! carries. It moves bytes between the socket and the session; what the session wants done is the
 //! reactor's business.
 
+use crate::asker::Asker;
 use crate::digests::FileIdentity;
 use crate::readiness::Readiness;
 use crate::slots::Key;
@@ -133,6 +134,11 @@ impl Control {
             input_ended: false,
             closing: Closing::Open,
         }
+    }
+
+    /// Whom to tell of work for the current transfer; `session` is this session's own key.
+    pub(crate) fn asker(&self, session: Key) -> Asker {
+        Asker { session, transfer: self.transfer }
     }
 
     pub(crate) fn stream_mut(&mut self) -> &mut TcpStream {

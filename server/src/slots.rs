@@ -41,14 +41,9 @@ impl<T> Slots<T> {
         self.slab.len()
     }
 
-    /// The key that the next [`Slots::insert`] will give.
-    pub(crate) fn next_key(&self) -> Key {
-        let index = u32::try_from(self.slab.vacant_key()).unwrap_or(u32::MAX);
-        Key { generation: self.next_generation, index }
-    }
-
     pub(crate) fn insert(&mut self, value: T) -> Key {
-        let key = self.next_key();
+        let index = u32::try_from(self.slab.vacant_key()).unwrap_or(u32::MAX);
+        let key = Key { generation: self.next_generation, index };
         self.slab.insert((key.generation, value));
         self.next_generation = self.next_generation.checked_add(1).unwrap_or(1);
         key

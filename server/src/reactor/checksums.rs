@@ -24,7 +24,7 @@ impl Reactor {
         let (file, identity) = (Arc::clone(file), *identity);
         if let (true, Some(identity)) = (digest, identity) {
             control.sought = Sought::Download { found: None, is_due: false };
-            let asker = Asker { session: key, transfer: control.transfer };
+            let asker = control.asker(key);
             self.want_digest(asker, &file, offset + length, identity);
         }
         if length > 0 {

@@ -91,7 +91,7 @@ impl Reactor {
 
     fn perform(&mut self, key: Key, action: Action, now: Instant) {
         let Some(control) = self.controls.get_mut(key) else { return };
-        let asker = Asker { session: key, transfer: control.transfer };
+        let asker = control.asker(key);
         match action {
             Action::Reply(lines) => control.append_reply(&lines),
             Action::Log(event) => logging::report(control.peer, &event),
@@ -151,7 +151,7 @@ impl Reactor {
                 control.session.handle_opened(Ok(facts), now);
             }
             Err(Errno::AGAIN) => {
-                self.disk.submit(Asker { session: key, transfer: control.transfer }, Job::Open { path });
+                self.disk.submit(control.asker(key), Job::Open { path });
             }
             Err(errno) => control.session.handle_opened(Err(code_of(errno)), now),
         }
@@ -161,7 +161,7 @@ impl Reactor {
         let mut content = Vec::new();
         self.with_data(key, |data| content = data.take_content());
         let Some(control) = self.controls.get_mut(key) else { return };
-        let asker = Asker { session: key, transfer: control.transfer };
+        let asker = control.asker(key);
         match std::mem::replace(&mut control.resource, Resource::None) {
             Resource::Staged { file: staged, .. } if publication.alone => {
                 self.disk.submit(asker, Job::Publish { staged, publication });
@@ -175,7 +175,7 @@ impl Reactor {
     /// Lets go of what the session's transfer held, and of what is still under way for it.
     fn let_go(&mut self, key: Key, job: impl FnOnce(Arc<StagedFile>) -> Job) {
         let Some(control) = self.controls.get_mut(key) else { return };
-        let asker = Asker { session: key, transfer: control.transfer };
+        let asker = control.asker(key);
         control.transfer = control.transfer.wrapping_add(1);
         control.sought = Sought::Nothing;
         match std::mem::replace(&mut control.resource, Resource::None) {

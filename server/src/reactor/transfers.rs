@@ -2,9 +2,7 @@
 //! budgets, and letting them go.
 
 use super::Reactor;
-use crate::asker::Asker;
-use crate::control::DataLink;
-use crate::control::Resource;
+use crate::control::{DataLink, Resource};
 use crate::data::{Data, Owner, Step};
 use crate::deadlines::Timer;
 use crate::disk::Job;
@@ -53,12 +51,9 @@ impl Reactor {
         if let Some(stamp) = idle_stamp.take() {
             self.data_slots.mark_busy(stamp);
         }
-        if self.datas.get(*key).is_some_and(|data| !data.has_unread()) {
-            self.detach_data(session);
-            if let Some(control) = self.controls.get_mut(session) {
-                control.session.handle_data_lost(now);
-                self.drive(session, now);
-            }
+        let key = *key;
+        if self.datas.get(key).is_some_and(|data| !data.has_unread()) {
+            self.lose_data(key, now);
         }
     }
 
@@ -200,7 +195,7 @@ impl Reactor {
         {
             *is_writing = true;
             let job = Job::Write { staged: Arc::clone(file), buffers: std::mem::take(queued) };
-            self.disk.submit(Asker { session, transfer: control.transfer }, job);
+            self.disk.submit(control.asker(session), job);
         }
     }
 
@@ -208,7 +203,7 @@ impl Reactor {
         if let Some(session) = self.owner_of(key)
             && let Some(control) = self.controls.get(session)
         {
-            self.disk.submit(Asker { session, transfer: control.transfer }, job);
+            self.disk.submit(control.asker(session), job);
         }
     }
 
