@@ -3,6 +3,7 @@
 
 use crate::content::Content;
 use crate::conversation::{Conversation, Refusal};
+use crate::server::Server;
 use ferry_common::command::{Command, UploadOptions};
 use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::RemotePath;
@@ -74,6 +75,17 @@ impl Conversation {
     pub fn ask_for_download(&mut self, name: impl AsRef<[u8]>) -> Result<u64, Refusal> {
         self.send(Command::Download { path: path(name.as_ref()), offset: 0, digest: false }.encode());
         self.begin_download()
+    }
+
+    /// A session in the middle of a download of `big`, which is put there: so much of it has been read. It
+    /// cannot be over where more is left than the sockets hold.
+    #[track_caller]
+    pub fn in_a_download(server: &Server, content: Content, read_bytes: u64) -> Self {
+        server.put("big", content.bytes());
+        let mut session = Self::with(server);
+        assert_eq!(session.ask_for_download("big"), Ok(content.size_bytes));
+        session.expect_data(content, 0, read_bytes);
+        session
     }
 
     /// Reads exactly the bytes of `content` from `start` to `end` from the data connection.

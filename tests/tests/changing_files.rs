@@ -16,15 +16,6 @@ const BIG: Content = Content { seed: 5, size_bytes: 64 << 20 };
 const OTHER: Content = Content { seed: 6, size_bytes: 64 << 20 };
 const READ_BYTES: u64 = 1 << 20;
 
-/// A download of which a little has been read.
-fn running_download(server: &Server) -> Conversation {
-    server.put("big", BIG.bytes());
-    let mut session = Conversation::with(server);
-    assert_eq!(session.ask_for_download("big"), Ok(BIG.size_bytes));
-    session.expect_data(BIG, 0, READ_BYTES);
-    session
-}
-
 #[track_caller]
 fn expect_whole(mut session: Conversation) -> Conversation {
     session.expect_data(BIG, READ_BYTES, BIG.size_bytes);
@@ -45,7 +36,7 @@ fn expect_changed(mut session: Conversation) -> Conversation {
 fn a_file_that_shrinks_is_a_reported_failure() {
     for left_bytes in [0, READ_BYTES / 2, BIG.size_bytes / 2, BIG.size_bytes - 1] {
         let server = Server::start();
-        let mut session = running_download(&server);
+        let mut session = Conversation::in_a_download(&server, BIG, READ_BYTES);
         OpenOptions::new().write(true).open(server.path("big")).unwrap().set_len(left_bytes).unwrap();
         let rest = read_to_end(session.data.as_mut().unwrap());
         assert!((rest.len() as u64) < BIG.size_bytes - READ_BYTES, "all of {left_bytes} bytes came");
@@ -58,7 +49,7 @@ fn a_file_that_shrinks_is_a_reported_failure() {
 #[test]
 fn a_file_that_grows_is_sent_as_announced_and_then_reported() {
     let server = Server::start();
-    let session = running_download(&server);
+    let session = Conversation::in_a_download(&server, BIG, READ_BYTES);
     let mut file = OpenOptions::new().append(true).open(server.path("big")).unwrap();
     file.write_all(&[0x55; 1 << 20]).unwrap();
     let mut session = expect_changed(session);
@@ -68,7 +59,7 @@ fn a_file_that_grows_is_sent_as_announced_and_then_reported() {
 #[test]
 fn a_file_that_is_replaced_is_sent_as_opened() {
     let server = Server::start();
-    let session = running_download(&server);
+    let session = Conversation::in_a_download(&server, BIG, READ_BYTES);
     server.put("new", OTHER.bytes());
     std::fs::rename(server.path("new"), server.path("big")).unwrap();
     let mut session = expect_whole(session);
@@ -78,7 +69,7 @@ fn a_file_that_is_replaced_is_sent_as_opened() {
 #[test]
 fn a_file_that_is_replaced_by_an_upload_is_sent_as_opened() {
     let server = Server::start();
-    let session = running_download(&server);
+    let session = Conversation::in_a_download(&server, BIG, READ_BYTES);
     Conversation::with(&server).upload_content("big", OTHER).unwrap();
     let mut session = expect_whole(session);
     assert_eq!(session.download("big").unwrap(), OTHER.bytes());
@@ -87,7 +78,7 @@ fn a_file_that_is_replaced_by_an_upload_is_sent_as_opened() {
 #[test]
 fn a_file_that_is_removed_is_sent_as_opened() {
     let server = Server::start();
-    let session = running_download(&server);
+    let session = Conversation::in_a_download(&server, BIG, READ_BYTES);
     std::fs::remove_file(server.path("big")).unwrap();
     let mut session = expect_whole(session);
     assert_eq!(session.download("big").unwrap_err().code, Some(ErrorCode::NotFound));

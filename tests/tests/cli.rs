@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 /// Somebody who may do nothing in particular.
 const NOBODY: u32 = 65534;
 const BIG: Content = Content { seed: 4, size_bytes: 64 << 20 };
+const READ_BYTES: u64 = 1 << 20;
 
 fn ferryd(arguments: &[&str]) -> Finished {
     let mut command = Command::new(binaries::ferryd());
@@ -247,29 +248,20 @@ fn a_server_that_was_asked_to_end_leaves_nothing_of_its_own_in_the_folder() {
     }
 }
 
-/// A download that cannot be over: more is left than the sockets hold.
-fn running_download(server: &Server) -> Conversation {
-    server.put("big", BIG.bytes());
-    let mut session = Conversation::with(server);
-    assert_eq!(session.ask_for_download("big"), Ok(BIG.size_bytes));
-    session.expect_data(BIG, 0, 1 << 20);
-    session
-}
-
 #[test]
 fn running_transfers_finish_before_the_server_ends() {
     let mut server = Server::start();
-    let mut download = running_download(&server);
+    let mut download = Conversation::in_a_download(&server, BIG, READ_BYTES);
     let mut upload = Conversation::with(&server);
     upload.announce_upload("new", BIG.size_bytes).unwrap();
-    upload.send_data(BIG, 0, 1 << 20);
+    upload.send_data(BIG, 0, READ_BYTES);
     server.process().signal(Signal::TERM);
     wait_until("end of accepting", || TcpStream::connect(server.control_address()).is_err());
     assert!(!server.has_exited());
-    upload.send_data(BIG, 1 << 20, BIG.size_bytes);
+    upload.send_data(BIG, READ_BYTES, BIG.size_bytes);
     assert_eq!(upload.answer().outcome.unwrap()[0], BIG.size_bytes.to_string());
     expect_farewell(&mut upload);
-    download.expect_data(BIG, 1 << 20, BIG.size_bytes);
+    download.expect_data(BIG, READ_BYTES, BIG.size_bytes);
     assert_eq!(download.answer().outcome, Ok(vec![BIG.size_bytes.to_string()]));
     expect_farewell(&mut download);
     assert_eq!(server.wait_for_exit().code(), Some(0));
@@ -280,12 +272,12 @@ fn running_transfers_finish_before_the_server_ends() {
 #[test]
 fn a_transfer_that_does_not_finish_in_time_is_cut_off() {
     let mut server = Server::start();
-    let mut download = running_download(&server);
+    let mut download = Conversation::in_a_download(&server, BIG, READ_BYTES);
     server.process().signal(Signal::TERM);
     // Nothing is read, so nothing can finish.
     assert_eq!(server.wait_for_exit().code(), Some(0));
     let rest = read_to_end(download.data.as_mut().unwrap());
-    assert!((rest.len() as u64) < BIG.size_bytes - (1 << 20));
+    assert!((rest.len() as u64) < BIG.size_bytes - READ_BYTES);
 }
 
 #[test]
@@ -294,7 +286,7 @@ fn a_second_signal_ends_it_at_once() {
     let mut upload = Conversation::with(&server);
     server.put("file", "old");
     upload.announce_upload("file", BIG.size_bytes).unwrap();
-    upload.send_data(BIG, 0, 1 << 20);
+    upload.send_data(BIG, 0, READ_BYTES);
     server.process().signal(Signal::TERM);
     wait_until("end of accepting", || TcpStream::connect(server.control_address()).is_err());
     assert!(!server.has_exited());

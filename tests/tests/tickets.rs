@@ -13,19 +13,11 @@ use std::io::Write;
 use std::time::Instant;
 
 const BIG: Content = Content { seed: 7, size_bytes: 48 << 20 };
-
-/// A download that has begun and cannot be over: more is left than the sockets hold.
-fn running_download(server: &Server) -> Conversation {
-    server.put("big", BIG.bytes());
-    let mut session = Conversation::with(server);
-    assert_eq!(session.ask_for_download("big"), Ok(BIG.size_bytes));
-    session.expect_data(BIG, 0, 1 << 20);
-    session
-}
+const READ_BYTES: u64 = 1 << 20;
 
 #[track_caller]
 fn expect_unharmed(mut session: Conversation) {
-    session.expect_data(BIG, 1 << 20, BIG.size_bytes);
+    session.expect_data(BIG, READ_BYTES, BIG.size_bytes);
     assert_eq!(session.answer().outcome, Ok(vec![BIG.size_bytes.to_string()]));
     assert_eq!(session.download("big").unwrap().len() as u64, BIG.size_bytes);
 }
@@ -58,7 +50,7 @@ fn expect_turned_away(server: &Server, line: &[u8]) {
 #[test]
 fn a_wrong_ticket_is_turned_away_at_once() {
     let server = Server::start();
-    let running = running_download(&server);
+    let running = Conversation::in_a_download(&server, BIG, READ_BYTES);
     let nobodys = "0".repeat(Ticket::TEXT_BYTES);
     for line in [
         format!("{nobodys}\n"),
@@ -79,7 +71,7 @@ fn a_wrong_ticket_is_turned_away_at_once() {
 #[test]
 fn less_than_a_ticket_is_turned_away_when_its_time_is_up() {
     let server = Server::start();
-    let running = running_download(&server);
+    let running = Conversation::in_a_download(&server, BIG, READ_BYTES);
     let began = Instant::now();
     let beginnings = ["", "0123", "short\n", "\n", "ls\n"];
     let mut all: Vec<_> = beginnings.iter().map(|_| connect(server.data_address())).collect();
@@ -121,7 +113,7 @@ fn a_ticket_may_come_in_pieces() {
 fn a_ticket_works_once() {
     let server = Server::start();
     server.put("small", "small");
-    let running = running_download(&server);
+    let running = Conversation::in_a_download(&server, BIG, READ_BYTES);
     let mut session = Conversation::with(&server);
     let (port, ticket) = ticket_of(&mut session);
     session.open_data(port, &ticket);
@@ -151,7 +143,7 @@ fn a_ticket_of_an_ended_session_is_turned_away() {
 fn a_ticket_of_another_session_is_turned_away() {
     let server = Server::start();
     server.put("small", "small");
-    let running = running_download(&server);
+    let running = Conversation::in_a_download(&server, BIG, READ_BYTES);
     let (mut one, mut other) = (Conversation::with(&server), Conversation::with(&server));
     let (port, ticket_of_one) = ticket_of(&mut one);
     let (_, ticket_of_other) = ticket_of(&mut other);
@@ -171,7 +163,7 @@ fn a_ticket_of_another_session_is_turned_away() {
 fn an_expired_ticket_is_turned_away_and_the_session_goes_on() {
     let server = Server::start();
     server.put("small", "small");
-    let running = running_download(&server);
+    let running = Conversation::in_a_download(&server, BIG, READ_BYTES);
     let mut session = Conversation::with(&server);
     let began = Instant::now();
     let (_, ticket) = ticket_of(&mut session);
