@@ -4,8 +4,8 @@
 
 use crate::asker::Asker;
 use crate::digests::FileIdentity;
-use crate::readiness::Readiness;
 use crate::slots::Key;
+use crate::socket::{Received, Socket};
 use crate::staging::StagedFile;
 use ferry_common::command::Resume;
 use ferry_common::digest::Digest;
@@ -13,18 +13,14 @@ use ferry_common::error::ErrorCode;
 use ferry_common::limits::{LINGER_MAX_BYTES, LINGER_TIMEOUT};
 use ferry_common::session::Session;
 use ferry_common::ticket::Ticket;
-use mio::net::TcpStream;
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
 #[derive(Debug)]
 pub(crate) struct Control {
-    stream: TcpStream,
-    pub(crate) peer: SocketAddr,
-    pub(crate) readiness: Readiness,
+    pub(crate) socket: Socket,
     /// On the reactor's ready list.
     pub(crate) queued: bool,
     /// Where its deadline is queued.
@@ -107,21 +103,10 @@ enum Closing {
     Closed,
 }
 
-/// What a read brought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ReadOutcome {
-    Bytes(usize),
-    End,
-    Blocked,
-    Failed,
-}
-
 impl Control {
-    pub(crate) fn new(stream: TcpStream, peer: SocketAddr, session: Session) -> Self {
+    pub(crate) fn new(socket: Socket, session: Session) -> Self {
         Self {
-            stream,
-            peer,
-            readiness: Readiness::default(),
+            socket,
             queued: false,
             armed: None,
             session,
@@ -141,18 +126,19 @@ impl Control {
         Asker { session, transfer: self.transfer }
     }
 
-    pub(crate) fn stream_mut(&mut self) -> &mut TcpStream {
-        &mut self.stream
-    }
-
     /// True when there is work that the latched readiness allows.
     pub(crate) fn has_work(&self) -> bool {
         match self.closing {
-            Closing::Open => self.readiness.readable && self.session.wants_input() || self.can_write(),
+            Closing::Open => self.can_read() || self.can_write(),
             Closing::Flushing => self.can_write(),
-            Closing::Lingering { .. } => self.readiness.readable,
+            Closing::Lingering { .. } => self.socket.is_readable(),
             Closing::Closed => false,
         }
+    }
+
+    /// True when the session wants input and there may be some.
+    pub(crate) fn can_read(&self) -> bool {
+        self.socket.is_readable() && !self.input_ended && self.session.wants_input()
     }
 
     /// True until the session has ended; what comes after is only politeness.
@@ -174,26 +160,10 @@ impl Control {
     }
 
     /// One read into `scratch`.
-    pub(crate) fn read(&mut self, scratch: &mut [u8]) -> ReadOutcome {
-        loop {
-            match self.stream.read(scratch) {
-                Ok(0) => {
-                    self.input_ended = true;
-                    self.readiness.readable = false;
-                    return ReadOutcome::End;
-                }
-                Ok(count) => return ReadOutcome::Bytes(count),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.readiness.readable = false;
-                    return ReadOutcome::Blocked;
-                }
-                Err(_) => {
-                    self.readiness.readable = false;
-                    return ReadOutcome::Failed;
-                }
-            }
-        }
+    pub(crate) fn read(&mut self, scratch: &mut [u8]) -> Received {
+        let received = self.socket.read(scratch);
+        self.input_ended |= received == Received::End;
+        received
     }
 
     pub(crate) fn append_reply(&mut self, lines: &[u8]) {
@@ -204,15 +174,9 @@ impl Control {
     pub(crate) fn flush(&mut self) -> io::Result<usize> {
         let mut written = 0;
         while self.can_write() {
-            match self.stream.write(&self.outbox[self.outbox_start..]) {
-                Ok(count) => {
-                    self.outbox_start += count;
-                    written += count;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readiness.writable = false,
-                Err(error) => return Err(error),
-            }
+            let count = self.socket.write(&self.outbox[self.outbox_start..])?;
+            self.outbox_start += count;
+            written += count;
         }
         if self.outbox_start == self.outbox.len() {
             // An idle session keeps no buffer.
@@ -232,7 +196,7 @@ impl Control {
     /// Once everything is written, says so to the peer and waits for it to close as well.
     pub(crate) fn continue_close(&mut self, now: Instant) {
         if matches!(self.closing, Closing::Flushing) && self.outbox.is_empty() {
-            self.closing = match self.stream.shutdown(Shutdown::Write) {
+            self.closing = match self.socket.shutdown_write() {
                 Ok(()) if !self.input_ended => {
                     Closing::Lingering { until: now + LINGER_TIMEOUT, left_bytes: LINGER_MAX_BYTES }
                 }
@@ -245,11 +209,11 @@ impl Control {
     pub(crate) fn linger(&mut self, scratch: &mut [u8]) {
         while let Closing::Lingering { until, left_bytes } = self.closing {
             match self.read(scratch) {
-                ReadOutcome::Blocked => return,
-                ReadOutcome::Bytes(count) if (count as u64) < left_bytes => {
+                Received::Blocked => return,
+                Received::Bytes(count) if (count as u64) < left_bytes => {
                     self.closing = Closing::Lingering { until, left_bytes: left_bytes - count as u64 };
                 }
-                ReadOutcome::Bytes(_) | ReadOutcome::End | ReadOutcome::Failed => self.abort(),
+                Received::Bytes(_) | Received::End | Received::Failed => self.abort(),
             }
         }
     }
@@ -260,7 +224,7 @@ impl Control {
     }
 
     fn can_write(&self) -> bool {
-        self.readiness.writable && self.outbox_start < self.outbox.len()
+        self.socket.is_writable() && self.outbox_start < self.outbox.len()
     }
 }
 

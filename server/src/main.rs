@@ -15,9 +15,9 @@ mod folder;
 mod logging;
 mod os_error;
 mod reactor;
-mod readiness;
 mod signals;
 mod slots;
+mod socket;
 mod staging;
 
 use acceptor::Acceptor;

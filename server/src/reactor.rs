@@ -23,6 +23,7 @@ use crate::disk::{Disk, Job};
 use crate::folder::Folder;
 use crate::signals::Signals;
 use crate::slots::{Key, Slots};
+use crate::socket::Socket;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{
     ACCEPT_RETRY_TIMEOUT, CONTROL_READ_BYTES, DISK_FINISH_TIMEOUT, REFUSALS_MAX, SHUTDOWN_GRACE,
@@ -209,11 +210,11 @@ impl Reactor {
                     // A token that names nobody is of a connection that was closed meanwhile.
                     if bits & DATA_BIT == 0 {
                         if let Some(control) = self.controls.get_mut(key) {
-                            control.readiness.latch(event);
+                            control.socket.latch(event);
                             self.queue_control(key);
                         }
                     } else if let Some(data) = self.datas.get_mut(key) {
-                        data.readiness.latch(event);
+                        data.socket.latch(event);
                         self.queue_data(key);
                     }
                 }
@@ -261,7 +262,7 @@ impl Reactor {
                 Timer::Data(key) => {
                     if let Some(data) = self.datas.get_mut(key) {
                         data.armed = None;
-                        log::info!("Closed a data connection from {}: no ticket in time", data.peer);
+                        log::info!("Closed a data connection from {}: no ticket in time", data.socket.peer());
                         self.close_data(key);
                     }
                 }
@@ -291,10 +292,11 @@ impl Reactor {
             log::info!("Established Connection with: {peer}");
             Session::new(self.policy, now)
         };
-        let key = self.controls.insert(Control::new(stream, peer, session));
+        let key = self.controls.insert(Control::new(Socket::new(stream, peer), session));
         let Some(control) = self.controls.get_mut(key) else { return };
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(control.stream_mut(), control_token(key), interest)
+        if let Err(error) =
+            self.poll.registry().register(control.socket.source(), control_token(key), interest)
         {
             log::error!("Cannot watch the connection from {peer}: {error}");
             control.abort();
@@ -321,13 +323,13 @@ impl Reactor {
         {
             self.close_data(oldest);
         }
-        let key = self.datas.insert(Data::new(stream, peer, now));
+        let key = self.datas.insert(Data::new(Socket::new(stream, peer), now));
         self.unticketed.push_back(key);
         let Some(data) = self.datas.get_mut(key) else { return };
         let due = Some(now + TICKET_LINE_TIMEOUT);
         self.deadlines.arm(Timer::Data(key), &mut data.armed, due);
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(data.stream_mut(), data_token(key), interest) {
+        if let Err(error) = self.poll.registry().register(data.socket.source(), data_token(key), interest) {
             log::error!("Cannot watch the data connection from {peer}: {error}");
             self.close_data(key);
         }
@@ -359,7 +361,7 @@ impl Reactor {
     fn queue_control(&mut self, key: Key) {
         if let Some(control) = self.controls.get_mut(key)
             && !control.queued
-            && (control.has_work() || control.readiness.write_closed)
+            && (control.has_work() || control.socket.is_write_closed())
         {
             control.queued = true;
             self.ready_controls.push_back(key);

@@ -3,13 +3,14 @@
 
 use super::Reactor;
 use crate::asker::Asker;
-use crate::control::{Control, DataLink, ReadOutcome, Resource, Sought};
+use crate::control::{Control, DataLink, Resource, Sought};
 use crate::deadlines::Timer;
 use crate::disk::{Completion, Job, Outcome};
 use crate::folder::{Lookup, OpenFile};
 use crate::logging;
 use crate::os_error::code_of;
 use crate::slots::Key;
+use crate::socket::Received;
 use crate::staging::StagedFile;
 use ferry_common::action::{Action, Opened, Publication, Question};
 use ferry_common::error::ErrorCode;
@@ -26,16 +27,16 @@ impl Reactor {
             let Some(key) = self.ready_controls.pop_front() else { return };
             let Some(control) = self.controls.get_mut(key) else { continue };
             control.queued = false;
-            if control.readiness.write_closed {
+            if control.socket.is_write_closed() {
                 control.abort();
             } else if !control.is_open() {
                 control.linger(&mut self.scratch);
-            } else if control.readiness.readable && control.session.wants_input() {
+            } else if control.can_read() {
                 match control.read(&mut self.scratch[..CONTROL_READ_BYTES]) {
-                    ReadOutcome::Bytes(count) => control.session.handle_input(&self.scratch[..count], now),
-                    ReadOutcome::End => control.session.handle_end_of_input(now),
-                    ReadOutcome::Blocked => {}
-                    ReadOutcome::Failed => control.abort(),
+                    Received::Bytes(count) => control.session.handle_input(&self.scratch[..count], now),
+                    Received::End => control.session.handle_end_of_input(now),
+                    Received::Blocked => {}
+                    Received::Failed => control.abort(),
                 }
             }
             self.drive(key, now);
@@ -66,7 +67,7 @@ impl Reactor {
         let Some(control) = self.controls.get_mut(key) else { return };
         control.continue_close(now);
         if control.is_closed() {
-            log::info!("Closed connection with: {}", control.peer);
+            log::info!("Closed connection with: {}", control.socket.peer());
             self.release(key);
             if let Some(mut control) = self.controls.remove(key) {
                 self.deadlines.arm(Timer::Control(key), &mut control.armed, None);
@@ -94,7 +95,7 @@ impl Reactor {
         let asker = control.asker(key);
         match action {
             Action::Reply(lines) => control.append_reply(&lines),
-            Action::Log(event) => logging::report(control.peer, &event),
+            Action::Log(event) => logging::report(control.socket.peer(), &event),
             Action::List { path, cursor } => self.disk.submit(asker, Job::List { path, cursor }),
             Action::Ask(Question::Partial { path }) => {
                 self.submit_behind_keeps(asker, path.clone(), Job::Ask(Question::Partial { path }));

@@ -52,7 +52,7 @@ impl Reactor {
             self.data_slots.mark_busy(stamp);
         }
         let key = *key;
-        if self.datas.get(key).is_some_and(|data| !data.has_unread()) {
+        if self.datas.get_mut(key).is_some_and(|data| !data.has_unread()) {
             self.lose_data(key, now);
         }
     }
@@ -239,7 +239,7 @@ impl Reactor {
 
     fn reject(&mut self, key: Key) {
         if let Some(data) = self.datas.get(key) {
-            log::warn!("Closed a data connection from {}: its ticket is not valid", data.peer);
+            log::warn!("Closed a data connection from {}: its ticket is not valid", data.socket.peer());
         }
         self.close_data(key);
     }

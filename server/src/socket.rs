@@ -1,0 +1,129 @@
+//! A connected socket, and what an edge-triggered poll has said about it, latched until a call proves it
+//! wrong.
+
+use mio::event::{Event, Source};
+use mio::net::TcpStream;
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+
+/// A bit is set by an event and cleared only by `WouldBlock`.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    stream: TcpStream,
+    peer: SocketAddr,
+    readable: bool,
+    writable: bool,
+    /// The peer has sent its last byte; some may still be unread.
+    read_closed: bool,
+    /// Nothing that is written will arrive.
+    write_closed: bool,
+}
+
+/// What a read brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received {
+    Bytes(usize),
+    End,
+    Blocked,
+    Failed,
+}
+
+impl Socket {
+    pub(crate) fn new(stream: TcpStream, peer: SocketAddr) -> Self {
+        Self { stream, peer, readable: false, writable: false, read_closed: false, write_closed: false }
+    }
+
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// For the poll to watch.
+    pub(crate) fn source(&mut self) -> &mut impl Source {
+        &mut self.stream
+    }
+
+    pub(crate) fn latch(&mut self, event: &Event) {
+        self.readable |= event.is_readable() || event.is_read_closed();
+        self.writable |= event.is_writable();
+        self.read_closed |= event.is_read_closed();
+        self.write_closed |= event.is_write_closed() || event.is_error();
+    }
+
+    pub(crate) fn is_readable(&self) -> bool {
+        self.readable
+    }
+
+    pub(crate) fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    pub(crate) fn is_read_closed(&self) -> bool {
+        self.read_closed
+    }
+
+    pub(crate) fn is_write_closed(&self) -> bool {
+        self.write_closed
+    }
+
+    /// One read into `buffer`, which must not be empty.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Received {
+        let received = received(|| self.stream.read(buffer));
+        self.unlatch(received)
+    }
+
+    /// As [`Socket::read`], but what it finds stays unread.
+    pub(crate) fn peek(&mut self) -> Received {
+        let received = received(|| self.stream.peek(&mut [0]));
+        self.unlatch(received)
+    }
+
+    /// Writes what the socket takes of `bytes`; 0 where it takes none for now.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.stream.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.writable = false;
+                    return Ok(0);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Sends a part of a file from the page cache, and moves `offset` behind it.
+    pub(crate) fn send_file(&mut self, file: &File, offset: &mut u64, length: usize) -> Result<usize, Errno> {
+        let result = rustix::fs::sendfile(&self.stream, file, Some(offset), length);
+        if result == Err(Errno::AGAIN) {
+            self.writable = false;
+        }
+        result
+    }
+
+    /// Says to the peer that no more will come.
+    pub(crate) fn shutdown_write(&self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)
+    }
+
+    fn unlatch(&mut self, received: Received) -> Received {
+        if received == Received::Blocked {
+            // After the peer's last byte no event comes any more: what is there must be asked for again.
+            self.readable = self.read_closed;
+        }
+        received
+    }
+}
+
+fn received(mut call: impl FnMut() -> io::Result<usize>) -> Received {
+    loop {
+        match call() {
+            Ok(0) => return Received::End,
+            Ok(count) => return Received::Bytes(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Received::Blocked,
+            Err(_) => return Received::Failed,
+        }
+    }
+}
