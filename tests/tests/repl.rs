@@ -1,6 +1,7 @@
 //! The prompt in a terminal, as its users know it.
 #![allow(clippy::unwrap_used)]
 
+use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_tests::content::Content;
 use ferry_tests::ferry::Ferry;
 use ferry_tests::server::Server;
@@ -244,8 +245,10 @@ fn control_c_cancels_the_running_upload_and_keeps_the_session() {
     ferry.put("a.txt", "a");
     let mut terminal = prompt_of(&ferry, &server);
     terminal.type_line("upload huge");
-    wait_until("beginning of the upload", || {
-        server.staged_files().iter().any(|name| server.path(name).metadata().is_ok_and(|file| file.len() > 0))
+    // Of less than this nothing is kept.
+    wait_until("arrival of much of the upload", || {
+        let files = server.staged_files().into_iter().map(|name| server.path(&name).metadata());
+        files.flatten().any(|file| file.len() > EAGER_MAX_BYTES)
     });
     terminal.type_keys(CONTROL_C);
     terminal.wait_for_cursor_after(PROMPT);
