@@ -5,7 +5,7 @@
 use super::{Outcome, Reports};
 use crate::asker::Asker;
 use crate::config::Durability;
-use crate::folder::{Folder, Target};
+use crate::folder::{Destination, Folder};
 use crate::os_error::code_of;
 use crate::staging::{Home, StagedFile};
 use crossbeam_channel::Receiver;
@@ -36,153 +36,162 @@ pub(super) enum Upload {
     Small { content: Vec<u8> },
 }
 
-/// An upload that is in a file.
-#[derive(Debug)]
+/// What is published together, and the directories that it goes to.
+struct Batch<'a> {
+    folder: &'a Folder,
+    reports: &'a Reports,
+    destinations: HashMap<RemotePath, Destination>,
+    commits: Vec<Commit>,
+}
+
+/// An upload that is in a file, and what has come of it so far.
 struct Commit {
     asker: Asker,
     staged: Arc<StagedFile>,
     publication: Publication,
+    parent: RemotePath,
     is_flushed: bool,
     small_bytes: u64,
+    result: Result<(), ErrorCode>,
 }
 
 /// Works until nobody can ask any more.
 pub(super) fn run(folder: &Folder, requests: &Receiver<Request>, reports: &Reports) {
     while let Ok(first) = requests.recv() {
-        let batch = std::iter::once(first).chain(requests.try_iter().take(COMMIT_BATCH_MAX - 1));
-        let staged = batch.filter_map(|request| stage(folder, request, reports)).collect();
-        for group in group(staged) {
-            commit(folder, group, reports);
+        let mut batch = Batch { folder, reports, destinations: HashMap::new(), commits: Vec::new() };
+        for request in std::iter::once(first).chain(requests.try_iter().take(COMMIT_BATCH_MAX - 1)) {
+            batch.add(request);
         }
+        batch.commit();
     }
 }
 
-/// Brings a small upload into a file; one that cannot be is answered.
-fn stage(folder: &Folder, request: Request, reports: &Reports) -> Option<Commit> {
-    let Request { asker, upload, publication } = request;
-    match upload {
-        Upload::Staged { staged, is_flushed } => {
-            Some(Commit { asker, staged, publication, is_flushed, small_bytes: 0 })
-        }
-        Upload::Small { content } => {
-            let small_bytes = content.len() as u64;
-            let staged = folder.stage(&publication.path, small_bytes, publication.new, None);
-            match staged.and_then(|staged| staged.append(&content).map(|()| Arc::new(staged))) {
-                Ok(staged) => Some(Commit { asker, staged, publication, is_flushed: false, small_bytes }),
-                Err(code) => {
-                    let (id, result) = (publication.id, Err(code));
-                    reports.complete(asker, Outcome::Published { id, result, small_bytes });
-                    None
-                }
+impl Batch<'_> {
+    /// Takes an upload in, and brings it into a file where it is in memory. One that cannot be is answered.
+    fn add(&mut self, request: Request) {
+        let Request { asker, upload, publication } = request;
+        let id = publication.id;
+        let small_bytes = match &upload {
+            Upload::Staged { .. } => 0,
+            Upload::Small { content } => content.len() as u64,
+        };
+        match self.stage(asker, upload, publication, small_bytes) {
+            Ok(commit) => self.commits.push(commit),
+            Err(code) => {
+                let result = Err(code);
+                self.reports.complete(asker, Outcome::Published { id, result, small_bytes });
             }
         }
     }
-}
 
-/// Puts together what shares a file system, in the order of the requests, and not too many directories.
-fn group(batch: Vec<Commit>) -> Vec<Vec<Commit>> {
-    let mut groups: Vec<(HashSet<Option<RemotePath>>, Vec<Commit>)> = Vec::new();
-    for commit in batch {
-        let parent = commit.publication.path.parent();
-        let home = commit.staged.home();
-        let last = groups.iter_mut().rev().find(|(_, group)| Arc::ptr_eq(group[0].staged.home(), home));
-        match last {
-            Some((parents, group)) if parents.len() < BATCH_DIRECTORIES_MAX || parents.contains(&parent) => {
-                parents.insert(parent);
-                group.push(commit);
+    fn stage(
+        &mut self,
+        asker: Asker,
+        upload: Upload,
+        publication: Publication,
+        small_bytes: u64,
+    ) -> Result<Commit, ErrorCode> {
+        let parent = publication.path.parent().ok_or(ErrorCode::IsDirectory)?;
+        let is_full = self.destinations.len() >= BATCH_DIRECTORIES_MAX;
+        if is_full && !self.destinations.contains_key(&parent) {
+            self.commit();
+        }
+        let destination = match self.destinations.entry(parent.clone()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(self.folder.destination(&publication.path)?),
+        };
+        let (staged, is_flushed) = match upload {
+            Upload::Staged { staged, is_flushed } => (staged, is_flushed),
+            Upload::Small { content } => {
+                let staged = destination.stage(&publication.path, small_bytes, None)?;
+                staged.append(&content)?;
+                (Arc::new(staged), false)
             }
-            Some(_) | None => groups.push((HashSet::from([parent]), vec![commit])),
+        };
+        if !is_flushed {
+            // What is flushed was prepared before.
+            destination.prepare(&staged, &publication)?;
+        }
+        Ok(Commit { asker, staged, publication, parent, is_flushed, small_bytes, result: Ok(()) })
+    }
+
+    /// Publishes what was added, and answers.
+    fn commit(&mut self) {
+        let durability = self.folder.durability();
+        if durability != Durability::None {
+            self.each_home(|home, _, commits| flush_data(home, commits));
+        }
+        for commit in &mut self.commits {
+            if commit.result.is_ok() {
+                let destination = self.destinations.get(&commit.parent).ok_or(ErrorCode::Io);
+                commit.result = destination
+                    .and_then(|destination| destination.receive(&commit.staged, &commit.publication));
+            }
+        }
+        if durability == Durability::Full {
+            self.each_home(flush_directories);
+        }
+        self.destinations.clear();
+        for commit in self.commits.drain(..) {
+            let result = commit.result.map(|()| commit.staged.digest());
+            let (id, small_bytes) = (commit.publication.id, commit.small_bytes);
+            self.reports.complete(commit.asker, Outcome::Published { id, result, small_bytes });
         }
     }
-    groups.into_iter().map(|(_, group)| group).collect()
-}
 
-type Targets = HashMap<RemotePath, Target>;
-
-fn commit(folder: &Folder, group: Vec<Commit>, reports: &Reports) {
-    let home = Arc::clone(group[0].staged.home());
-    let mut targets = HashMap::new();
-    let mut results: Vec<Result<(), ErrorCode>> =
-        group.iter().map(|commit| prepare(folder, commit, &mut targets)).collect();
-    if folder.durability() != Durability::None {
-        flush_data(&home, &group, &mut results);
-    }
-    for (commit, result) in group.iter().zip(&mut results) {
-        if result.is_ok() {
-            *result = rename(commit, &targets);
+    /// Does something for each file system with what goes well there.
+    fn each_home(&mut self, work: impl Fn(&Home, &HashMap<RemotePath, Destination>, Vec<&mut Commit>)) {
+        let mut homes: Vec<Arc<Home>> = Vec::new();
+        for commit in &self.commits {
+            if !homes.iter().any(|home| Arc::ptr_eq(home, commit.staged.home())) {
+                homes.push(Arc::clone(commit.staged.home()));
+            }
+        }
+        for home in homes {
+            let is_there =
+                |commit: &&mut Commit| commit.result.is_ok() && Arc::ptr_eq(commit.staged.home(), &home);
+            work(&home, &self.destinations, self.commits.iter_mut().filter(is_there).collect());
         }
     }
-    if folder.durability() == Durability::Full {
-        flush_directories(&home, &group, &targets, &mut results);
-    }
-    for (commit, result) in group.into_iter().zip(results) {
-        let result = result.map(|()| commit.staged.digest());
-        let (id, small_bytes) = (commit.publication.id, commit.small_bytes);
-        reports.complete(commit.asker, Outcome::Published { id, result, small_bytes });
-    }
 }
 
-fn prepare(folder: &Folder, commit: &Commit, targets: &mut Targets) -> Result<(), ErrorCode> {
-    let parent = commit.publication.path.parent().ok_or(ErrorCode::IsDirectory)?;
-    let target = match targets.entry(parent) {
-        Entry::Occupied(entry) => entry.into_mut(),
-        Entry::Vacant(entry) => entry.insert(folder.target(&commit.publication.path)?),
-    };
-    if commit.is_flushed {
-        // It was prepared before it was flushed.
-        return Ok(());
+fn flush_data(home: &Home, mut commits: Vec<&mut Commit>) {
+    commits.retain(|commit| !commit.is_flushed);
+    if commits.len() > COMMIT_SINGLE_FLUSHES_MAX && flush_all(home, &mut commits) {
+        return;
     }
-    folder.prepare(&commit.staged, &commit.publication, target)
-}
-
-fn flush_data(home: &Home, group: &[Commit], results: &mut [Result<(), ErrorCode>]) {
-    let waiting =
-        |(commit, result): &(&Commit, &mut Result<(), ErrorCode>)| !commit.is_flushed && result.is_ok();
-    if group.iter().zip(results.iter_mut()).filter(waiting).count() > COMMIT_SINGLE_FLUSHES_MAX {
-        match home.flush_all() {
-            Ok(true) => return,
-            Ok(false) => {}
-            Err(errno) => return fail_all(results, code_of(errno)),
-        }
+    for commit in commits {
+        commit.result = commit.staged.sync().map_err(code_of);
     }
-    for (commit, result) in group.iter().zip(results.iter_mut()).filter(waiting) {
-        *result = commit.staged.sync().map_err(code_of);
-    }
-}
-
-fn rename(commit: &Commit, targets: &Targets) -> Result<(), ErrorCode> {
-    let path = &commit.publication.path;
-    let target = path.parent().and_then(|parent| targets.get(&parent)).ok_or(ErrorCode::Io)?;
-    let name = path.file_name().ok_or(ErrorCode::IsDirectory)?;
-    target.receive(&commit.staged, name, commit.publication.new)
 }
 
 fn flush_directories(
     home: &Home,
-    group: &[Commit],
-    targets: &Targets,
-    results: &mut [Result<(), ErrorCode>],
+    destinations: &HashMap<RemotePath, Destination>,
+    mut commits: Vec<&mut Commit>,
 ) {
-    if targets.len() > COMMIT_SINGLE_FLUSHES_MAX {
-        match home.flush_all() {
-            Ok(true) => return,
-            Ok(false) => {}
-            Err(errno) => return fail_all(results, code_of(errno)),
-        }
+    let parents: HashSet<RemotePath> = commits.iter().map(|commit| commit.parent.clone()).collect();
+    if parents.len() > COMMIT_SINGLE_FLUSHES_MAX && flush_all(home, &mut commits) {
+        return;
     }
-    for (parent, target) in targets {
-        let Err(code) = target.flush() else { continue };
-        for (commit, result) in group.iter().zip(results.iter_mut()) {
-            if commit.publication.path.parent().as_ref() == Some(parent) && result.is_ok() {
-                *result = Err(code);
-            }
+    for parent in parents {
+        let flushed = destinations.get(&parent).map_or(Err(ErrorCode::Io), Destination::flush);
+        for commit in commits.iter_mut().filter(|commit| commit.parent == parent) {
+            commit.result = flushed;
         }
     }
 }
 
-/// A flush of everything that failed leaves nobody knowing whose data it was.
-fn fail_all(results: &mut [Result<(), ErrorCode>], code: ErrorCode) {
-    for result in results.iter_mut().filter(|result| result.is_ok()) {
-        *result = Err(code);
+/// Flushes everything at once, where that can be relied on; true when nothing is left to be done. If it
+/// fails, nobody knows whose data it was.
+fn flush_all(home: &Home, commits: &mut [&mut Commit]) -> bool {
+    match home.flush_all() {
+        Ok(is_done) => is_done,
+        Err(errno) => {
+            for commit in commits {
+                commit.result = Err(code_of(errno));
+            }
+            true
+        }
     }
 }

@@ -59,7 +59,10 @@ impl Worker {
                 Some(Outcome::Opened(self.folder.open_file(&path, Lookup::MayBlock).map_err(code_of)))
             }
             Job::Stage { path, size, new, resume } => {
-                let staged = self.folder.stage(&path, size, new, resume);
+                let staged = self.folder.destination(&path).and_then(|destination| {
+                    destination.admit(&path, new)?;
+                    destination.stage(&path, size, resume)
+                });
                 Some(Outcome::Staged(staged.map(|file| (Arc::new(file), resume))))
             }
             Job::Write { staged, buffers } => Some(write(&staged, buffers)),
@@ -81,7 +84,8 @@ impl Worker {
 
     /// Flushes a file here, so that the small ones do not wait for it, and passes it on.
     fn publish(&self, asker: Asker, staged: Arc<StagedFile>, publication: Publication) -> Option<Outcome> {
-        match self.folder.flush_ahead(&staged, &publication) {
+        let destination = self.folder.destination(&publication.path);
+        match destination.and_then(|destination| destination.flush_ahead(&staged, &publication)) {
             Ok(is_flushed) => {
                 // It can only fail when the server is at its end, and nobody waits for the outcome.
                 let upload = Upload::Staged { staged, is_flushed };

@@ -1,0 +1,171 @@
+//! Where uploads go, and where they wait until they are whole.
+
+use super::target::Target;
+use super::{Folder, Lookup, size_of_file};
+use crate::config::Durability;
+use crate::os_error::code_of;
+use crate::staging::{Home, StagedFile};
+use ferry_common::action::Publication;
+use ferry_common::command::Resume;
+use ferry_common::error::ErrorCode;
+use ferry_common::path::RemotePath;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Access, AtFlags, OFlags, StatxFlags};
+use rustix::io::Errno;
+use std::collections::HashMap;
+use std::fs::File;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The staging place of each mounted file system.
+#[derive(Debug)]
+pub(super) struct Homes(Mutex<HashMap<MountId, Arc<Home>>>);
+
+/// The kernel's number of a mounted file system.
+type MountId = u64;
+
+/// A directory that receives uploads, and the place on its file system where they are staged.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    target: Target,
+    home: Arc<Home>,
+    durability: Durability,
+}
+
+impl Folder {
+    /// Finds where an upload to this path goes, and that uploads may go there.
+    pub(crate) fn destination(&self, path: &RemotePath) -> Result<Destination, ErrorCode> {
+        let target = self.target(path)?;
+        let access = Access::WRITE_OK | Access::EXEC_OK;
+        rustix::fs::accessat(target.directory(), ".", access, AtFlags::empty()).map_err(code_of)?;
+        let home = self.home_of(path, &target)?;
+        Ok(Destination { target, home, durability: self.durability })
+    }
+
+    /// Opens what is kept of an upload to this path, and tells how much it is.
+    pub(crate) fn open_partial(&self, path: &RemotePath) -> Result<(File, u64), ErrorCode> {
+        let target = self.target(path)?;
+        let partial = self.home_of(path, &target)?.open_partial(path).map_err(|errno| match errno {
+            Errno::NOENT => ErrorCode::NoPartial,
+            other => code_of(other),
+        })?;
+        let stat = rustix::fs::fstat(&partial).map_err(code_of)?;
+        Ok((File::from(partial), size_of_file(&stat)))
+    }
+
+    /// Removes what is kept beyond its bounds; tells when the next will be too old.
+    pub(crate) fn sweep_partials(&self) -> Option<Duration> {
+        let homes: Vec<_> = match &self.homes {
+            Some(homes) => homes.lock().values().cloned().collect(),
+            None => Vec::new(),
+        };
+        homes.iter().filter_map(|home| home.sweep_partials(self.retention)).min()
+    }
+
+    /// Where uploads to a directory are staged: at the top of its file system.
+    fn home_of(&self, path: &RemotePath, target: &Target) -> Result<Arc<Home>, ErrorCode> {
+        let homes = self.homes.as_ref().ok_or(ErrorCode::Denied)?;
+        let mount = mount_of(target.directory()).map_err(code_of)?;
+        if let Some(home) = homes.lock().get(&mount) {
+            return Ok(Arc::clone(home));
+        }
+        // Nobody waits here for this file system, whose disk may be slow, but those who want it. Where two
+        // came first, one place is used, and the other goes.
+        let top = self.top_of_mount(path, mount).map_err(code_of)?;
+        let home = Arc::new(Home::prepare(top.as_fd()).map_err(code_of)?);
+        Ok(Arc::clone(homes.lock().entry(mount).or_insert(home)))
+    }
+
+    /// The first directory on the way to a path that is on this file system.
+    fn top_of_mount(&self, path: &RemotePath, mount: MountId) -> Result<OwnedFd, Errno> {
+        let ancestors = std::iter::successors(path.parent(), RemotePath::parent);
+        let mut top = Err(Errno::XDEV);
+        for ancestor in ancestors {
+            let directory = self.resolve(&ancestor, OFlags::RDONLY | OFlags::DIRECTORY, Lookup::MayBlock)?;
+            if mount_of(&directory)? != mount {
+                break;
+            }
+            top = Ok(directory);
+        }
+        top
+    }
+}
+
+impl Homes {
+    /// Prepares the one of the root's own file system.
+    pub(super) fn new(root: &OwnedFd) -> rustix::io::Result<Self> {
+        let home = Arc::new(Home::prepare(root.as_fd())?);
+        Ok(Self(Mutex::new(HashMap::from([(mount_of(root)?, home)]))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<MountId, Arc<Home>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Destination {
+    /// Fails where no file may have the name of `path` here; `new` where no file may have it already.
+    pub(crate) fn admit(&self, path: &RemotePath, new: bool) -> Result<(), ErrorCode> {
+        self.target.admits(file_name(path)?, new).map(drop)
+    }
+
+    /// Makes a staged file that is to become `path`, or takes up the kept one.
+    pub(crate) fn stage(
+        &self,
+        path: &RemotePath,
+        size: u64,
+        resume: Option<Resume>,
+    ) -> Result<StagedFile, ErrorCode> {
+        let flush = self.durability != Durability::None;
+        match resume {
+            None => StagedFile::create(&self.home, path, size, flush),
+            Some(Resume { offset, .. }) => StagedFile::resume(&self.home, path, size, offset, flush),
+        }
+    }
+
+    /// Checks and dresses a staged file for its name.
+    pub(crate) fn prepare(&self, staged: &StagedFile, publication: &Publication) -> Result<(), ErrorCode> {
+        let mode = self.target.admits(file_name(&publication.path)?, publication.new)?;
+        if publication.expected.is_some_and(|expected| expected != staged.digest()) {
+            return Err(ErrorCode::Mismatch);
+        }
+        staged.dress(mode, publication.mtime_s).map_err(code_of)
+    }
+
+    /// Prepares and flushes a staged file before it is committed; tells whether it is flushed.
+    pub(crate) fn flush_ahead(
+        &self,
+        staged: &StagedFile,
+        publication: &Publication,
+    ) -> Result<bool, ErrorCode> {
+        if self.durability == Durability::None {
+            return Ok(false);
+        }
+        self.prepare(staged, publication)?;
+        staged.sync().map_err(code_of)?;
+        Ok(true)
+    }
+
+    /// Gives a prepared file its name.
+    pub(crate) fn receive(&self, staged: &StagedFile, publication: &Publication) -> Result<(), ErrorCode> {
+        let name = file_name(&publication.path)?;
+        staged.rename_to(self.target.directory().as_fd(), name, publication.new).map_err(|errno| {
+            // Not a link here: the directory was replaced by one on another file system meanwhile.
+            if errno == Errno::XDEV { ErrorCode::Io } else { code_of(errno) }
+        })
+    }
+
+    /// Brings the names here to the disk.
+    pub(crate) fn flush(&self) -> Result<(), ErrorCode> {
+        self.target.flush()
+    }
+}
+
+fn file_name(path: &RemotePath) -> Result<&[u8], ErrorCode> {
+    path.file_name().ok_or(ErrorCode::IsDirectory)
+}
+
+fn mount_of(directory: &OwnedFd) -> rustix::io::Result<MountId> {
+    let flags = AtFlags::EMPTY_PATH;
+    Ok(rustix::fs::statx(directory, "", flags, StatxFlags::MNT_ID)?.stx_mnt_id)
+}
