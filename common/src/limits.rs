@@ -47,6 +47,9 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 pub const STALL_WINDOW: Duration = Duration::from_secs(30);
 /// ...in each of which a transfer, or the reading of replies, must move at least this much.
 pub const STALL_WINDOW_MIN_BYTES: u64 = 4 * 1024;
+/// An upload from which nothing has come for this long gives way to a session that asks what is kept of it: its
+/// client has most likely lost the connection and come back on another.
+pub const GIVE_WAY_SILENCE: Duration = Duration::from_secs(3);
 /// How long a session waits for one step of the disk before it gives up on it.
 pub const DISK_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long running transfers may go on after the server was asked to stop.
@@ -142,4 +145,5 @@ const _: () = assert!(TURN_CONNECTION_BYTES <= TURN_TOTAL_BYTES);
 const _: () = assert!(UPLOAD_WRITES_MAX < UPLOAD_BUFFERS_MAX);
 const _: () = assert!(WARM_PROBE_STRIDE_BYTES < WARM_WINDOW_BYTES);
 const _: () = assert!(STALL_WINDOW_MIN_BYTES < EAGER_MAX_BYTES);
+const _: () = assert!(GIVE_WAY_SILENCE.as_millis() < STALL_WINDOW.as_millis());
 const _: () = assert!(TICKET_LINE_TIMEOUT.as_millis() < TICKET_TIMEOUT.as_millis());

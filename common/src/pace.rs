@@ -8,15 +8,22 @@ use std::time::Instant;
 pub(crate) struct Pace {
     window_start: Instant,
     window_bytes: u64,
+    last_progress: Instant,
 }
 
 impl Pace {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { window_start: now, window_bytes: 0 }
+        Self { window_start: now, window_bytes: 0, last_progress: now }
     }
 
-    pub(crate) fn progress(&mut self, bytes: u64) {
+    pub(crate) fn progress(&mut self, bytes: u64, now: Instant) {
         self.window_bytes = self.window_bytes.saturating_add(bytes);
+        self.last_progress = now;
+    }
+
+    /// Since when nothing has moved at all.
+    pub(crate) fn silent_since(&self) -> Instant {
+        self.last_progress
     }
 
     /// When the window ends.

@@ -18,8 +18,8 @@ use crate::command::{Command, Verb};
 use crate::digest::Digest;
 use crate::error::ErrorCode;
 use crate::limits::{
-    DATA_SLOT_TIMEOUT, DISK_TIMEOUT, EAGER_MAX_BYTES, IDLE_TIMEOUT, LINE_TIMEOUT, OUTBOX_PAUSE_BYTES,
-    TICKET_TIMEOUT, TRAILER_BYTES,
+    DATA_SLOT_TIMEOUT, DISK_TIMEOUT, EAGER_MAX_BYTES, GIVE_WAY_SILENCE, IDLE_TIMEOUT, LINE_TIMEOUT,
+    OUTBOX_PAUSE_BYTES, TICKET_TIMEOUT, TRAILER_BYTES,
 };
 use crate::line::LineDecoder;
 use crate::pace::Pace;
@@ -178,7 +178,7 @@ impl Session {
         let was_full = self.is_outbox_full();
         self.unwritten_bytes = self.unwritten_bytes.saturating_sub(bytes);
         if !self.moves_payload() {
-            self.pace.progress(bytes as u64);
+            self.pace.progress(bytes as u64, now);
         }
         if was_full && self.takes_commands() {
             // The rest of a line that was not welcome until now gets its time from now on.
@@ -316,9 +316,38 @@ impl Session {
         self.take_commands(now);
     }
 
+    /// Another session asks what is kept of the upload that this one receives. If nothing has come of it for
+    /// [`GIVE_WAY_SILENCE`], it is broken off, so that what has come is kept.
+    ///
+    /// The only fact after which no command is taken: that waits until the reply is written.
+    pub fn handle_sought_elsewhere(&mut self, now: Instant) {
+        let silent_since = match &self.phase {
+            Phase::Moving(transfer) if transfer.direction() == Direction::Upload => self.pace.silent_since(),
+            Phase::Connecting { transfer, ticket_issued: true }
+                if transfer.direction() == Direction::Upload =>
+            {
+                self.since
+            }
+            Phase::Ready
+            | Phase::Listing(_)
+            | Phase::Asking(_)
+            | Phase::Opening { .. }
+            | Phase::Staging { .. }
+            | Phase::Holding(_)
+            | Phase::Connecting { .. }
+            | Phase::Moving(_)
+            | Phase::Checking(_)
+            | Phase::Dropping { .. }
+            | Phase::Closed => return,
+        };
+        if now >= silent_since + GIVE_WAY_SILENCE {
+            self.time_out_transfer(now);
+        }
+    }
+
     /// Payload moved: to the socket of a download, into the staged file of an upload, or away.
     pub fn handle_moved(&mut self, bytes: u64, now: Instant) {
-        self.pace.progress(bytes);
+        self.pace.progress(bytes, now);
         if let Phase::Moving(transfer) = &mut self.phase {
             transfer.moved += bytes;
             self.finish_if_moved(now);
@@ -336,7 +365,7 @@ impl Session {
         if let Phase::Moving(Transfer { kind: TransferKind::Upload { trailer, .. }, .. }) = &mut self.phase
             && *trailer == Trailer::Awaited
         {
-            self.pace.progress(TRAILER_BYTES as u64);
+            self.pace.progress(TRAILER_BYTES as u64, now);
             match digest {
                 Some(digest) => {
                     *trailer = Trailer::Come(digest);
@@ -453,21 +482,24 @@ impl Session {
             | Phase::Staging { .. }
             | Phase::Holding(_)
             | Phase::Checking(_) => self.give_up(ErrorCode::Io, no_disk, now),
-            Phase::Connecting { ticket_issued, .. } => {
-                let code = if *ticket_issued { ErrorCode::TimedOut } else { ErrorCode::Busy };
-                self.actions.push_back(Action::CancelData);
-                self.break_off(code, now);
-            }
-            Phase::Moving(_) => {
-                self.close_data();
-                self.break_off(ErrorCode::TimedOut, now);
-            }
+            Phase::Connecting { .. } | Phase::Moving(_) => self.time_out_transfer(now),
             Phase::Dropping { .. } => {
                 self.close_data();
                 self.enter(Phase::Ready, now);
             }
         }
         self.take_commands(now);
+    }
+
+    /// Breaks off a transfer whose peer does too little for it.
+    fn time_out_transfer(&mut self, now: Instant) {
+        let has_room = !matches!(self.phase, Phase::Connecting { ticket_issued: false, .. });
+        if matches!(self.phase, Phase::Connecting { .. }) {
+            self.actions.push_back(Action::CancelData);
+        } else {
+            self.close_data();
+        }
+        self.break_off(if has_room { ErrorCode::TimedOut } else { ErrorCode::Busy }, now);
     }
 
     fn is_paced(&self) -> bool {

@@ -19,6 +19,7 @@ mod signals;
 mod slots;
 mod socket;
 mod staging;
+mod uploads;
 
 use acceptor::Acceptor;
 use clap::Parser;

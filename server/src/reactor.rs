@@ -10,7 +10,6 @@ mod sessions;
 mod transfers;
 
 use crate::acceptor::{Accepted, Acceptor, Purpose};
-use crate::asker::Asker;
 use crate::buffers::Buffers;
 use crate::config::Config;
 use crate::control::Control;
@@ -19,17 +18,17 @@ use crate::data_slots::DataSlots;
 use crate::deadlines::{Deadlines, Timer};
 use crate::descriptors::DescriptorPlan;
 use crate::digests::Digests;
-use crate::disk::{Disk, Job};
+use crate::disk::Disk;
 use crate::folder::Folder;
 use crate::signals::Signals;
 use crate::slots::{Key, Slots};
 use crate::socket::Socket;
+use crate::uploads::Uploads;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{
     ACCEPT_RETRY_TIMEOUT, CONTROL_READ_BYTES, DISK_FINISH_TIMEOUT, REFUSALS_MAX, SHUTDOWN_GRACE,
     TICKET_LINE_TIMEOUT, TURN_ACCEPTS, TURN_EVENTS, UNTICKETED_GRACE, UNTICKETED_MAX, UPLOAD_BUFFER_BYTES,
 };
-use ferry_common::path::RemotePath;
 use ferry_common::session::{Policy, Session};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -54,9 +53,7 @@ pub(crate) struct Reactor {
     folder: Arc<Folder>,
     disk: Disk,
     digests: Digests,
-    /// Uploads that are being put where they are kept, and who waits for that.
-    keeping: Vec<RemotePath>,
-    behind_keeps: Vec<(Asker, RemotePath, Job)>,
+    uploads: Uploads,
     /// When something that is kept of an upload will be too old.
     sweep_at: Option<Instant>,
     policy: Policy,
@@ -114,8 +111,7 @@ impl Reactor {
             folder,
             disk,
             digests: Digests::default(),
-            keeping: Vec::new(),
-            behind_keeps: Vec::new(),
+            uploads: Uploads::default(),
             sweep_at,
             policy,
             plan,

@@ -5,15 +5,19 @@
 use ferry_common::command::{Command, Resume, UploadOptions};
 use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
+use ferry_common::limits::GIVE_WAY_SILENCE;
 use ferry_common::reply::Reply;
 use ferry_tests::content::Content;
 use ferry_tests::exchange::{Exchange, path};
 use ferry_tests::server::{Options, Server};
 use ferry_tests::wait::{wait_for, wait_until};
 use rustix::process::Signal;
+use std::time::{Duration, Instant};
 
 const LARGE: Content = Content { seed: 11, size_bytes: 4 << 20 };
 const SENT_BYTES: u64 = 3 << 20;
+/// Of an upload that comes in pieces.
+const PIECE_BYTES: usize = 32 * 1024;
 const PLAIN: UploadOptions = UploadOptions { digest: false, new: false, mtime_s: None, resume: None };
 
 fn session(server: &Server) -> Exchange {
@@ -110,6 +114,40 @@ fn what_has_come_survives_a_server_that_is_stopped_at_once() {
     let again = Options::default().root(server.root()).start();
     assert_eq!(kept(&again).0, SENT_BYTES);
     complete(&again);
+}
+
+/// A dead link tells the server nothing. Whoever comes back on another does not begin anew for that.
+#[test]
+fn a_silent_upload_gives_way_to_a_client_that_asks_for_it() {
+    let server = Server::start();
+    let mut silent = begin(&server);
+    wait_for_arrival(&server, SENT_BYTES);
+    assert_eq!(kept(&server).0, SENT_BYTES);
+    assert_eq!(silent.finish_upload().unwrap_err().code(), ErrorCode::TimedOut);
+    assert!(silent.ask(&Command::Ls { path: path(".") }).is_ok(), "the session goes on");
+    complete(&server);
+}
+
+#[test]
+fn an_upload_that_goes_on_gives_way_to_nobody() {
+    let server = Server::start();
+    let mut moving = session(&server);
+    moving.begin_first_upload("file", LARGE.size_bytes, PLAIN).unwrap();
+    let mut asking = session(&server);
+    let bytes = LARGE.bytes();
+    let pieces: Vec<&[u8]> = bytes.chunks(PIECE_BYTES).collect();
+    // All of it takes longer than a silent one would be left alone.
+    let pause = (GIVE_WAY_SILENCE + Duration::from_secs(1)) / u32::try_from(pieces.len()).unwrap();
+    let mut due = Instant::now();
+    for (number, piece) in (1..).zip(pieces) {
+        moving.send_data(piece);
+        wait_for_arrival(&server, number * PIECE_BYTES as u64);
+        assert_eq!(asking.partial("file").unwrap_err().code(), ErrorCode::NoPartial);
+        due += pause;
+        wait_until("time of the next piece", || Instant::now() >= due);
+    }
+    moving.finish_upload().unwrap();
+    assert!(std::fs::read(server.path("file")).unwrap() == bytes);
 }
 
 #[test]

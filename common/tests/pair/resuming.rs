@@ -5,11 +5,13 @@ use crate::model::wire::Lane;
 use crate::model::{POLICY, Pair};
 use crate::verified::{WITH_DIGEST, resume};
 use ferry_common::command::{Resume, UploadOptions};
+use ferry_common::dialogue::RequestId;
 use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{EAGER_MAX_BYTES, TRAILER_BYTES};
+use ferry_common::limits::{EAGER_MAX_BYTES, GIVE_WAY_SILENCE, TICKET_TIMEOUT, TRAILER_BYTES};
 use ferry_common::session::Policy;
 use ferry_common::ticket::Ticket;
+use std::time::Duration;
 
 const EAGER_MAX: usize = EAGER_MAX_BYTES as usize;
 const SIZE: usize = EAGER_MAX + 1000;
@@ -226,4 +228,77 @@ fn a_session_that_ends_keeps_what_came() {
     assert!(pair.server.closed);
     let kept = &pair.server.store.partials[&b"a"[..]];
     assert!(*kept == bytes(SIZE, 1)[..kept.len()] && kept.len() > 60_000);
+}
+
+/// An upload of `a` of which the server has got so much, and a command behind it.
+fn under_way(came: usize) -> (Pair, RequestId, RequestId) {
+    let mut pair = with_kept(0);
+    let id = pair.upload_with("a", &bytes(SIZE, 1), WITH_DIGEST);
+    let behind = pair.request("ls");
+    let before = pair.wire.read_bytes(Lane::Up);
+    pair.wire.shut_gate_after(Lane::Up, came);
+    while pair.wire.read_bytes(Lane::Up) < before + came || !pair.uploads_are_under_way() {
+        assert!(pair.run_steps(1));
+    }
+    (pair, id, behind)
+}
+
+fn seek_elsewhere(pair: &mut Pair, after: Duration) {
+    pair.now += after;
+    pair.session.handle_sought_elsewhere(pair.now);
+    pair.perform();
+}
+
+#[test]
+fn a_silent_upload_gives_way_to_who_asks_for_it() {
+    let almost = GIVE_WAY_SILENCE - Duration::from_nanos(1);
+    let (mut pair, id, behind) = under_way(5000);
+    seek_elsewhere(&mut pair, almost);
+    assert!(pair.uploads_are_under_way());
+    seek_elsewhere(&mut pair, Duration::from_nanos(1));
+    assert_eq!(pair.server.store.partials[b"a".as_slice()], bytes(SIZE, 1)[..5000]);
+    pair.run();
+    assert_eq!(pair.refusal(id), ErrorCode::TimedOut);
+    assert_eq!(pair.number(behind), 1, "the session goes on");
+}
+
+#[test]
+fn an_upload_that_moves_gives_way_to_nobody() {
+    let (mut pair, id, _) = under_way(5000);
+    for came in 5000..5010 {
+        pair.now += GIVE_WAY_SILENCE;
+        let before = pair.wire.read_bytes(Lane::Up);
+        pair.wire.shut_gate_after(Lane::Up, 1);
+        while pair.wire.read_bytes(Lane::Up) == before {
+            assert!(pair.run_steps(1), "after {came} bytes");
+        }
+        seek_elsewhere(&mut pair, Duration::ZERO);
+    }
+    pair.run();
+    assert_eq!(pair.number(id), SIZE as u64);
+}
+
+/// Its ticket is out, but nobody comes with it: what it has taken up again is free for the next.
+#[test]
+fn an_upload_whose_ticket_nobody_redeems_gives_way() {
+    let mut pair = Pair::raw(POLICY);
+    pair.server.store.partials.insert(b"a".to_vec(), bytes(SIZE, 1)[..5000].to_vec());
+    let digest = Digest::of(&bytes(SIZE, 1)[..5000]);
+    let offer = pair.say(&format!("upload a {SIZE} resume=5000:{digest}\n"));
+    assert!(offer.starts_with("(data) "), "{offer}");
+    assert!(pair.server.store.partials.is_empty());
+    assert!(GIVE_WAY_SILENCE < TICKET_TIMEOUT);
+    seek_elsewhere(&mut pair, GIVE_WAY_SILENCE);
+    assert_eq!(pair.server.store.partials.len(), 1);
+    assert!(pair.say("").starts_with("err timed-out "));
+}
+
+/// Only an upload can be kept.
+#[test]
+fn a_silent_download_gives_way_to_nobody() {
+    let mut pair = Pair::raw(POLICY);
+    pair.server.store.put("a", &bytes(SIZE, 1));
+    assert!(pair.say("download a\n").starts_with("(data) "));
+    seek_elsewhere(&mut pair, GIVE_WAY_SILENCE);
+    assert_eq!(pair.say(""), "");
 }

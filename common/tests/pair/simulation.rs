@@ -274,6 +274,10 @@ impl Simulation {
             pair.now += Duration::from_millis(random.below(20_000) as u64);
             pair.session.handle_timeout(pair.now);
             pair.perform();
+            if random.one_in(3) {
+                pair.session.handle_sought_elsewhere(pair.now);
+                pair.perform();
+            }
         }
     }
 

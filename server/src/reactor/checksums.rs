@@ -79,6 +79,7 @@ impl Reactor {
                         control.sought = Sought::Resume(resume);
                     }
                 }
+                self.uploads.begin(file.path(), asker.session);
                 control.resource = Resource::Staged { file, queued: Vec::new(), is_writing: false };
             }
             Err(code) => control.session.handle_staged(Err(code), now),
@@ -163,18 +164,17 @@ impl Reactor {
 
     /// What was kept is hashed: it is gone on with only if it is what the client has.
     fn resume(&mut self, asker: Asker, resume: Resume, result: Result<Digest, ErrorCode>, now: Instant) {
-        let Some(control) = self.controls.get_mut(asker.session) else { return };
         let staged = match result {
             Ok(digest) if digest == resume.digest => Ok(resume.offset),
             Ok(_) => Err(ErrorCode::NoPartial),
             Err(code) => Err(code),
         };
         if staged.is_err()
-            && let Resource::Staged { file: staged, .. } =
-                std::mem::replace(&mut control.resource, Resource::None)
+            && let Resource::Staged { file: staged, .. } = self.take_resource(asker.session)
         {
             self.disk.submit(asker, Job::Discard { staged });
         }
+        let Some(control) = self.controls.get_mut(asker.session) else { return };
         control.session.handle_staged(staged, now);
     }
 }

@@ -98,7 +98,8 @@ impl Reactor {
             Action::Log(event) => logging::report(control.socket.peer(), &event),
             Action::List { path, cursor } => self.disk.submit(asker, Job::List { path, cursor }),
             Action::Ask(Question::Partial { path }) => {
-                self.submit_behind_keeps(asker, path.clone(), Job::Ask(Question::Partial { path }));
+                self.have_silent_ones_give_way(&path, now);
+                self.submit_behind_keeps(asker, &path.clone(), Job::Ask(Question::Partial { path }));
             }
             Action::Ask(question) => self.disk.submit(asker, Job::Ask(question)),
             Action::Open { path } => self.open(key, path, now),
@@ -113,7 +114,7 @@ impl Reactor {
                     control.resource = Resource::Small { bytes: size };
                     control.session.handle_staged(Ok(0), now);
                 } else {
-                    self.submit_behind_keeps(asker, path.clone(), Job::Stage { path, size, new, resume });
+                    self.submit_behind_keeps(asker, &path.clone(), Job::Stage { path, size, new, resume });
                 }
             }
             Action::RequestData => {
@@ -161,9 +162,10 @@ impl Reactor {
     fn publish(&mut self, key: Key, publication: Publication) {
         let mut content = Vec::new();
         self.with_data(key, |data| content = data.take_content());
+        let resource = self.take_resource(key);
         let Some(control) = self.controls.get_mut(key) else { return };
         let asker = control.asker(key);
-        match std::mem::replace(&mut control.resource, Resource::None) {
+        match resource {
             Resource::Staged { file: staged, .. } if publication.alone => {
                 self.disk.submit(asker, Job::Publish { staged, publication });
             }
@@ -179,7 +181,7 @@ impl Reactor {
         let asker = control.asker(key);
         control.transfer = control.transfer.wrapping_add(1);
         control.sought = Sought::Nothing;
-        match std::mem::replace(&mut control.resource, Resource::None) {
+        match self.take_resource(key) {
             Resource::None | Resource::Source { .. } => {}
             Resource::Small { bytes } => self.small_bytes -= bytes,
             Resource::Staged { file, queued, .. } => {
@@ -190,29 +192,45 @@ impl Reactor {
         self.with_data(key, |data| data.rest());
     }
 
+    /// Takes what the session has open away from it.
+    pub(super) fn take_resource(&mut self, key: Key) -> Resource {
+        let Some(control) = self.controls.get_mut(key) else { return Resource::None };
+        let resource = std::mem::replace(&mut control.resource, Resource::None);
+        if let Resource::Staged { file, .. } = &resource {
+            self.uploads.end(file.path(), key);
+        }
+        resource
+    }
+
     fn submit_letting_go(&mut self, asker: Asker, job: Job) {
         if let Job::Keep { staged } = &job {
-            self.keeping.push(staged.path().clone());
+            self.uploads.begin_keeping(staged.path());
         }
         self.disk.submit(asker, job);
     }
 
-    /// Queues a job that may look for what is kept of an upload, behind the keeping of it: the client that
-    /// was told of a broken transfer may be back before the file is where it is looked for.
-    fn submit_behind_keeps(&mut self, asker: Asker, path: RemotePath, job: Job) {
-        if self.keeping.contains(&path) {
-            self.behind_keeps.push((asker, path, job));
-        } else {
+    fn submit_behind_keeps(&mut self, asker: Asker, path: &RemotePath, job: Job) {
+        if let Some(job) = self.uploads.await_keeping(path, asker, job) {
             self.disk.submit(asker, job);
         }
     }
 
     fn handle_kept(&mut self, path: &RemotePath) {
-        if let Some(place) = self.keeping.iter().position(|other| other == path) {
-            self.keeping.swap_remove(place);
+        for (asker, job) in self.uploads.end_keeping(path) {
+            self.disk.submit(asker, job);
         }
-        for (asker, path, job) in std::mem::take(&mut self.behind_keeps) {
-            self.submit_behind_keeps(asker, path, job);
+    }
+
+    /// Has the sessions that receive an upload to this path, but have not heard of it lately, keep what they
+    /// have for the one that asks. None of them is driven on here, since it might ask for another's in turn.
+    fn have_silent_ones_give_way(&mut self, path: &RemotePath, now: Instant) {
+        for key in self.uploads.receivers(path) {
+            let Some(control) = self.controls.get_mut(key) else { continue };
+            control.session.handle_sought_elsewhere(now);
+            while let Some(action) = self.controls.get_mut(key).and_then(|next| next.session.poll_action()) {
+                self.perform(key, action, now);
+            }
+            self.settle(key, now);
         }
     }
 
