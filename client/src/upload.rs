@@ -71,8 +71,14 @@ impl Upload<'_> {
         }
         let kept = match checksum::ask(session, Command::Partial { path: self.remote.clone() }) {
             Ok(kept) if kept.length > 0 => kept,
+            Ok(_) | Err(Failure::Refused { code: Some(ErrorCode::NoPartial), .. }) => {
+                if self.reached_bytes > 0 {
+                    screen::message("The server has kept nothing of the upload; starting over");
+                }
+                return Ok(Hasher::default());
+            }
             // Where something is wrong with the name, the upload says so.
-            Ok(_) | Err(Failure::Refused { .. }) => return Ok(Hasher::default()),
+            Err(Failure::Refused { .. }) => return Ok(Hasher::default()),
             Err(failure) => return Err(failure),
         };
         if kept.length <= source.size {

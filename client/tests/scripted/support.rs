@@ -7,7 +7,11 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A ticket such as servers give.
 pub(crate) const TICKET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -45,7 +49,7 @@ pub(crate) fn serve_at(address: SocketAddr, scripts: Vec<Script>) -> Scripted {
     let thread = thread::spawn(move || {
         for script in scripts {
             let (control, _) = listener.accept().unwrap();
-            control.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            control.set_read_timeout(Some(PATIENCE)).unwrap();
             let data = TcpListener::bind("127.0.0.1:0").unwrap();
             script(Server { control: BufReader::new(control), data });
         }
@@ -103,7 +107,7 @@ impl Server {
         let port = self.data.local_addr().unwrap().port();
         self.say(format!("(data) {port} {TICKET}\n"));
         let (mut data, _) = self.data.accept().unwrap();
-        data.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        data.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut ticket = vec![0; TICKET.len() + 1];
         data.read_exact(&mut ticket).unwrap();
         assert_eq!(ticket, format!("{TICKET}\n").as_bytes());
@@ -168,6 +172,37 @@ pub(crate) fn run_with(
     commands: &[&str],
 ) -> Finished {
     Finished::from(spawn_with(directory, server, options, commands).wait_with_output().unwrap())
+}
+
+/// Reads its messages until there is one with this text.
+pub(crate) fn wait_for_message(ferry: &mut Child, text: &str) {
+    let (messages, mut seen) = (ferry.stderr.as_mut().unwrap(), Vec::new());
+    while !seen.windows(text.len()).any(|window| window == text.as_bytes()) {
+        let mut byte = [0];
+        messages.read_exact(&mut byte).unwrap();
+        seen.extend(byte);
+    }
+}
+
+/// Waits until it has done all that it can do, and sleeps.
+pub(crate) fn wait_until_asleep(ferry: &Child) {
+    let threads = format!("/proc/{}/task", ferry.id());
+    wait_until(|| {
+        let threads: Vec<_> = std::fs::read_dir(&threads).unwrap().flatten().collect();
+        threads.iter().all(|thread| {
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            // The state stands behind the name, which is in parentheses.
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
+        })
+    });
+}
+
+pub(crate) fn wait_until(condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "what was waited for did not come");
+        thread::sleep(LOOK_INTERVAL);
+    }
 }
 
 /// How a run of `ferry` ended.

@@ -1,22 +1,17 @@
-//! `ferry` when things go wrong in the middle of a transfer: lost links, servers and clients that were
-//! killed, files that change, bytes that are not what they were.
+//! Things that go wrong in the middle of a transfer: lost links, servers and clients that were killed, files
+//! that change, bytes that are not what they were.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
-
-mod support;
-
+use crate::support::{
+    Finished, Script, Server, names, ok, read, run, run_with, serve, serve_at, serve_each, spawn_with,
+    wait_for_message, wait_until, wait_until_asleep, with_trailer,
+};
 use ferry_common::digest::Digest;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant};
-use support::{
-    Finished, Script, Server, names, ok, read, run, run_with, serve, serve_at, serve_each, spawn_with,
-    with_trailer,
-};
 
 const MIB: usize = 1 << 20;
 const PART: &str = ".a.ferry-part";
@@ -135,9 +130,9 @@ fn a_server_that_is_away_for_a_while_is_waited_for() {
     let (directory, file) = (tempfile::tempdir().unwrap(), content(3 * MIB));
     let server = serve_each(vec![vanish_halfway(file.clone())]);
     let address = server.address();
-    let ferry = spawn_with(directory.path(), address, &[], &["download a"]);
+    let mut ferry = spawn_with(directory.path(), address, &[], &["download a"]);
     drop(server);
-    thread::sleep(Duration::from_secs(1));
+    wait_for_message(&mut ferry, "Trying to go on");
     let _server = serve_at(address, vec![resume_halfway(file.clone())]);
     let finished = Finished::from(ferry.wait_with_output().unwrap());
     assert_downloaded(directory.path(), &finished, &file);
@@ -171,9 +166,7 @@ fn a_killed_client_leaves_what_the_next_run_goes_on_from() {
         let mut data = server.open_data();
         server.say(format!("(download) {} 0\n", sent.len()));
         data.write_all(&sent[..half]).unwrap();
-        while fs::metadata(&part_path).map_or(0, |metadata| metadata.len()) < half as u64 {
-            thread::sleep(Duration::from_millis(10));
-        }
+        wait_until(|| fs::metadata(&part_path).is_ok_and(|metadata| metadata.len() >= half as u64));
         halfway.send(()).unwrap();
         server.wait_for_end();
     });
@@ -234,9 +227,7 @@ fn two_downloads_to_one_name_do_not_meet() {
     });
     let ferry = spawn_with(directory.path(), first.address(), &[], &["download a"]);
     when_begun.recv().unwrap();
-    while !directory.path().join(PART).exists() {
-        thread::sleep(Duration::from_millis(10));
-    }
+    wait_until(|| directory.path().join(PART).exists());
     let second = serve(|mut server| {
         server.greet();
         server.expect("download a digest");
@@ -254,9 +245,10 @@ fn two_downloads_to_one_name_do_not_meet() {
 fn ctrl_c_ends_the_waiting_at_once_and_keeps_what_has_come() {
     let (directory, file) = (tempfile::tempdir().unwrap(), content(3 * MIB));
     let server = serve_each(vec![vanish_halfway(file)]);
-    let ferry = spawn_with(directory.path(), server.address(), &[], &["download a", "ls"]);
+    let mut ferry = spawn_with(directory.path(), server.address(), &[], &["download a", "ls"]);
     drop(server);
-    thread::sleep(Duration::from_secs(2));
+    wait_for_message(&mut ferry, "Trying to go on");
+    wait_until_asleep(&ferry);
     let begun = Instant::now();
     kill_process(Pid::from_child(&ferry), Signal::INT).unwrap();
     let finished = Finished::from(ferry.wait_with_output().unwrap());
@@ -370,6 +362,34 @@ fn an_upload_survives_a_restarted_server() {
     let finished = run_with(directory.path(), server.address(), &["--retry-for", "20"], &["upload b"]);
     assert_eq!(finished.status, 0, "{finished:?}");
     assert_eq!(finished.messages.matches("commencing upload").count(), 1, "{finished:?}");
+}
+
+#[test]
+fn an_upload_of_which_nothing_was_kept_starts_over_and_says_so() {
+    let (directory, file) = (tempfile::tempdir().unwrap(), content(3 * MIB));
+    let command = prepare_upload(directory.path(), &file);
+    let (first, sent) = (command.clone(), file.clone());
+    let server = serve_each(vec![
+        Box::new(move |mut server| {
+            server.greet();
+            server.expect("partial b");
+            server.say("err no-partial nothing is kept\n");
+            server.expect(&first);
+            let mut data = server.open_data();
+            server.say("(upload) 0\n");
+            assert!(read(&mut data, MIB) == sent[..MIB]);
+        }),
+        Box::new(move |mut server| {
+            server.greet();
+            server.expect("partial b");
+            server.say("err no-partial nothing is kept\n");
+            server.expect(&command);
+            take_rest(&mut server, &file, 0);
+        }),
+    ]);
+    let finished = run_with(directory.path(), server.address(), &["--retry-for", "20"], &["upload b"]);
+    assert_eq!(finished.status, 0, "{finished:?}");
+    assert_eq!(finished.messages.matches("kept nothing of the upload; starting over\n").count(), 1);
 }
 
 #[test]
