@@ -102,6 +102,9 @@ impl Link {
             Err(Failure::Refused { message, .. }) => {
                 Err(Failure::CannotConnect(format!("The server at {} refuses: {message}", link.peer)))
             }
+            Err(Failure::ConnectionLost(reason)) => Err(Failure::CannotConnect(format!(
+                "{reason}; what listens there may be stopping just now, or is not a Ferry server"
+            ))),
             Err(failure) => Err(Failure::CannotConnect(format!(
                 "What answers at {} is not a Ferry server, or not well: {failure}",
                 link.peer
