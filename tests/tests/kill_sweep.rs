@@ -33,7 +33,7 @@ const SENT_BYTES: u64 = 2 << 20;
 
 const SWEEPERS: usize = 2;
 /// A call that threads happen to make or not is tried this often.
-const TRIES: usize = 3;
+const TRIES: usize = 8;
 /// Calls by which threads wait for each other or manage memory: how often they are made is up to chance.
 const CHANCE_CALLS: &[&str] =
     &["futex", "sched_yield", "madvise", "mmap", "munmap", "mprotect", "mremap", "brk", "restart_syscall"];
