@@ -1,14 +1,13 @@
 //! Each call of the server on files and sockets fails in each way that it can: whatever fails, its client
 //! gets an `err` or what it asked for, no name has a wrong file, no descriptor is lost, and others are served.
-//! Run by `tests/checks`: the first call of each kind in each scenario. With `FERRY_SWEEP=full`, every call.
-#![cfg(target_arch = "x86_64")]
-#![allow(clippy::unwrap_used)]
 
+use crate::calls::{ERRORS, failing_points, is_socket_call};
+use crate::folders::{LARGE, NAME, OLD, SENT_BYTES, SMALL};
 use ferry_common::limits::{STALL_WINDOW, TICKET_TIMEOUT};
 use ferry_tests::attempt::{Attempt, Ended};
 use ferry_tests::content::Content;
 use ferry_tests::server::Server;
-use ferry_tests::tracer::{Aim, Call, On, Point, Tracer};
+use ferry_tests::tracer::{Aim, Call, Tracer};
 use ferry_tests::wait::{PATIENCE, wait_at_most, wait_for, wait_until};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
@@ -16,63 +15,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-const NAME: &str = "a.txt";
 const OTHER: &str = "other.txt";
-const SMALL: Content = Content { seed: 1, size_bytes: 1000 };
-const OLD: Content = Content { seed: 2, size_bytes: 700 };
-const LARGE: Content = Content { seed: 3, size_bytes: 3 << 20 };
-/// Sent of an upload that is then broken off.
-const SENT_BYTES: u64 = 2 << 20;
-
-const ERRORS: &[Errno] = &[
-    Errno::EIO,
-    Errno::ENOSPC,
-    Errno::EDQUOT,
-    Errno::EINTR,
-    Errno::EAGAIN,
-    Errno::EMFILE,
-    Errno::ENOMEM,
-    Errno::EACCES,
-];
-
-const FILE_CALLS: &[&str] = &[
-    "open",
-    "openat",
-    "openat2",
-    "read",
-    "pread64",
-    "preadv2",
-    "write",
-    "pwrite64",
-    "pwritev",
-    "fsync",
-    "fdatasync",
-    "syncfs",
-    "rename",
-    "renameat",
-    "renameat2",
-    "link",
-    "linkat",
-    "ftruncate",
-    "fallocate",
-    "unlink",
-    "unlinkat",
-    "mkdirat",
-    "statx",
-    "fstat",
-    "newfstatat",
-    "faccessat",
-    "faccessat2",
-    "fchmodat",
-    "utimensat",
-    "getdents64",
-    "lseek",
-    "fstatfs",
-    "fcntl",
-    "flock",
-];
-const SOCKET_CALLS: &[&str] =
-    &["accept4", "read", "recvfrom", "write", "writev", "sendto", "sendfile", "epoll_ctl", "shutdown"];
 
 /// A client must hear within this time...
 const ANSWER_TIME: Duration = Duration::from_secs(8);
@@ -238,15 +181,6 @@ fn check_ended(aim: Aim, ended: Ended) -> Result<(), String> {
     if is_fine { Ok(()) } else { Err(format!("the client saw {ended:?}")) }
 }
 
-fn is_socket_call(call: Call) -> bool {
-    SOCKET_CALLS.contains(&call.name()) && !matches!(call.on(), On::File | On::Other)
-}
-
-fn is_wanted(call: Call) -> bool {
-    let is_file_call = FILE_CALLS.contains(&call.name()) && !matches!(call.on(), On::Socket | On::Other);
-    is_file_call || is_socket_call(call)
-}
-
 fn is_false_would_block(aim: Aim) -> bool {
     matches!(aim, Aim::Fail(point, Errno::EAGAIN) if is_socket_call(point.call))
 }
@@ -262,25 +196,20 @@ fn label(ended: Ended) -> String {
 }
 
 fn sweep(scenario: Scenario) {
-    let is_full = std::env::var_os("FERRY_SWEEP").is_some_and(|value| value == "full");
     let mut bench = Bench::new();
     bench.run(scenario, Aim::Watch).unwrap();
-    let counts = bench.count(scenario);
-    let calls: Vec<(Call, usize)> = counts.into_iter().filter(|(call, _)| is_wanted(*call)).collect();
-    assert!(!calls.is_empty(), "nothing was traced");
+    let points = failing_points(&bench.count(scenario));
+    assert!(!points.is_empty(), "nothing was traced");
     let (mut results, mut unreached, mut wrong) = (BTreeMap::new(), 0, Vec::new());
-    for (call, count) in calls {
-        for occurrence in 1..=if is_full { count } else { 1 } {
-            let point = Point { call, occurrence };
-            for &errno in ERRORS {
-                match bench.run(scenario, Aim::Fail(point, errno)) {
-                    Ok(Some(ended)) => *results.entry(label(ended)).or_insert(0) += 1,
-                    Ok(None) => unreached += 1,
-                    Err(reason) => {
-                        println!("  {point} with {errno:?}: {reason}");
-                        wrong.push((point, errno, reason));
-                        bench = Bench::new();
-                    }
+    for point in points {
+        for &errno in ERRORS {
+            match bench.run(scenario, Aim::Fail(point, errno)) {
+                Ok(Some(ended)) => *results.entry(label(ended)).or_insert(0) += 1,
+                Ok(None) => unreached += 1,
+                Err(reason) => {
+                    println!("  {point} with {errno:?}: {reason}");
+                    wrong.push((point, errno, reason));
+                    bench = Bench::new();
                 }
             }
         }
