@@ -171,6 +171,7 @@ impl Reactor {
         self.accept_controls(now);
         self.accept_datas(now);
         self.admit_data(now);
+        self.answer_seekers(now);
         self.look_for_finish(now);
         Ok(())
     }
@@ -187,10 +188,17 @@ impl Reactor {
         }
         let parked = self.acceptor.is_ready(Purpose::Data).then(|| self.oldest_unticketed()).flatten();
         let parked = parked.map(|since| since + UNTICKETED_GRACE);
-        let next = [self.deadlines.next(), self.accept_retry, parked, self.stop_at, self.sweep_at]
-            .into_iter()
-            .flatten()
-            .min();
+        let next = [
+            self.deadlines.next(),
+            self.accept_retry,
+            parked,
+            self.stop_at,
+            self.sweep_at,
+            self.uploads.due(),
+        ]
+        .into_iter()
+        .flatten()
+        .min();
         next.map(|due| due.saturating_duration_since(now))
     }
 

@@ -1,16 +1,30 @@
 //! The uploads that can be gone on with, by their path: who receives one, which are being put where they are
-//! kept, and who waits for that.
+//! kept, and who asks for one that may be about to end.
 
 use crate::asker::Asker;
 use crate::disk::Job;
 use crate::slots::Key;
+use ferry_common::limits::GIVE_WAY_SILENCE;
 use ferry_common::path::RemotePath;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
 
 #[derive(Debug, Default)]
 pub(crate) struct Uploads {
     receivers: HashMap<RemotePath, Vec<Key>>,
     keeping: HashMap<RemotePath, Keeping>,
+    /// In the order in which they are due.
+    seekers: VecDeque<Seeker>,
+    /// An upload has ended, and somebody may have waited for that.
+    has_ended: bool,
+}
+
+/// Who asks what is kept of an upload that somebody still receives.
+#[derive(Debug)]
+pub(crate) struct Seeker {
+    pub(crate) asker: Asker,
+    pub(crate) path: RemotePath,
+    due: Instant,
 }
 
 /// What is on its way to be kept under one path.
@@ -31,6 +45,7 @@ impl Uploads {
             receivers.retain(|&other| other != session);
             if receivers.is_empty() {
                 self.receivers.remove(path);
+                self.has_ended = true;
             }
         }
     }
@@ -38,6 +53,30 @@ impl Uploads {
     /// The sessions that receive an upload to this path.
     pub(crate) fn receivers(&self, path: &RemotePath) -> Vec<Key> {
         self.receivers.get(path).cloned().unwrap_or_default()
+    }
+
+    /// Lets somebody wait for the end of all uploads to a path, but not beyond [`GIVE_WAY_SILENCE`]: whoever
+    /// has sent nothing for so long by then has to give way, and whoever has goes on.
+    pub(crate) fn seek(&mut self, asker: Asker, path: RemotePath, now: Instant) {
+        self.seekers.push_back(Seeker { asker, path, due: now + GIVE_WAY_SILENCE });
+    }
+
+    /// When [`Uploads::found`] has something at the latest.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.seekers.front().map(|seeker| seeker.due)
+    }
+
+    /// Those who have waited long enough.
+    pub(crate) fn found(&mut self, now: Instant) -> Vec<Seeker> {
+        let has_ended = std::mem::take(&mut self.has_ended);
+        if !has_ended && self.due().is_none_or(|due| due > now) {
+            return Vec::new();
+        }
+        let (found, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.seekers)
+            .into_iter()
+            .partition(|seeker| seeker.due <= now || !self.receivers.contains_key(&seeker.path));
+        self.seekers = waiting.into();
+        found
     }
 
     pub(crate) fn begin_keeping(&mut self, path: &RemotePath) {

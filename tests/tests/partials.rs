@@ -12,7 +12,8 @@ use ferry_tests::exchange::{Exchange, path};
 use ferry_tests::server::{Options, Server};
 use ferry_tests::wait::{wait_for, wait_until};
 use rustix::process::Signal;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 const LARGE: Content = Content { seed: 11, size_bytes: 4 << 20 };
 const SENT_BYTES: u64 = 3 << 20;
@@ -133,21 +134,42 @@ fn an_upload_that_goes_on_gives_way_to_nobody() {
     let server = Server::start();
     let mut moving = session(&server);
     moving.begin_first_upload("file", LARGE.size_bytes, PLAIN).unwrap();
-    let mut asking = session(&server);
     let bytes = LARGE.bytes();
-    let pieces: Vec<&[u8]> = bytes.chunks(PIECE_BYTES).collect();
-    // All of it takes longer than a silent one would be left alone.
-    let pause = (GIVE_WAY_SILENCE + Duration::from_secs(1)) / u32::try_from(pieces.len()).unwrap();
-    let mut due = Instant::now();
-    for (number, piece) in (1..).zip(pieces) {
-        moving.send_data(piece);
-        wait_for_arrival(&server, number * PIECE_BYTES as u64);
-        assert_eq!(asking.partial("file").unwrap_err().code(), ErrorCode::NoPartial);
-        due += pause;
-        wait_until("time of the next piece", || Instant::now() >= due);
-    }
+    let is_answered = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let answer = session(&server).partial("file");
+            is_answered.store(true, Ordering::SeqCst);
+            answer
+        });
+        let mut pieces = bytes.chunks(PIECE_BYTES);
+        // Something comes all the time until then.
+        while !is_answered.load(Ordering::SeqCst) {
+            let due = Instant::now() + GIVE_WAY_SILENCE / 20;
+            moving.send_data(pieces.next().expect("an answer before the end"));
+            wait_until("time of the next piece", || Instant::now() >= due);
+        }
+        assert_eq!(asking.join().unwrap().unwrap_err().code(), ErrorCode::NoPartial);
+        pieces.for_each(|piece| moving.send_data(piece));
+    });
     moving.finish_upload().unwrap();
     assert!(std::fs::read(server.path("file")).unwrap() == bytes);
+}
+
+/// The server may still be busy with what came over the link that a client has lost when that client is back.
+#[test]
+fn who_asks_for_an_upload_just_before_it_breaks_off_gets_what_is_kept() {
+    let server = Server::start();
+    let mut broken = begin(&server);
+    wait_for_arrival(&server, SENT_BYTES);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| session(&server).partial("file"));
+        server.wait_for_log("Received partial command");
+        broken.close_data();
+        assert_eq!(asking.join().unwrap().unwrap().0, SENT_BYTES);
+    });
+    assert_eq!(broken.finish_upload().unwrap_err().code(), ErrorCode::BrokenOff);
+    complete(&server);
 }
 
 #[test]

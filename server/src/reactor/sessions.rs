@@ -12,6 +12,7 @@ use crate::os_error::code_of;
 use crate::slots::Key;
 use crate::socket::Received;
 use crate::staging::StagedFile;
+use crate::uploads::Seeker;
 use ferry_common::action::{Action, Opened, Publication, Question};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{CONTROL_READ_BYTES, SMALL_UPLOAD_MAX_BYTES, SMALL_UPLOADS_TOTAL_BYTES};
@@ -99,7 +100,11 @@ impl Reactor {
             Action::List { path, cursor } => self.disk.submit(asker, Job::List { path, cursor }),
             Action::Ask(Question::Partial { path }) => {
                 self.have_silent_ones_give_way(&path, now);
-                self.submit_behind_keeps(asker, &path.clone(), Job::Ask(Question::Partial { path }));
+                if self.uploads.receivers(&path).is_empty() {
+                    self.submit_behind_keeps(asker, &path.clone(), Job::Ask(Question::Partial { path }));
+                } else {
+                    self.uploads.seek(asker, path, now);
+                }
             }
             Action::Ask(question) => self.disk.submit(asker, Job::Ask(question)),
             Action::Open { path } => self.open(key, path, now),
@@ -218,6 +223,15 @@ impl Reactor {
     fn handle_kept(&mut self, path: &RemotePath) {
         for (asker, job) in self.uploads.end_keeping(path) {
             self.disk.submit(asker, job);
+        }
+    }
+
+    /// Answers those who have waited for the end of an upload: whoever has lost a link may be back before the
+    /// server has read to the end of it.
+    pub(super) fn answer_seekers(&mut self, now: Instant) {
+        for Seeker { asker, path, .. } in self.uploads.found(now) {
+            self.have_silent_ones_give_way(&path, now);
+            self.submit_behind_keeps(asker, &path.clone(), Job::Ask(Question::Partial { path }));
         }
     }
 
