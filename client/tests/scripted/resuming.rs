@@ -337,26 +337,30 @@ fn an_upload_starts_over_where_the_server_has_something_else() {
     assert!(finished.messages.contains("starting over\n"), "{finished:?}");
 }
 
+/// Has nothing of an upload, and is gone after the first MiB of it.
+fn vanish_after_a_mib(command: String, file: Vec<u8>) -> Script {
+    Box::new(move |mut server| {
+        server.greet();
+        server.expect("partial b");
+        server.say("err no-partial nothing is kept\n");
+        server.expect(&command);
+        let mut data = server.open_data();
+        server.say("(upload) 0\n");
+        assert!(read(&mut data, MIB) == file[..MIB]);
+    })
+}
+
 #[test]
 fn an_upload_survives_a_restarted_server() {
     let (directory, file) = (tempfile::tempdir().unwrap(), content(3 * MIB));
     let command = prepare_upload(directory.path(), &file);
-    let (first, again, sent) = (command.clone(), command, file.clone());
     let server = serve_each(vec![
+        vanish_after_a_mib(command.clone(), file.clone()),
         Box::new(move |mut server| {
             server.greet();
-            server.expect("partial b");
-            server.say("err no-partial nothing is kept\n");
-            server.expect(&first);
-            let mut data = server.open_data();
-            server.say("(upload) 0\n");
-            assert!(read(&mut data, MIB) == file[..MIB]);
-        }),
-        Box::new(move |mut server| {
-            server.greet();
-            say_kept(&mut server, &sent[..MIB]);
-            server.expect(&format!("{again} {}", resume(&sent, MIB)));
-            take_rest(&mut server, &sent, MIB);
+            say_kept(&mut server, &file[..MIB]);
+            server.expect(&format!("{command} {}", resume(&file, MIB)));
+            take_rest(&mut server, &file, MIB);
         }),
     ]);
     let finished = run_with(directory.path(), server.address(), &["--retry-for", "20"], &["upload b"]);
@@ -368,17 +372,8 @@ fn an_upload_survives_a_restarted_server() {
 fn an_upload_of_which_nothing_was_kept_starts_over_and_says_so() {
     let (directory, file) = (tempfile::tempdir().unwrap(), content(3 * MIB));
     let command = prepare_upload(directory.path(), &file);
-    let (first, sent) = (command.clone(), file.clone());
     let server = serve_each(vec![
-        Box::new(move |mut server| {
-            server.greet();
-            server.expect("partial b");
-            server.say("err no-partial nothing is kept\n");
-            server.expect(&first);
-            let mut data = server.open_data();
-            server.say("(upload) 0\n");
-            assert!(read(&mut data, MIB) == sent[..MIB]);
-        }),
+        vanish_after_a_mib(command.clone(), file.clone()),
         Box::new(move |mut server| {
             server.greet();
             server.expect("partial b");
