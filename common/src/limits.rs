@@ -26,7 +26,7 @@ pub const EAGER_MAX_BYTES: u64 = 1 << 20;
 /// The digest that follows an upload on its data connection: 32 hexadecimal digits and a LF.
 pub const TRAILER_BYTES: usize = 33;
 /// Uploads of one session that may wait for the disk while the next is received.
-pub const PUBLISHING_MAX: usize = 256;
+pub const PUBLISHING_MAX: usize = 512;
 /// Largest file size: what a signed 64-bit file offset can express.
 pub const FILE_MAX_BYTES: u64 = i64::MAX as u64;
 
@@ -93,11 +93,13 @@ pub const UPLOAD_BUFFERS_MAX: usize = 128;
 pub const UPLOAD_WRITES_MAX: usize = 4;
 /// Data of a large upload that may wait in memory for the disk, so that nobody's flush has to wait long.
 pub const UPLOAD_UNFLUSHED_BYTES: u64 = 64 * 1024 * 1024;
-/// Publications that share their flushes at most.
-pub const COMMIT_BATCH_MAX: usize = 512;
-/// Publications of a batch up to which each file or directory is flushed by itself; beyond that the whole
-/// file system is, once.
-pub const COMMIT_SINGLE_FLUSHES_MAX: usize = 3;
+/// Uploads that share their flushes at most...
+pub const BATCH_UPLOADS_MAX: usize = 256;
+/// ...and directories that they go to, each of which is held open.
+pub const BATCH_DIRECTORIES_MAX: usize = 16;
+/// Uploads of a batch up to which each file or directory is flushed by itself; beyond that the whole file
+/// system is, once.
+pub const BATCH_SINGLE_FLUSHES_MAX: usize = 3;
 /// Threads that compute digests of files.
 pub const DIGEST_THREADS: usize = 2;
 /// Part of a file after which a digest lets the next one have a turn.
@@ -144,6 +146,9 @@ const _: () = assert!(LISTING_PART_BYTES < OUTBOX_PAUSE_BYTES);
 const _: () = assert!(TURN_CONNECTION_BYTES <= TURN_TOTAL_BYTES);
 const _: () = assert!(UPLOAD_WRITES_MAX < UPLOAD_BUFFERS_MAX);
 const _: () = assert!(WARM_PROBE_STRIDE_BYTES < WARM_WINDOW_BYTES);
+/// One batch is put together while another is flushed.
+const _: () = assert!(2 * BATCH_UPLOADS_MAX <= PUBLISHING_MAX);
+const _: () = assert!(2 * BATCH_DIRECTORIES_MAX as u64 <= RESERVED_DESCRIPTORS / 2);
 const _: () = assert!(STALL_WINDOW_MIN_BYTES < EAGER_MAX_BYTES);
 const _: () = assert!(GIVE_WAY_SILENCE.as_millis() < STALL_WINDOW.as_millis());
 const _: () = assert!(TICKET_LINE_TIMEOUT.as_millis() < TICKET_TIMEOUT.as_millis());

@@ -1,7 +1,8 @@
 //! Everything that may wait for a disk, on threads of its own: a pool for short jobs, a pair that computes
-//! digests, and one that commits uploads. They tell the reactor when something is done, and hold no state
+//! digests, and two that publish uploads, one behind the other. They tell the reactor when something is done, and hold no state
 //! that outlives a job; every step is bounded in bytes, so that none keeps a thread long on a healthy disk.
 
+mod batcher;
 mod committer;
 mod digester;
 mod listings;
@@ -11,7 +12,7 @@ use crate::asker::Asker;
 use crate::digests::FileIdentity;
 use crate::folder::{Folder, OpenFile};
 use crate::staging::StagedFile;
-use committer::{Request, Upload};
+use batcher::{Batcher, Request, Upload};
 use crossbeam_channel::{Receiver, Sender};
 use digester::DigestRun;
 use ferry_common::action::{Found, ListingPart, Publication, Question};
@@ -168,8 +169,11 @@ impl Disk {
             let (runs, reports) = (runs.clone(), reports.clone());
             spawn(format!("digest-{number}"), move || digester::run(&runs, &reports))?;
         }
-        let folder = Arc::clone(folder);
-        spawn("commit".to_owned(), move || committer::run(&folder, &requests, &reports))?;
+        let (batches, prepared) = crossbeam_channel::bounded(0);
+        let batcher = Batcher { folder: Arc::clone(folder), requests, batches, reports: reports.clone() };
+        spawn("batch".to_owned(), move || batcher.run())?;
+        let durability = folder.durability();
+        spawn("commit".to_owned(), move || committer::run(durability, &prepared, &reports))?;
         Ok(Self { jobs, commits, digests, listings, completions, wake })
     }
 

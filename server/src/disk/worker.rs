@@ -1,6 +1,6 @@
 //! The pool for short jobs.
 
-use super::committer::{Request, Upload};
+use super::batcher::{Request, Upload};
 use super::listings::Listings;
 use super::{Job, Outcome, Reports};
 use crate::asker::Asker;

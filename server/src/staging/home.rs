@@ -7,7 +7,7 @@ use ferry_common::path::{HIDDEN_NAME, RemotePath};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -30,7 +30,7 @@ pub(crate) struct Home {
     directory: OwnedFd,
     name: String,
     next_number: AtomicU64,
-    is_flushable: bool,
+    is_flushable: AtomicBool,
 }
 
 impl Home {
@@ -52,7 +52,8 @@ impl Home {
         rustix::fs::flock(&parent, FlockOperation::Unlock)?;
         let top = rustix::io::fcntl_dupfd_cloexec(top, 0)?;
         let magic = rustix::fs::fstatfs(&directory)?.f_type;
-        let is_flushable = u64::try_from(magic).is_ok_and(|magic| FLUSHABLE_MAGICS.contains(&magic));
+        let is_known = u64::try_from(magic).is_ok_and(|magic| FLUSHABLE_MAGICS.contains(&magic));
+        let is_flushable = AtomicBool::new(is_known);
         Ok(Self { top, parent, partial, directory, name, next_number: AtomicU64::new(0), is_flushable })
     }
 
@@ -64,12 +65,20 @@ impl Home {
         &self.partial
     }
 
-    /// Flushes everything on the file system. `false` where that cannot be relied on here.
+    /// Flushes everything on the file system. `false` where that cannot be relied on here, or not any more: an
+    /// error is told once, and may be about what was written since for the next who asks. Each file by itself
+    /// still tells of its own.
     pub(crate) fn flush_all(&self) -> rustix::io::Result<bool> {
-        if self.is_flushable {
-            rustix::fs::syncfs(&self.directory)?;
+        if !self.is_flushable.load(Ordering::Relaxed) {
+            return Ok(false);
         }
-        Ok(self.is_flushable)
+        match rustix::fs::syncfs(&self.directory) {
+            Ok(()) => Ok(true),
+            Err(errno) => {
+                self.is_flushable.store(false, Ordering::Relaxed);
+                Err(errno)
+            }
+        }
     }
 
     /// A free name that tells, to whoever finds the file after a crash, what it was to become.

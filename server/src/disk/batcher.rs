@@ -1,0 +1,116 @@
+//! The thread that puts uploads together into batches, to be published by the next one. It brings those that
+//! are still in memory into files, and prepares all for their names. While the committing thread is busy,
+//! whatever comes joins the batch.
+
+use super::committer::{Batch, Commit};
+use super::{Outcome, Reports, report_lost};
+use crate::asker::Asker;
+use crate::folder::Folder;
+use crate::staging::StagedFile;
+use crossbeam_channel::{Receiver, Sender, select_biased};
+use ferry_common::action::Publication;
+use ferry_common::error::ErrorCode;
+use ferry_common::limits::{BATCH_DIRECTORIES_MAX, BATCH_UPLOADS_MAX};
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+/// One upload to be published.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) asker: Asker,
+    pub(super) upload: Upload,
+    pub(super) publication: Publication,
+}
+
+#[derive(Debug)]
+pub(super) enum Upload {
+    /// In a file, whose data may be on the disk already.
+    Staged { staged: Arc<StagedFile>, is_flushed: bool },
+    /// Still in memory.
+    Small { content: Vec<u8> },
+}
+
+/// What the thread works with.
+pub(super) struct Batcher {
+    pub(super) folder: Arc<Folder>,
+    pub(super) requests: Receiver<Request>,
+    /// Takes a batch only when the committing thread has nothing else to do.
+    pub(super) batches: Sender<Batch>,
+    pub(super) reports: Reports,
+}
+
+impl Batcher {
+    /// Works until nobody can ask any more.
+    pub(super) fn run(self) {
+        let mut batch = Batch::default();
+        while let Ok(first) = self.requests.recv() {
+            self.add(&mut batch, first);
+            while !batch.commits.is_empty() {
+                if batch.commits.len() >= BATCH_UPLOADS_MAX {
+                    self.hand_over(&mut batch);
+                    continue;
+                }
+                // Those that are there already join it, whether or not somebody waits for it.
+                select_biased! {
+                    recv(self.requests) -> request => match request {
+                        Ok(request) => self.add(&mut batch, request),
+                        Err(_) => self.hand_over(&mut batch),
+                    },
+                    send(self.batches, std::mem::take(&mut batch)) -> sent => report_lost(sent.is_ok()),
+                }
+            }
+        }
+    }
+
+    /// Takes an upload in; one that cannot be is answered.
+    fn add(&self, batch: &mut Batch, request: Request) {
+        let Request { asker, upload, publication } = request;
+        let id = publication.id;
+        let small_bytes = match &upload {
+            Upload::Staged { .. } => 0,
+            Upload::Small { content } => content.len() as u64,
+        };
+        match self.prepare(batch, asker, upload, publication, small_bytes) {
+            Ok(commit) => batch.commits.push(commit),
+            Err(code) => {
+                let result = Err(code);
+                self.reports.complete(asker, Outcome::Published { id, result, small_bytes });
+            }
+        }
+    }
+
+    fn prepare(
+        &self,
+        batch: &mut Batch,
+        asker: Asker,
+        upload: Upload,
+        publication: Publication,
+        small_bytes: u64,
+    ) -> Result<Commit, ErrorCode> {
+        let parent = publication.path.parent().ok_or(ErrorCode::IsDirectory)?;
+        if batch.destinations.len() >= BATCH_DIRECTORIES_MAX && !batch.destinations.contains_key(&parent) {
+            self.hand_over(batch);
+        }
+        let destination = match batch.destinations.entry(parent.clone()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(self.folder.destination(&publication.path)?),
+        };
+        let (staged, is_flushed) = match upload {
+            Upload::Staged { staged, is_flushed } => (staged, is_flushed),
+            Upload::Small { content } => {
+                let staged = destination.stage(&publication.path, small_bytes, None)?;
+                staged.append(&content)?;
+                (Arc::new(staged), false)
+            }
+        };
+        if !is_flushed {
+            // What is flushed was prepared before.
+            destination.prepare(&staged, &publication)?;
+        }
+        Ok(Commit { asker, staged, publication, parent, is_flushed, small_bytes, result: Ok(()) })
+    }
+
+    fn hand_over(&self, batch: &mut Batch) {
+        report_lost(self.batches.send(std::mem::take(batch)).is_ok());
+    }
+}
