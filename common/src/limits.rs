@@ -26,7 +26,7 @@ pub const EAGER_MAX_BYTES: u64 = 1 << 20;
 /// The digest that follows an upload on its data connection: 32 hexadecimal digits and a LF.
 pub const TRAILER_BYTES: usize = 33;
 /// Uploads of one session that may wait for the disk while the next is received.
-pub const PUBLISHING_MAX: usize = 512;
+pub const PUBLISHING_MAX: usize = 480;
 /// Largest file size: what a signed 64-bit file offset can express.
 pub const FILE_MAX_BYTES: u64 = i64::MAX as u64;
 
@@ -94,7 +94,7 @@ pub const UPLOAD_WRITES_MAX: usize = 4;
 /// Data of a large upload that may wait in memory for the disk, so that nobody's flush has to wait long.
 pub const UPLOAD_UNFLUSHED_BYTES: u64 = 64 * 1024 * 1024;
 /// Uploads that share their flushes at most...
-pub const BATCH_UPLOADS_MAX: usize = 256;
+pub const BATCH_UPLOADS_MAX: usize = 240;
 /// ...and directories that they go to, each of which is held open.
 pub const BATCH_DIRECTORIES_MAX: usize = 16;
 /// Uploads of a batch up to which each file or directory is flushed by itself; beyond that the whole file
