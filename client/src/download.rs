@@ -36,13 +36,11 @@ pub(crate) fn run(
         meter: None,
         reached_bytes: 0,
     };
-    match transfer::see_through(session, options.retry_for, &mut download) {
-        Ok(()) => download.publish(options.keep_times),
-        Err(failure) => {
-            download.leave();
-            Err(explain(failure, &target))
-        }
-    }
+    let result = transfer::see_through(session, options.retry_for, &mut download);
+    result.and_then(|()| download.publish(options.keep_times)).map_err(|failure| {
+        download.leave();
+        explain(failure, &target)
+    })
 }
 
 struct Download<'a> {
@@ -72,9 +70,11 @@ impl Transfer for Download<'_> {
         }
         self.agree_on_beginning(session)?;
         let offset = self.partial.as_ref().map_or(0, Partial::length);
-        let command = Command::Download { path: self.remote.clone(), offset, digest: self.verify };
+        // The file may become another one after its beginning was compared.
+        let digest = self.verify || offset > 0;
+        let command = Command::Download { path: self.remote.clone(), offset, digest };
         match session.exchange(command, self) {
-            Ok(success) => self.check(success),
+            Ok(success) => self.check(success, digest),
             Err(failure) => {
                 self.meter = None;
                 if matches!(failure, Failure::Refused { code: Some(ErrorCode::Changed), .. }) {
@@ -142,11 +142,11 @@ impl Download<'_> {
     }
 
     /// Everything has come. Whether it is the server's file only the digests tell.
-    fn check(&mut self, success: Success) -> Result<(), Failure> {
+    fn check(&mut self, success: Success, verify: bool) -> Result<(), Failure> {
         let Some(partial) = &self.partial else {
             return Err(Failure::Violation("The server sent no file".to_owned()));
         };
-        if !self.verify {
+        if !verify {
             return Ok(());
         }
         match success.digest {
@@ -163,12 +163,15 @@ impl Download<'_> {
         }
     }
 
-    fn publish(self, keep_times: bool) -> Result<(), Failure> {
-        if let Some(partial) = self.partial {
+    fn publish(&mut self, keep_times: bool) -> Result<(), Failure> {
+        if let Some(partial) = self.partial.take() {
             let mtime_s = self.announced.map(|announced| announced.mtime_s).filter(|_| keep_times);
-            self.target.publish(partial.finish()?, mtime_s)?;
+            if let Err((failure, partial)) = partial.publish(self.target, mtime_s) {
+                self.partial = partial;
+                return Err(failure);
+            }
         }
-        if let Some(meter) = self.meter {
+        if let Some(meter) = self.meter.take() {
             meter.finish("Total Received");
         }
         screen::message("Download is finished!");

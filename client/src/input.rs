@@ -268,7 +268,11 @@ fn local_path(word: &[u8]) -> Result<PathBuf, Failure> {
     if word.is_empty() {
         return Err(empty_name());
     }
-    Ok(PathBuf::from(OsString::from_vec(word.to_vec())))
+    let path = PathBuf::from(OsString::from_vec(word.to_vec()));
+    match (path.strip_prefix("~"), etcetera::home_dir()) {
+        (Ok(beneath), Ok(home)) => Ok(home.join(beneath)),
+        _ => Ok(path),
+    }
 }
 
 fn empty_name() -> Failure {

@@ -148,9 +148,11 @@ impl Link {
             Ok(_watch) => self.run(command, &mut progress),
             Err(_) => Err(self.give_up(Failure::Interrupted)),
         };
-        match result {
-            Err(_) if interrupts.signal().is_some() => Err(Failure::Interrupted),
-            result => result,
+        match (result, progress.stopped) {
+            (Err(_), _) if interrupts.signal().is_some() => Err(Failure::Interrupted),
+            // What went wrong first is the reason, whatever the server did then.
+            (Err(_), Some(stopped)) => Err(stopped),
+            (result, _) => result,
         }
     }
 

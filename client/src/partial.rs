@@ -7,10 +7,10 @@
 use crate::checksum;
 use crate::failure::{Failure, show_path};
 use crate::interrupt::Interrupts;
-use crate::target::Target;
+use crate::target::{self, Target};
 use ferry_common::digest::{Digest, Hasher};
 use ferry_common::limits::NAME_MAX_BYTES;
-use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Permissions};
@@ -37,7 +37,7 @@ enum Claim {
 pub(crate) struct Partial {
     file: NamedTempFile,
     /// Of everything in it that counts. The file may be longer where writing it failed.
-    hasher: Hasher,
+    hasher: Box<Hasher>,
     /// It has the name under which the next run looks for it.
     is_findable: bool,
 }
@@ -53,7 +53,7 @@ impl Partial {
             Claim::Ours => {}
             Claim::Taken | Claim::Unfit => return Ok(None),
         }
-        let hasher = checksum::hash_beginning(&file, &path, u64::MAX, interrupts)?;
+        let hasher = Box::new(checksum::hash_beginning(&file, &path, u64::MAX, interrupts)?);
         let mut file = adopt(file, &path).map_err(|error| Failure::local("use", &path, &error))?;
         file.disable_cleanup(true);
         Ok(Some(Self { file, hasher, is_findable: true }))
@@ -63,7 +63,7 @@ impl Partial {
     pub(crate) fn create(target: &Target) -> Result<Self, Failure> {
         let path = path_for(target);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let hasher = Hasher::default();
+        let hasher = Box::<Hasher>::default();
         if let Ok(file) = rustix::fs::open(&path, flags, Mode::from_raw_mode(MODE)) {
             let adopted = adopt(File::from(file), &path);
             let mut file = adopted.map_err(|error| Failure::local("use", &path, &error))?;
@@ -96,7 +96,7 @@ impl Partial {
 
     /// Nothing in it counts any more.
     pub(crate) fn restart(&mut self) -> Result<(), Failure> {
-        self.hasher = Hasher::default();
+        *self.hasher = Hasher::default();
         self.file().set_len(0).map_err(|error| Failure::local("write", self.file.path(), &error))
     }
 
@@ -120,19 +120,31 @@ impl Partial {
         drop(self.into_file());
     }
 
-    /// The whole file, still locked, to be given its name.
-    pub(crate) fn finish(self) -> Result<NamedTempFile, Failure> {
+    /// Gives the whole file, still locked, its name. Where it cannot have that it stays what it is.
+    pub(crate) fn publish(
+        self,
+        target: &Target,
+        mtime_s: Option<i64>,
+    ) -> Result<(), (Failure, Option<Self>)> {
         let length = self.length();
-        let file = self.into_file();
-        let result = match file.as_file().metadata() {
+        let trimmed = match self.file().metadata() {
             Ok(metadata) if metadata.len() == length => Ok(()),
-            Ok(_) => file.as_file().set_len(length),
+            Ok(_) => self.file().set_len(length),
             Err(error) => Err(error),
         };
-        match result {
-            Ok(()) => Ok(file),
-            Err(error) => Err(Failure::local("write", file.path(), &error)),
+        if let Err(error) = trimmed {
+            return Err((Failure::local("write", &target.path, &error), Some(self)));
         }
+        let Self { file, hasher, is_findable } = self;
+        target.publish(file, mtime_s).map_err(|(failure, file)| {
+            let partial = file.and_then(|mut file| {
+                // What is there in its place is somebody else's.
+                let is_ours = target::is_at(file.as_file(), file.path());
+                file.disable_cleanup(!is_ours);
+                is_ours.then_some(Self { file, hasher, is_findable })
+            });
+            (failure, partial)
+        })
     }
 
     fn into_file(mut self) -> NamedTempFile {
@@ -162,8 +174,7 @@ fn claim(file: &File, path: &Path) -> Claim {
         Err(_) => return Claim::Unfit,
     }
     let Ok(opened) = rustix::fs::fstat(file) else { return Claim::Unfit };
-    let Ok(named) = rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) else { return Claim::Taken };
-    if (opened.st_dev, opened.st_ino) != (named.st_dev, named.st_ino) {
+    if !target::is_at(file, path) {
         Claim::Taken
     } else if FileType::from_raw_mode(opened.st_mode) == FileType::RegularFile
         && opened.st_uid == rustix::process::geteuid().as_raw()
@@ -184,6 +195,7 @@ mod tests {
     use super::*;
     use crate::interrupt::AtRest;
     use ferry_common::path::RemotePath;
+    use rustix::fs::CWD;
     use std::fs;
     use std::sync::Arc;
 
@@ -238,10 +250,50 @@ mod tests {
     #[test]
     fn bytes_that_were_not_counted_do_not_reach_the_file() {
         let directory = tempfile::tempdir().unwrap();
-        let mut partial = Partial::create(&target(directory.path(), "a")).ok().unwrap();
+        let target = target(directory.path(), "a");
+        let mut partial = Partial::create(&target).ok().unwrap();
         partial.append(b"ferry").unwrap();
         partial.file().write_all_at(b"half", 5).unwrap();
-        let file = partial.finish().ok().unwrap();
-        assert_eq!(fs::read(file.path()).unwrap(), b"ferry");
+        assert!(partial.publish(&target, None).is_ok());
+        assert_eq!(fs::read(&target.path).unwrap(), b"ferry");
+    }
+
+    /// Somebody may have tidied up, and another client begun anew there.
+    #[test]
+    fn what_took_its_place_is_neither_published_nor_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = target(directory.path(), "a");
+        let mut partial = Partial::create(&target).ok().unwrap();
+        partial.append(b"ferry").unwrap();
+        fs::remove_file(path_for(&target)).unwrap();
+        fs::write(path_for(&target), "of somebody else").unwrap();
+        let Err((failure, None)) = partial.publish(&target, None) else { panic!() };
+        assert!(failure.to_string().contains("was removed or replaced"), "{failure}");
+        assert!(!target.path.exists());
+        assert_eq!(fs::read(path_for(&target)).unwrap(), b"of somebody else");
+    }
+
+    #[test]
+    fn what_cannot_have_its_name_is_not_lost() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = target(directory.path(), "a");
+        let mut partial = Partial::create(&target).ok().unwrap();
+        partial.append(b"ferry").unwrap();
+        fs::create_dir(&target.path).unwrap();
+        let Err((_, Some(partial))) = partial.publish(&target, None) else { panic!() };
+        assert!(partial.is_findable);
+        partial.keep();
+        assert_eq!(fs::read(path_for(&target)).unwrap(), b"ferry");
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_permissions() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = target(directory.path(), "a");
+        fs::write(&target.path, "old").unwrap();
+        fs::set_permissions(&target.path, Permissions::from_mode(0o4600)).unwrap();
+        let partial = Partial::create(&target).ok().unwrap();
+        assert!(partial.publish(&target, None).is_ok());
+        assert_eq!(fs::metadata(&target.path).unwrap().permissions().mode() & 0o7777, 0o600);
     }
 }

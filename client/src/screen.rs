@@ -34,12 +34,16 @@ impl Results {
     }
 }
 
-/// A server may send long messages, and each byte of them may have become an escape of four characters.
+/// A server may send long messages, and each byte of a name may have become an escape of four characters. The
+/// middle goes: names stand there, and the reason behind them.
 fn clip(text: &str) -> String {
-    match text.char_indices().nth(MESSAGE_MAX_CHARS) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
+    let characters: Vec<char> = text.chars().collect();
+    if characters.len() <= MESSAGE_MAX_CHARS {
+        return text.to_owned();
     }
+    let kept = MESSAGE_MAX_CHARS / 2;
+    let (head, tail) = (&characters[..kept], &characters[characters.len() - kept..]);
+    format!("{}...{}", head.iter().collect::<String>(), tail.iter().collect::<String>())
 }
 
 #[cfg(test)]
@@ -47,9 +51,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_messages_are_clipped_between_characters() {
+    fn long_messages_are_clipped_between_characters_and_keep_their_end() {
         assert_eq!(clip("short"), "short");
-        let long = "ü".repeat(MESSAGE_MAX_CHARS + 1);
-        assert_eq!(clip(&long), format!("{}...", "ü".repeat(MESSAGE_MAX_CHARS)));
+        let half = "ü".repeat(MESSAGE_MAX_CHARS / 2);
+        assert_eq!(clip(&format!("{half}and so on{half}")), format!("{half}...{half}"));
     }
 }

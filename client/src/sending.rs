@@ -60,8 +60,11 @@ impl Handler for Sending<'_> {
             self.source.check_unchanged(self.path).map_err(Broken::Local)?;
             (&*data).write_all(format!("{digest}\n").as_bytes()).map_err(Broken::Data)?;
             self.sent.digest = Some(digest);
-        } else {
-            self.send(data, offset, end, &mut meter)?;
+        } else if length > 0 {
+            // Nothing becomes of an upload whose last byte does not come.
+            self.send(data, offset, end - 1, &mut meter)?;
+            self.source.check_unchanged(self.path).map_err(Broken::Local)?;
+            self.send(data, end - 1, end, &mut meter)?;
         }
         self.sent.is_complete = true;
         self.sent.meter = Some(meter);
@@ -142,7 +145,7 @@ impl Sending<'_> {
 
     fn shrank(&self, size: u64) -> Failure {
         let path = show_path(self.path);
-        Failure::Local(format!("{path} shrank to {size} bytes while it was being sent; it was not uploaded"))
+        Failure::LocalChanged(format!("{path} shrank to {size} bytes while it was being sent"))
     }
 
     fn unreadable(&self, error: &io::Error) -> Failure {

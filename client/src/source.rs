@@ -5,7 +5,7 @@ use ferry_common::limits::FILE_MAX_BYTES;
 use rustix::fs::{Mode, OFlags};
 use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 /// See the module's documentation.
@@ -41,6 +41,11 @@ impl Source {
         let file = File::from(file);
         let metadata = file.metadata().map_err(cannot_read)?;
         check_regular(path, &metadata)?;
+        // Files of /proc and the like do not tell their size.
+        if metadata.len() == 0 && file.read_at(&mut [0], 0).map_err(cannot_read)? > 0 {
+            let shown = show_path(path);
+            return Err(Failure::Local(format!("{shown} does not tell its size; copy it to a file first")));
+        }
         match metadata.len() {
             size @ 0..=FILE_MAX_BYTES => {
                 Ok(Self { file, size, mtime_s: metadata.mtime(), stamp: Stamp::of(&metadata) })

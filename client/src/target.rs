@@ -6,11 +6,12 @@ use ferry_common::path::RemotePath;
 use rustix::fs::{Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, PersistError};
 
 /// See the module's documentation.
 pub(crate) struct Target {
@@ -77,32 +78,67 @@ impl Target {
         )))
     }
 
-    /// The whole file appears under its name, and stays there after a power cut.
-    pub(crate) fn publish(&self, file: NamedTempFile, mtime_s: Option<i64>) -> Result<(), Failure> {
+    /// The whole file appears under its name, and stays there after a power cut. Where it cannot have the name
+    /// the file comes back.
+    pub(crate) fn publish(
+        &self,
+        file: NamedTempFile,
+        mtime_s: Option<i64>,
+    ) -> Result<(), (Failure, Option<NamedTempFile>)> {
         let cannot_write = |error: &io::Error| Failure::local("write", &self.path, error);
+        if let Err(error) = self.dress(file.as_file(), mtime_s) {
+            return Err((cannot_write(&error), Some(file)));
+        }
+        if !is_at(file.as_file(), file.path()) {
+            let (hidden, shown) = (show_path(file.path()), show_path(&self.path));
+            let failure = Failure::Local(format!(
+                "{hidden} was removed or replaced during the download; nothing was saved as {shown}"
+            ));
+            return Err((failure, Some(file)));
+        }
+        let persisted =
+            if self.overwrite { file.persist(&self.path) } else { file.persist_noclobber(&self.path) };
+        let file = persisted.map_err(|PersistError { error, file }| {
+            let is_taken = !self.overwrite && error.kind() == io::ErrorKind::AlreadyExists;
+            (if is_taken { self.exists() } else { cannot_write(&error) }, Some(file))
+        })?;
+        self.flush_name(&file).map_err(|error| (Failure::local("flush", &self.directory, &error), None))
+    }
+
+    /// Gives the file its time and the permissions of the one that it replaces, and brings it to the disk.
+    fn dress(&self, file: &File, mtime_s: Option<i64>) -> io::Result<()> {
+        if let Ok(replaced) = fs::symlink_metadata(&self.path)
+            && replaced.is_file()
+        {
+            // Who may do what; never the bits that make a program run as somebody else.
+            file.set_permissions(Permissions::from_mode(replaced.permissions().mode() & 0o777))?;
+        }
         if let Some(mtime_s) = mtime_s {
             // A time that this file system cannot express is no reason to do without the file.
-            let _ = set_mtime(file.as_file(), mtime_s);
+            let _ = set_mtime(file, mtime_s);
         }
-        file.as_file().sync_all().map_err(|error| cannot_write(&error))?;
-        if self.overwrite {
-            file.persist(&self.path).map_err(|error| cannot_write(&error.error))?;
-        } else {
-            file.persist_noclobber(&self.path).map_err(|error| {
-                let is_taken = error.error.kind() == io::ErrorKind::AlreadyExists;
-                if is_taken { self.exists() } else { cannot_write(&error.error) }
-            })?;
-        }
+        file.sync_all()
+    }
+
+    fn flush_name(&self, file: &File) -> io::Result<()> {
         match File::open(&self.directory).and_then(|directory| directory.sync_all()) {
             // Not every file system can, and those that cannot have no need to.
             Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => Ok(()),
-            result => result.map_err(|error| Failure::local("flush", &self.directory, &error)),
+            // One may write to a directory that one may not read.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(rustix::fs::syncfs(file)?),
+            result => result,
         }
     }
 
     fn exists(&self) -> Failure {
         Failure::Local(format!("{} exists locally already; it is left alone", show_path(&self.path)))
     }
+}
+
+/// True where this path still leads to this file. Whoever may write to the directory could have changed that.
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(opened), Ok(named)) = (file.metadata(), fs::symlink_metadata(path)) else { return false };
+    (opened.dev(), opened.ino()) == (named.dev(), named.ino())
 }
 
 fn set_mtime(file: &File, mtime_s: i64) -> rustix::io::Result<()> {

@@ -125,7 +125,9 @@ impl Patience {
         let is_code = |wanted: &[ErrorCode]| matches!(failure, Failure::Refused { code: Some(code), .. } if wanted.contains(code));
         match failure {
             Failure::ConnectionLost(_) | Failure::SessionEnded(_) => Verdict::Lost,
-            Failure::CannotConnect(_) if self.was_connected => Verdict::Lost,
+            Failure::CannotConnect(_) if self.was_connected || self.outage.is_some() => Verdict::Lost,
+            // It was reached before.
+            Failure::DataUnreachable(_) if self.outage.is_some() => Verdict::Lost,
             Failure::Refused { .. } if is_code(LOST_CODES) => Verdict::Lost,
             Failure::Refused { .. } if is_code(SPOILT_CODES) => Verdict::Spoilt,
             Failure::Mismatch(_) | Failure::LocalChanged(_) => Verdict::Spoilt,

@@ -177,7 +177,7 @@ fn an_upload_refused_midway_tells_the_reason() {
 }
 
 #[test]
-fn a_file_that_shrinks_is_not_uploaded() {
+fn a_file_that_shrinks_is_uploaded_anew() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("big");
     fs::File::create(&path).unwrap().set_len(1 << 30).unwrap();
@@ -193,10 +193,14 @@ fn a_file_that_shrinks_is_not_uploaded() {
         data.read_to_end(&mut received).unwrap();
         assert_eq!(received.len(), 1000);
         server.say("err broken-off the data connection was closed: big\n");
+        server.expect_upload("upload big 1000 digest");
+        let mut data = server.open_data();
+        assert_eq!(read(&mut data, 1033), with_trailer(&[0; 1000]));
+        server.say(ok(&[0; 1000]));
         server.wait_for_end();
     });
     let finished = run(directory.path(), server.address(), &["upload big"]);
-    assert_eq!(finished.status, 5, "{finished:?}");
+    assert_eq!(finished.status, 0, "{finished:?}");
     assert!(finished.messages.contains("shrank to 1000 bytes"), "{finished:?}");
 }
 
