@@ -172,8 +172,8 @@ impl Disk {
         let (batches, prepared) = crossbeam_channel::bounded(0);
         let batcher = Batcher { folder: Arc::clone(folder), requests, batches, reports: reports.clone() };
         spawn("batch".to_owned(), move || batcher.run())?;
-        let durability = folder.durability();
-        spawn("commit".to_owned(), move || committer::run(durability, &prepared, &reports))?;
+        let folder = Arc::clone(folder);
+        spawn("commit".to_owned(), move || committer::run(&folder, &prepared, &reports))?;
         Ok(Self { jobs, commits, digests, listings, completions, wake })
     }
 

@@ -186,7 +186,8 @@ impl Reactor {
         if busy {
             return Some(Duration::ZERO);
         }
-        let parked = self.acceptor.is_ready(Purpose::Data).then(|| self.oldest_unticketed()).flatten();
+        let is_parked = self.accept_retry.is_none() && self.acceptor.is_ready(Purpose::Data);
+        let parked = is_parked.then(|| self.oldest_unticketed()).flatten();
         let parked = parked.map(|since| since + UNTICKETED_GRACE);
         let next = [
             self.deadlines.next(),

@@ -2,10 +2,13 @@
 //! changes nothing.
 #![allow(clippy::unwrap_used)]
 
+use ferry_common::command::UploadOptions;
+use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::HIDDEN_NAME;
 use ferry_common::reply::Reply;
 use ferry_tests::conversation::Conversation;
+use ferry_tests::exchange::Exchange;
 use ferry_tests::server::{Options, Server};
 use rustix::fs::{CWD, Mode};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -285,4 +288,23 @@ fn the_hidden_directory_cannot_be_named_in_any_case_of_letters() {
         }
     }
     assert_eq!(session.ask("ls").names(), Vec::<Vec<u8>>::new());
+}
+
+/// What an earlier upload has found out about a directory is not believed for ever.
+#[test]
+fn an_upload_goes_to_the_directory_that_has_the_name_now() {
+    let server = Server::start();
+    std::fs::create_dir(server.path("d")).unwrap();
+    let mut session = Exchange::with(server.control_address()).unwrap();
+    let options = UploadOptions { digest: true, ..UploadOptions::default() };
+    let mut names = Conversation::with(&server);
+    for (moved, trailer, before) in [("e", b"2", Err(ErrorCode::Mismatch)), ("f", b"1", Ok(()))] {
+        let found = session.upload_with_trailer("d/old", b"1", options, Digest::of(trailer));
+        assert_eq!(found.map(drop).map_err(|failure| failure.code()), before);
+        expect_ok(&mut names, &format!("mv d {moved}"));
+        expect_ok(&mut names, "mkdir d");
+        session.upload("d/new", b"3", options).unwrap();
+        assert_eq!(std::fs::read(server.path("d/new")).unwrap(), b"3");
+        std::fs::remove_file(server.path("d/new")).unwrap();
+    }
 }

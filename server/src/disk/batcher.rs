@@ -2,15 +2,17 @@
 //! are still in memory into files, and prepares all for their names. While the committing thread is busy,
 //! whatever comes joins the batch.
 
-use super::committer::{Batch, Commit};
+use super::committer::Commit;
 use super::{Outcome, Reports, report_lost};
 use crate::asker::Asker;
-use crate::folder::Folder;
+use crate::folder::{Destination, Folder};
 use crate::staging::StagedFile;
-use crossbeam_channel::{Receiver, Sender, select_biased};
+use crossbeam_channel::{Receiver, Sender, select};
 use ferry_common::action::Publication;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{BATCH_DIRECTORIES_MAX, BATCH_UPLOADS_MAX};
+use ferry_common::path::RemotePath;
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
@@ -30,34 +32,50 @@ pub(super) enum Upload {
     Small { content: Vec<u8> },
 }
 
-/// What the thread works with.
+/// The thread's work.
 pub(super) struct Batcher {
     pub(super) folder: Arc<Folder>,
     pub(super) requests: Receiver<Request>,
     /// Takes a batch only when the committing thread has nothing else to do.
-    pub(super) batches: Sender<Batch>,
+    pub(super) batches: Sender<Vec<Commit>>,
     pub(super) reports: Reports,
+}
+
+/// A batch on its way, and the directories that it goes to. They are known only while one upload comes right
+/// behind the other: whoever waits could meanwhile see another directory under the name.
+#[derive(Default)]
+struct Batch {
+    commits: Vec<Commit>,
+    destinations: HashMap<RemotePath, Destination>,
 }
 
 impl Batcher {
     /// Works until nobody can ask any more.
     pub(super) fn run(self) {
         let mut batch = Batch::default();
-        while let Ok(first) = self.requests.recv() {
-            self.add(&mut batch, first);
-            while !batch.commits.is_empty() {
-                if batch.commits.len() >= BATCH_UPLOADS_MAX {
-                    self.hand_over(&mut batch);
-                    continue;
+        loop {
+            // Those that are there already join it, whether or not somebody waits for it.
+            if batch.commits.len() >= BATCH_UPLOADS_MAX {
+                self.hand_over(&mut batch);
+            } else if let Ok(request) = self.requests.try_recv() {
+                self.add(&mut batch, request);
+                continue;
+            }
+            batch.destinations.clear();
+            let request = if batch.commits.is_empty() {
+                self.requests.recv()
+            } else {
+                select! {
+                    recv(self.requests) -> request => request,
+                    send(self.batches, std::mem::take(&mut batch.commits)) -> sent => {
+                        report_lost(sent.is_ok());
+                        continue;
+                    }
                 }
-                // Those that are there already join it, whether or not somebody waits for it.
-                select_biased! {
-                    recv(self.requests) -> request => match request {
-                        Ok(request) => self.add(&mut batch, request),
-                        Err(_) => self.hand_over(&mut batch),
-                    },
-                    send(self.batches, std::mem::take(&mut batch)) -> sent => report_lost(sent.is_ok()),
-                }
+            };
+            match request {
+                Ok(request) => self.add(&mut batch, request),
+                Err(_) => return self.hand_over(&mut batch),
             }
         }
     }
@@ -111,6 +129,9 @@ impl Batcher {
     }
 
     fn hand_over(&self, batch: &mut Batch) {
-        report_lost(self.batches.send(std::mem::take(batch)).is_ok());
+        let Batch { commits, .. } = std::mem::take(batch);
+        if !commits.is_empty() {
+            report_lost(self.batches.send(commits).is_ok());
+        }
     }
 }

@@ -4,7 +4,7 @@
 use super::{Outcome, Reports};
 use crate::asker::Asker;
 use crate::config::Durability;
-use crate::folder::Destination;
+use crate::folder::{Destination, Folder};
 use crate::os_error::code_of;
 use crate::staging::{Home, StagedFile};
 use crossbeam_channel::Receiver;
@@ -16,11 +16,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// What is published together, and the directories that it goes to.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) destinations: HashMap<RemotePath, Destination>,
-    pub(super) commits: Vec<Commit>,
+struct Batch {
+    commits: Vec<Commit>,
+    destinations: Destinations,
 }
+
+type Destinations = HashMap<RemotePath, Result<Destination, ErrorCode>>;
 
 /// An upload that is in a file and prepared for its name, and what has come of it so far.
 #[derive(Debug)]
@@ -35,25 +36,20 @@ pub(super) struct Commit {
 }
 
 /// Works until no more batches can come.
-pub(super) fn run(durability: Durability, batches: &Receiver<Batch>, reports: &Reports) {
-    for batch in batches {
-        batch.commit(durability, reports);
+pub(super) fn run(folder: &Folder, batches: &Receiver<Vec<Commit>>, reports: &Reports) {
+    for commits in batches {
+        Batch { commits, destinations: HashMap::new() }.commit(folder, reports);
     }
 }
 
 impl Batch {
     /// Publishes its members, and answers.
-    fn commit(mut self, durability: Durability, reports: &Reports) {
+    fn commit(mut self, folder: &Folder, reports: &Reports) {
+        let durability = folder.durability();
         if durability != Durability::None {
             self.each_home(|home, _, commits| flush_data(home, commits));
         }
-        for commit in &mut self.commits {
-            if commit.result.is_ok() {
-                let destination = self.destinations.get(&commit.parent).ok_or(ErrorCode::Io);
-                commit.result = destination
-                    .and_then(|destination| destination.receive(&commit.staged, &commit.publication));
-            }
-        }
+        self.rename(folder);
         if durability == Durability::Full {
             self.each_home(flush_directories);
         }
@@ -64,8 +60,21 @@ impl Batch {
         }
     }
 
+    /// The directories are looked up only now: while the batch was put together and flushed, they may have been
+    /// moved away, and others made in their place.
+    fn rename(&mut self, folder: &Folder) {
+        for commit in self.commits.iter_mut().filter(|commit| commit.result.is_ok()) {
+            let find = || folder.destination(&commit.publication.path);
+            let destination = self.destinations.entry(commit.parent.clone()).or_insert_with(find);
+            commit.result = match destination {
+                Ok(destination) => destination.receive(&commit.staged, &commit.publication),
+                Err(code) => Err(*code),
+            };
+        }
+    }
+
     /// Does something for each file system with what goes well there.
-    fn each_home(&mut self, work: impl Fn(&Home, &HashMap<RemotePath, Destination>, Vec<&mut Commit>)) {
+    fn each_home(&mut self, work: impl Fn(&Home, &Destinations, Vec<&mut Commit>)) {
         let mut homes: Vec<Arc<Home>> = Vec::new();
         for commit in &self.commits {
             if !homes.iter().any(|home| Arc::ptr_eq(home, commit.staged.home())) {
@@ -90,17 +99,16 @@ fn flush_data(home: &Home, mut commits: Vec<&mut Commit>) {
     }
 }
 
-fn flush_directories(
-    home: &Home,
-    destinations: &HashMap<RemotePath, Destination>,
-    mut commits: Vec<&mut Commit>,
-) {
+fn flush_directories(home: &Home, destinations: &Destinations, mut commits: Vec<&mut Commit>) {
     let parents: HashSet<RemotePath> = commits.iter().map(|commit| commit.parent.clone()).collect();
     if parents.len() > BATCH_SINGLE_FLUSHES_MAX && flush_all(home, &mut commits) {
         return;
     }
     for parent in parents {
-        let flushed = destinations.get(&parent).map_or(Err(ErrorCode::Io), Destination::flush);
+        let flushed = match destinations.get(&parent) {
+            Some(Ok(destination)) => destination.flush(),
+            Some(Err(_)) | None => Err(ErrorCode::Io),
+        };
         for commit in commits.iter_mut().filter(|commit| commit.parent == parent) {
             commit.result = flushed;
         }

@@ -104,7 +104,7 @@ impl Reactor {
 
     pub(super) fn schedule_sweep(&mut self, next: Option<Duration>, now: Instant) {
         // A second more, since ages are counted in whole ones.
-        self.sweep_at = next.map(|next| now + next + Duration::from_secs(1));
+        self.sweep_at = next.and_then(|next| now.checked_add(next.saturating_add(Duration::from_secs(1))));
     }
 
     pub(super) fn sweep_if_due(&mut self, now: Instant) {

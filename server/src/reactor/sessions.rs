@@ -28,10 +28,12 @@ impl Reactor {
             let Some(key) = self.ready_controls.pop_front() else { return };
             let Some(control) = self.controls.get_mut(key) else { continue };
             control.queued = false;
-            if control.socket.is_write_closed() {
-                control.abort();
-            } else if !control.is_open() {
+            if !control.is_open() {
+                // Both ends have said their last, but what the peer sent is still to be read: closing before
+                // would reset the connection under the last replies.
                 control.linger(&mut self.scratch);
+            } else if control.socket.is_write_closed() {
+                control.abort();
             } else if control.can_read() {
                 match control.read(&mut self.scratch[..CONTROL_READ_BYTES]) {
                     Received::Bytes(count) => control.session.handle_input(&self.scratch[..count], now),
