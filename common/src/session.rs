@@ -142,6 +142,7 @@ impl Session {
             | Phase::Checking(_) => self.since + DISK_TIMEOUT,
             Phase::Connecting { ticket_issued: false, .. } => self.since + DATA_SLOT_TIMEOUT,
             Phase::Connecting { ticket_issued: true, .. } => self.since + TICKET_TIMEOUT,
+            Phase::Moving(transfer) if transfer.waits_for_disk() => self.pace.silent_since() + DISK_TIMEOUT,
             Phase::Moving(_) | Phase::Dropping { .. } | Phase::Closed => self.pace.deadline(),
         }
     }
@@ -261,7 +262,10 @@ impl Session {
         match remaining {
             Ok((length, mtime_s)) => {
                 let kind = TransferKind::Download { mtime_s, digest };
-                self.connect(Transfer { path, offset, length, moved: 0, started: now, kind }, now);
+                self.connect(
+                    Transfer { path, offset, length, moved: 0, arrived: 0, started: now, kind },
+                    now,
+                );
             }
             Err(code) => {
                 self.actions.push_back(Action::Discard);
@@ -280,7 +284,10 @@ impl Session {
                 let trailer = if options.digest { Trailer::Awaited } else { Trailer::None };
                 let kind = TransferKind::Upload { options, trailer };
                 let length = size.saturating_sub(offset);
-                self.connect(Transfer { path, offset, length, moved: 0, started: now, kind }, now);
+                self.connect(
+                    Transfer { path, offset, length, moved: 0, arrived: 0, started: now, kind },
+                    now,
+                );
             }
             Err(code) => self.refuse_upload(path, size, &options, code, now),
         }
@@ -322,7 +329,11 @@ impl Session {
     /// The only fact after which no command is taken: that waits until the reply is written.
     pub fn handle_sought_elsewhere(&mut self, now: Instant) {
         let silent_since = match &self.phase {
-            Phase::Moving(transfer) if transfer.direction() == Direction::Upload => self.pace.silent_since(),
+            Phase::Moving(transfer)
+                if transfer.direction() == Direction::Upload && !transfer.waits_for_disk() =>
+            {
+                self.pace.silent_since()
+            }
             Phase::Connecting { transfer, ticket_issued: true }
                 if transfer.direction() == Direction::Upload =>
             {
@@ -345,9 +356,24 @@ impl Session {
         }
     }
 
+    /// Payload of an upload was read, and is to be written: for the time being it is not the peer that is
+    /// waited for.
+    pub fn handle_arrived(&mut self, bytes: u64, now: Instant) {
+        if let Phase::Moving(transfer) = &mut self.phase {
+            transfer.arrived += bytes;
+            self.pace.progress(bytes, now);
+        }
+    }
+
     /// Payload moved: to the socket of a download, into the staged file of an upload, or away.
     pub fn handle_moved(&mut self, bytes: u64, now: Instant) {
-        self.pace.progress(bytes, now);
+        let waited_for_disk = matches!(&self.phase, Phase::Moving(transfer) if transfer.waits_for_disk());
+        if !waited_for_disk {
+            self.pace.progress(bytes, now);
+        } else if now >= self.pace.deadline() {
+            // Its time is the peer's again.
+            self.pace = Pace::new(now);
+        }
         if let Phase::Moving(transfer) = &mut self.phase {
             transfer.moved += bytes;
             self.finish_if_moved(now);
@@ -482,6 +508,7 @@ impl Session {
             | Phase::Staging { .. }
             | Phase::Holding(_)
             | Phase::Checking(_) => self.give_up(ErrorCode::Io, no_disk, now),
+            Phase::Moving(transfer) if transfer.waits_for_disk() => self.give_up(ErrorCode::Io, no_disk, now),
             Phase::Connecting { .. } | Phase::Moving(_) => self.time_out_transfer(now),
             Phase::Dropping { .. } => {
                 self.close_data();

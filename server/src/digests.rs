@@ -84,6 +84,11 @@ impl Digests {
         if waiting.len() > 1 { Wanted::Joined } else { Wanted::Begin }
     }
 
+    /// Who waits for a run.
+    pub(crate) fn waiting(&self, identity: &FileIdentity) -> &[Asker] {
+        self.running.get(identity).map_or(&[], Vec::as_slice)
+    }
+
     /// A run has ended; tells who waited for it.
     pub(crate) fn finish(&mut self, identity: FileIdentity, digest: Option<Digest>) -> Vec<Asker> {
         if let Some(digest) = digest

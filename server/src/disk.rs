@@ -96,8 +96,10 @@ pub(crate) enum Outcome {
         result: Result<Digest, ErrorCode>,
         small_bytes: u64,
     },
-    /// A digest is not done yet, but goes on.
-    Progress,
+    /// A digest is not done yet, but goes on. As for [`Digested`].
+    Progress {
+        identity: Option<FileIdentity>,
+    },
     Digested(Digested),
     /// An upload to this path is kept, or not; and as for [`Outcome::Swept`].
     Kept {

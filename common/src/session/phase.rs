@@ -58,7 +58,8 @@ impl Phase {
             | Self::Holding(_)
             | Self::Connecting { .. }
             | Self::Checking(_) => false,
-            Self::Moving(_) | Self::Dropping { .. } | Self::Closed => true,
+            Self::Moving(transfer) => !transfer.waits_for_disk(),
+            Self::Dropping { .. } | Self::Closed => true,
         }
     }
 

@@ -14,6 +14,8 @@ pub(super) struct Transfer {
     /// How much is to be moved from there on.
     pub(super) length: u64,
     pub(super) moved: u64,
+    /// Of an upload: what has come of the payload, whether it is written yet or not.
+    pub(super) arrived: u64,
     pub(super) started: Instant,
     pub(super) kind: TransferKind,
 }
@@ -44,6 +46,11 @@ impl Transfer {
     pub(super) fn is_moved(&self) -> bool {
         let awaited = matches!(self.kind, TransferKind::Upload { trailer: Trailer::Awaited, .. });
         self.moved >= self.length && !awaited
+    }
+
+    /// What has come is on its way to the disk.
+    pub(super) fn waits_for_disk(&self) -> bool {
+        self.arrived > self.moved
     }
 
     /// Size of the whole file.

@@ -8,7 +8,9 @@ use ferry_common::command::{Resume, UploadOptions};
 use ferry_common::dialogue::RequestId;
 use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{EAGER_MAX_BYTES, GIVE_WAY_SILENCE, TICKET_TIMEOUT, TRAILER_BYTES};
+use ferry_common::limits::{
+    DISK_TIMEOUT, EAGER_MAX_BYTES, GIVE_WAY_SILENCE, STALL_WINDOW, TICKET_TIMEOUT, TRAILER_BYTES,
+};
 use ferry_common::session::Policy;
 use ferry_common::ticket::Ticket;
 use std::time::Duration;
@@ -301,4 +303,24 @@ fn a_silent_download_gives_way_to_nobody() {
     assert!(pair.say("download a\n").starts_with("(data) "));
     seek_elsewhere(&mut pair, GIVE_WAY_SILENCE);
     assert_eq!(pair.say(""), "");
+}
+
+/// What has come is not written yet: whoever is silent now, it is not the client.
+#[test]
+fn an_upload_that_waits_for_the_disk_is_not_taken_for_silent() {
+    let (mut pair, id, _) = under_way(5000);
+    pair.session.handle_arrived(6000, pair.now);
+    seek_elsewhere(&mut pair, DISK_TIMEOUT - Duration::from_nanos(1));
+    pair.session.handle_timeout(pair.now);
+    pair.perform();
+    assert!(pair.uploads_are_under_way());
+    // It is written at last, and the client has its time again.
+    pair.session.handle_moved(1000, pair.now);
+    assert_eq!(pair.session.deadline(), pair.now + STALL_WINDOW);
+
+    pair.session.handle_arrived(1000, pair.now);
+    assert_eq!(pair.pass_to_deadline(), DISK_TIMEOUT);
+    assert!(pair.server.closed);
+    assert!(pair.outcome(id).is_err());
+    assert_eq!(pair.server.store.partials[b"a".as_slice()], bytes(SIZE, 1)[..5000]);
 }

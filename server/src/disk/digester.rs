@@ -83,7 +83,7 @@ pub(super) fn run(runs: &Receiver<DigestRun>, reports: &Reports) {
         let Some(mut run) = turns.pop_front() else { continue };
         match run.step(&mut scratch).transpose() {
             None => {
-                reports.complete(run.asker, Outcome::Progress);
+                reports.complete(run.asker, Outcome::Progress { identity: run.identity });
                 turns.push_back(run);
             }
             Some(result) => {

@@ -102,6 +102,22 @@ impl Reactor {
         }
     }
 
+    pub(super) fn handle_digest_progress(
+        &mut self,
+        asker: Asker,
+        identity: Option<&FileIdentity>,
+        now: Instant,
+    ) {
+        let waiting = identity.map_or(vec![asker], |identity| self.digests.waiting(identity).to_vec());
+        for Asker { session, transfer } in waiting {
+            let control = self.controls.get_mut(session);
+            if let Some(control) = control.filter(|control| control.transfer == transfer) {
+                control.session.handle_disk_progress(now);
+                self.drive(session, now);
+            }
+        }
+    }
+
     pub(super) fn schedule_sweep(&mut self, next: Option<Duration>, now: Instant) {
         // A second more, since ages are counted in whole ones.
         self.sweep_at = next.and_then(|next| now.checked_add(next.saturating_add(Duration::from_secs(1))));

@@ -281,6 +281,9 @@ impl Reactor {
                     control.session.handle_published(id, result, now);
                 }
             }
+            (Outcome::Progress { identity }, _) => {
+                return self.handle_digest_progress(asker, identity.as_ref(), now);
+            }
             (Outcome::Digested(digested), _) => return self.handle_digested(asker, digested, now),
             (Outcome::Swept(next), _) => return self.schedule_sweep(next, now),
             (Outcome::Kept { path, next }, _) => {
@@ -299,15 +302,13 @@ impl Reactor {
             }
             (Outcome::Staged(staged), Some(_)) => self.begin_receiving(asker, staged, now),
             (Outcome::Warmed(result), Some(_)) => self.handle_warmed(key, result, now),
-            (Outcome::Progress, Some(control)) => control.session.handle_disk_progress(now),
             (
                 Outcome::Listed(_)
                 | Outcome::Found(_)
                 | Outcome::SumOpened(_)
                 | Outcome::Opened(_)
                 | Outcome::Staged(_)
-                | Outcome::Warmed(_)
-                | Outcome::Progress,
+                | Outcome::Warmed(_),
                 None,
             ) => return,
         }

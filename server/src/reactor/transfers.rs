@@ -135,7 +135,7 @@ impl Reactor {
                     self.starved.push_back(key);
                     break;
                 };
-                match self.receive_step(key, buffer) {
+                match self.receive_step(key, buffer, now) {
                     Ok(moved) => {
                         left_bytes = left_bytes.saturating_sub(moved);
                         continue;
@@ -168,7 +168,7 @@ impl Reactor {
     }
 
     /// Reads part of an upload and hands it to a disk thread; any other step is handed back.
-    fn receive_step(&mut self, key: Key, mut buffer: Vec<u8>) -> Result<u64, Step> {
+    fn receive_step(&mut self, key: Key, mut buffer: Vec<u8>, now: Instant) -> Result<u64, Step> {
         let step = match self.datas.get_mut(key) {
             Some(data) => data.step(buffer.len() as u64, &mut buffer),
             None => Step::Blocked,
@@ -179,6 +179,7 @@ impl Reactor {
             && let Resource::Staged { queued, .. } = &mut control.resource
         {
             queued.push((buffer, length));
+            control.session.handle_arrived(length as u64, now);
             self.write_queued(session);
             return Ok(length as u64);
         }
