@@ -71,6 +71,10 @@ pub(crate) enum Job {
     Keep {
         staged: Arc<StagedFile>,
     },
+    /// Close a file whose end this is.
+    Close {
+        file: Arc<File>,
+    },
     /// Remove what is kept beyond its bounds.
     Sweep,
 }

@@ -81,14 +81,12 @@ impl StagedFile {
             Errno::NOENT => ErrorCode::NoPartial,
             other => code_of(other),
         })?;
-        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(home.directory(), &name, flags, Mode::empty()).map_err(code_of)?;
-        let kept = rustix::fs::fstat(&file).map_err(code_of)?.st_size;
-        let mut staged = Self::new(home, name, path, size, flush, File::from(file));
+        let file = open_kept(home, &name, offset).inspect_err(|_| {
+            // It is as good as before, for the next who asks.
+            let _ = home.keep(&name, path);
+        })?;
+        let mut staged = Self::new(home, name, path, size, flush, file);
         staged.resumed_bytes = offset;
-        if u64::try_from(kept).unwrap_or(0) < offset || offset > size {
-            return Err(ErrorCode::NoPartial);
-        }
         staged
             .content()
             .file
@@ -235,6 +233,14 @@ impl StagedFile {
     fn content(&self) -> MutexGuard<'_, Content> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Opens what was kept of an upload, if it has `offset` bytes at least.
+fn open_kept(home: &Home, name: &str, offset: u64) -> Result<File, ErrorCode> {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(home.directory(), name, flags, Mode::empty()).map_err(code_of)?;
+    let kept = rustix::fs::fstat(&file).map_err(code_of)?.st_size;
+    if u64::try_from(kept).unwrap_or(0) < offset { Err(ErrorCode::NoPartial) } else { Ok(File::from(file)) }
 }
 
 impl Drop for StagedFile {

@@ -72,6 +72,10 @@ impl Worker {
                 drop(staged);
                 None
             }
+            Job::Close { file } => {
+                drop(file);
+                None
+            }
             Job::Keep { staged } => {
                 let path = staged.path().clone();
                 staged.keep();

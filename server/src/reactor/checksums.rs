@@ -161,9 +161,11 @@ impl Reactor {
         match std::mem::replace(&mut control.sought, Sought::Nothing) {
             Sought::Nothing => {}
             Sought::Sum => {
-                control.resource = Resource::None;
                 let found = result.map(|digest| Found::Digest { length, digest });
                 control.session.handle_found(found, now);
+                if let Resource::Source { file, .. } = self.take_resource(asker.session) {
+                    self.close_source(asker, file);
+                }
             }
             Sought::Resume(resume) => self.resume(asker, resume, result, now),
             Sought::Download { is_due: false, .. } => {

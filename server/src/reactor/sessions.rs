@@ -18,6 +18,7 @@ use ferry_common::error::ErrorCode;
 use ferry_common::limits::{CONTROL_READ_BYTES, SMALL_UPLOAD_MAX_BYTES, SMALL_UPLOADS_TOTAL_BYTES};
 use ferry_common::path::RemotePath;
 use rustix::io::Errno;
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -188,15 +189,25 @@ impl Reactor {
         let asker = control.asker(key);
         control.transfer = control.transfer.wrapping_add(1);
         control.sought = Sought::Nothing;
-        match self.take_resource(key) {
-            Resource::None | Resource::Source { .. } => {}
+        let resource = self.take_resource(key);
+        self.with_data(key, |data| data.rest());
+        match resource {
+            Resource::None => {}
+            Resource::Source { file, .. } => self.close_source(asker, file),
             Resource::Small { bytes } => self.small_bytes -= bytes,
             Resource::Staged { file, queued, .. } => {
                 queued.into_iter().for_each(|(buffer, _)| self.give_back(buffer));
                 self.submit_letting_go(asker, job(file));
             }
         }
-        self.with_data(key, |data| data.rest());
+    }
+
+    /// Closes a file. If it has no name any more, that removes it, which takes the longer the larger it is.
+    pub(super) fn close_source(&self, asker: Asker, file: Arc<File>) {
+        let is_removed = rustix::fs::fstat(&*file).is_ok_and(|stat| stat.st_nlink == 0);
+        if is_removed {
+            self.disk.submit(asker, Job::Close { file });
+        }
     }
 
     /// Takes what the session has open away from it.

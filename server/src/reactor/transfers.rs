@@ -99,7 +99,12 @@ impl Reactor {
         while let Some(key) = self.starved.pop_front() {
             if let Some(data) = self.datas.get_mut(key) {
                 data.starved = false;
-                return self.queue_data(key);
+                // One whose upload was refused meanwhile can do without.
+                let is_taken = data.needs_buffer();
+                self.queue_data(key);
+                if is_taken {
+                    return;
+                }
             }
         }
     }
