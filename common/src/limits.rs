@@ -52,6 +52,8 @@ pub const STALL_WINDOW_MIN_BYTES: u64 = 4 * 1024;
 pub const GIVE_WAY_SILENCE: Duration = Duration::from_secs(3);
 /// How long a session waits for one step of the disk before it gives up on it.
 pub const DISK_TIMEOUT: Duration = Duration::from_secs(300);
+/// Long work on the disk is reported to the client this often, so that it goes on waiting.
+pub const WORKING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long running transfers may go on after the server was asked to stop.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 

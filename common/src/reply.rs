@@ -59,6 +59,11 @@ impl Reply {
         })
     }
 
+    /// `(working)`: the answer takes longer.
+    pub fn working() -> Vec<u8> {
+        b"(working)\n".to_vec()
+    }
+
     /// `(verb)` and an entry.
     pub fn entry(verb: &str, entry: &Entry) -> Vec<u8> {
         let mut line =

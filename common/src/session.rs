@@ -19,7 +19,7 @@ use crate::digest::Digest;
 use crate::error::ErrorCode;
 use crate::limits::{
     DATA_SLOT_TIMEOUT, DISK_TIMEOUT, EAGER_MAX_BYTES, GIVE_WAY_SILENCE, IDLE_TIMEOUT, LINE_TIMEOUT,
-    OUTBOX_PAUSE_BYTES, TICKET_TIMEOUT, TRAILER_BYTES,
+    OUTBOX_PAUSE_BYTES, TICKET_TIMEOUT, TRAILER_BYTES, WORKING_INTERVAL,
 };
 use crate::line::LineDecoder;
 use crate::pace::Pace;
@@ -52,6 +52,8 @@ pub struct Session {
     phase: Phase,
     /// When the phase, or the newest step in it, began.
     since: Instant,
+    /// When the client was last told something, or the phase began.
+    told: Instant,
     pace: Pace,
     data_attached: bool,
     /// The client has said its last; what it said is still answered.
@@ -83,6 +85,7 @@ impl Session {
             decoder: LineDecoder::default(),
             phase: Phase::Ready,
             since: now,
+            told: now,
             pace: Pace::new(now),
             data_attached: false,
             input_ended: false,
@@ -249,6 +252,9 @@ impl Session {
         };
         if awaited {
             self.since = now;
+            if self.owed.is_empty() && now >= self.told + WORKING_INTERVAL {
+                self.reply(Reply::working(), now);
+            }
         }
     }
 
@@ -587,6 +593,7 @@ impl Session {
         if self.unwritten_bytes == 0 && !self.moves_payload() {
             self.pace = Pace::new(now);
         }
+        self.told = now;
         self.unwritten_bytes += lines.len();
         self.actions.push_back(Action::Reply(lines));
     }
@@ -628,6 +635,7 @@ impl Session {
     fn enter(&mut self, phase: Phase, now: Instant) {
         self.phase = phase;
         self.since = now;
+        self.told = now;
         self.pace = Pace::new(now);
     }
 }

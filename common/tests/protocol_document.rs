@@ -65,6 +65,7 @@ fn the_table_of_limits_is_that_of_the_code() {
         seconds("STALL_WINDOW", STALL_WINDOW),
         ("STALL_WINDOW_MIN_BYTES", STALL_WINDOW_MIN_BYTES, "bytes"),
         seconds("GIVE_WAY_SILENCE", GIVE_WAY_SILENCE),
+        seconds("WORKING_INTERVAL", WORKING_INTERVAL),
         seconds("TICKET_LINE_TIMEOUT", TICKET_LINE_TIMEOUT),
         seconds("TICKET_TIMEOUT", TICKET_TIMEOUT),
         seconds("DATA_SLOT_TIMEOUT", DATA_SLOT_TIMEOUT),

@@ -8,7 +8,7 @@ use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{
     DATA_SLOT_TIMEOUT, DISK_TIMEOUT, EAGER_MAX_BYTES, IDLE_TIMEOUT, LINE_TIMEOUT, OUTBOX_PAUSE_BYTES,
-    STALL_WINDOW, STALL_WINDOW_MIN_BYTES, TICKET_TIMEOUT,
+    STALL_WINDOW, STALL_WINDOW_MIN_BYTES, TICKET_TIMEOUT, WORKING_INTERVAL,
 };
 use std::time::Duration;
 
@@ -391,4 +391,24 @@ fn facts_that_come_after_the_end_are_ignored() {
     session.handle_found(Err(ErrorCode::Io), now);
     session.handle_replies_written(1, now);
     assert_eq!(session.poll_action(), None);
+}
+
+#[test]
+fn who_waits_for_long_work_hears_of_it_now_and_then() {
+    let mut pair = raw();
+    pair.server.store.put("a", b"1");
+    pair.server.disk_stalls = true;
+    assert_eq!(pair.say("sum a\n"), "");
+    let progress_after = |pair: &mut Pair, time: Duration| {
+        pair.now += time;
+        pair.session.handle_disk_progress(pair.now);
+        pair.perform();
+        pair.say("")
+    };
+    for _ in 0..20 {
+        assert_eq!(progress_after(&mut pair, WORKING_INTERVAL - SECOND), "");
+        assert_eq!(progress_after(&mut pair, SECOND), "(working)\n");
+    }
+    pair.server.disk_stalls = false;
+    assert!(pair.say("").starts_with("(sum) 1 "));
 }
