@@ -74,6 +74,8 @@ pub const TURN_CONNECTION_BYTES: u64 = 256 * 1024;
 /// Payload moved for all data connections in one turn: about a millisecond of copying, so that commands
 /// are looked at a thousand times a second whatever the transfers do.
 pub const TURN_TOTAL_BYTES: u64 = 4 * 1024 * 1024;
+/// Lines of one session that are looked at in one turn.
+pub const TURN_LINES: usize = 64;
 /// Connections accepted from one listener in one turn.
 pub const TURN_ACCEPTS: usize = 64;
 /// Events taken from the system in one turn.

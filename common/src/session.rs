@@ -19,7 +19,7 @@ use crate::digest::Digest;
 use crate::error::ErrorCode;
 use crate::limits::{
     DATA_SLOT_TIMEOUT, DISK_TIMEOUT, EAGER_MAX_BYTES, GIVE_WAY_SILENCE, IDLE_TIMEOUT, LINE_TIMEOUT,
-    OUTBOX_PAUSE_BYTES, TICKET_TIMEOUT, TRAILER_BYTES, WORKING_INTERVAL,
+    OUTBOX_PAUSE_BYTES, TICKET_TIMEOUT, TRAILER_BYTES, TURN_LINES, WORKING_INTERVAL,
 };
 use crate::line::LineDecoder;
 use crate::pace::Pace;
@@ -49,6 +49,8 @@ pub struct Policy {
 pub struct Session {
     policy: Policy,
     decoder: LineDecoder,
+    /// How many lines may still be looked at before others have their turn.
+    lines_left: usize,
     phase: Phase,
     /// When the phase, or the newest step in it, began.
     since: Instant,
@@ -83,6 +85,7 @@ impl Session {
         Self {
             policy,
             decoder: LineDecoder::default(),
+            lines_left: TURN_LINES,
             phase: Phase::Ready,
             since: now,
             told: now,
@@ -120,9 +123,16 @@ impl Session {
         self.takes_commands() && !self.input_ended && self.held.is_none()
     }
 
+    /// True where more could be done at once, but others should have their turn before:
+    /// [`Session::handle_turn`] goes on.
+    pub fn is_paused(&self) -> bool {
+        self.lines_left == 0 && self.is_between_commands()
+    }
+
     /// True between commands, with nothing read or owed. A data connection can be given up then.
     pub fn is_idle(&self) -> bool {
         matches!(self.phase, Phase::Ready)
+            && self.lines_left > 0
             && self.unwritten_bytes == 0
             && self.owed.is_empty()
             && self.decoder.partial_bytes() == 0
@@ -159,6 +169,12 @@ impl Session {
             self.since = now;
         }
         self.decoder.push(bytes);
+        self.handle_turn(now);
+    }
+
+    /// It is this session's turn again.
+    pub fn handle_turn(&mut self, now: Instant) {
+        self.lines_left = TURN_LINES;
         self.take_commands(now);
     }
 
@@ -540,6 +556,10 @@ impl Session {
     }
 
     fn takes_commands(&self) -> bool {
+        self.lines_left > 0 && self.is_between_commands()
+    }
+
+    fn is_between_commands(&self) -> bool {
         matches!(self.phase, Phase::Ready) && self.ending == Ending::No && !self.is_outbox_full()
     }
 

@@ -129,7 +129,7 @@ impl Control {
     /// True when there is work that the latched readiness allows.
     pub(crate) fn has_work(&self) -> bool {
         match self.closing {
-            Closing::Open => self.can_read() || self.can_write(),
+            Closing::Open => self.session.is_paused() || self.can_read() || self.can_write(),
             Closing::Flushing => self.can_write(),
             Closing::Lingering { .. } => self.socket.is_readable(),
             Closing::Closed => false,

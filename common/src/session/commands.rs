@@ -41,6 +41,7 @@ impl Session {
         while self.takes_commands() {
             match self.decoder.next_line() {
                 Ok(Some(line)) => {
+                    self.lines_left -= 1;
                     self.since = now;
                     match Command::parse(&line) {
                         Ok(command) => return Some(command),

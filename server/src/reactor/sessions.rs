@@ -35,6 +35,8 @@ impl Reactor {
                 control.linger(&mut self.scratch);
             } else if control.socket.is_write_closed() {
                 control.abort();
+            } else if control.session.is_paused() {
+                control.session.handle_turn(now);
             } else if control.can_read() {
                 match control.read(&mut self.scratch[..CONTROL_READ_BYTES]) {
                     Received::Bytes(count) => control.session.handle_input(&self.scratch[..count], now),

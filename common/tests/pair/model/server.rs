@@ -73,6 +73,11 @@ enum Movement {
 
 impl Pair {
     pub(crate) fn server_reads(&mut self, most: usize) -> bool {
+        if self.session.is_paused() {
+            self.session.handle_turn(self.now);
+            self.perform();
+            return true;
+        }
         if self.server.closed || !self.session.wants_input() {
             return false;
         }
