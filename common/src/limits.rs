@@ -128,6 +128,8 @@ pub const WARM_PROBE_STRIDE_BYTES: u64 = 128 * 1024;
 
 /// Descriptors kept aside for listeners, the folder, the log, and what the disk threads open in passing.
 pub const RESERVED_DESCRIPTORS: u64 = 64 + 4 * DISK_THREADS as u64;
+/// Sessions that may have a file open before there is a place for their data connection.
+pub const FILES_AHEAD_MAX: u64 = 64;
 /// Sessions beyond the limit that are being told so.
 pub const REFUSALS_MAX: u64 = 64;
 /// Data connections that have not presented a ticket yet.

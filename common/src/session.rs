@@ -123,6 +123,11 @@ impl Session {
         self.takes_commands() && !self.input_ended && self.held.is_none()
     }
 
+    /// True while no command is under way that could have a file open.
+    pub fn is_at_rest(&self) -> bool {
+        matches!(self.phase, Phase::Ready | Phase::Closed)
+    }
+
     /// True where more could be done at once, but others should have their turn before:
     /// [`Session::handle_turn`] goes on.
     pub fn is_paused(&self) -> bool {
@@ -271,6 +276,23 @@ impl Session {
             if self.owed.is_empty() && now >= self.told + WORKING_INTERVAL {
                 self.reply(Reply::working(), now);
             }
+        }
+    }
+
+    /// The file of the command could not be had for want of room for it.
+    pub fn handle_no_room(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Asking(_) => self.handle_found(Err(ErrorCode::Busy), now),
+            Phase::Opening { .. } => self.handle_opened(Err(ErrorCode::Busy), now),
+            Phase::Staging { .. } => self.handle_staged(Err(ErrorCode::Busy), now),
+            Phase::Ready
+            | Phase::Listing(_)
+            | Phase::Holding(_)
+            | Phase::Connecting { .. }
+            | Phase::Moving(_)
+            | Phase::Checking(_)
+            | Phase::Dropping { .. }
+            | Phase::Closed => {}
         }
     }
 

@@ -4,6 +4,7 @@
 
 use crate::asker::Asker;
 use crate::digests::FileIdentity;
+use crate::file_queue::Standing;
 use crate::slots::Key;
 use crate::socket::{Received, Socket};
 use crate::staging::StagedFile;
@@ -29,6 +30,8 @@ pub(crate) struct Control {
     pub(crate) data: DataLink,
     pub(crate) resource: Resource,
     pub(crate) sought: Sought,
+    /// Whether it may have a file open though it has no place.
+    pub(crate) standing: Standing,
     /// Counts the session's transfers, so that a late completion is not taken for a newer one's.
     pub(crate) transfer: u32,
     outbox: Vec<u8>,
@@ -43,8 +46,8 @@ pub(crate) struct Control {
 #[derive(Debug)]
 pub(crate) enum DataLink {
     None,
-    /// In the queue for a place.
-    Waiting,
+    /// In the queue for a place, with this stamp.
+    Waiting(u64),
     /// A place is taken and the ticket is out.
     Ticketed(Ticket),
     Attached {
@@ -113,6 +116,7 @@ impl Control {
             data: DataLink::None,
             resource: Resource::None,
             sought: Sought::Nothing,
+            standing: Standing::Apart,
             transfer: 0,
             outbox: Vec::new(),
             outbox_start: 0,

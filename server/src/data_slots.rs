@@ -2,13 +2,13 @@
 //! connection and its file, so that a ticket once given is always good. The others wait in order.
 
 use crate::slots::Key;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 /// Counts the places; does not know what is done with them.
 #[derive(Debug)]
 pub(crate) struct DataSlots {
     free: u64,
-    waiting: VecDeque<Key>,
+    waiting: BTreeMap<u64, Key>,
     /// Sessions whose data connection lies idle, least recently used first.
     idle: BTreeMap<u64, Key>,
     next_stamp: u64,
@@ -16,18 +16,24 @@ pub(crate) struct DataSlots {
 
 impl DataSlots {
     pub(crate) fn new(capacity: u64) -> Self {
-        Self { free: capacity, waiting: VecDeque::new(), idle: BTreeMap::new(), next_stamp: 0 }
+        Self { free: capacity, waiting: BTreeMap::new(), idle: BTreeMap::new(), next_stamp: 0 }
     }
 
-    /// Queues a session for a place.
-    pub(crate) fn request(&mut self, session: Key) {
-        self.waiting.push_back(session);
+    /// Queues a session for a place; the stamp is to be handed back if it does not want one any more.
+    pub(crate) fn request(&mut self, session: Key) -> u64 {
+        let stamp = self.next_stamp;
+        self.next_stamp += 1;
+        self.waiting.insert(stamp, session);
+        stamp
     }
 
-    /// The session next in line, if there is a place; the caller takes it by [`DataSlots::take`] unless
-    /// the session no longer wants it.
+    pub(crate) fn withdraw(&mut self, stamp: u64) {
+        self.waiting.remove(&stamp);
+    }
+
+    /// The session next in line, if there is a place; the caller takes it by [`DataSlots::take`].
     pub(crate) fn next_admitted(&mut self) -> Option<Key> {
-        if self.free == 0 { None } else { self.waiting.pop_front() }
+        if self.free == 0 { None } else { self.waiting.pop_first().map(|(_, session)| session) }
     }
 
     pub(crate) fn take(&mut self) {

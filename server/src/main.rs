@@ -11,6 +11,7 @@ mod deadlines;
 mod descriptors;
 mod digests;
 mod disk;
+mod file_queue;
 mod folder;
 mod logging;
 mod os_error;

@@ -19,6 +19,7 @@ use crate::deadlines::{Deadlines, Timer};
 use crate::descriptors::DescriptorPlan;
 use crate::digests::Digests;
 use crate::disk::Disk;
+use crate::file_queue::FileQueue;
 use crate::folder::Folder;
 use crate::signals::Signals;
 use crate::slots::{Key, Slots};
@@ -54,6 +55,7 @@ pub(crate) struct Reactor {
     disk: Disk,
     digests: Digests,
     uploads: Uploads,
+    file_queue: FileQueue,
     /// When something that is kept of an upload will be too old.
     sweep_at: Option<Instant>,
     policy: Policy,
@@ -112,6 +114,7 @@ impl Reactor {
             disk,
             digests: Digests::default(),
             uploads: Uploads::default(),
+            file_queue: FileQueue::default(),
             sweep_at,
             policy,
             plan,
@@ -172,6 +175,7 @@ impl Reactor {
         self.accept_datas(now);
         self.admit_data(now);
         self.answer_seekers(now);
+        self.admit_files(now);
         self.look_for_finish(now);
         Ok(())
     }
@@ -196,6 +200,7 @@ impl Reactor {
             self.stop_at,
             self.sweep_at,
             self.uploads.due(),
+            self.file_queue.due(),
         ]
         .into_iter()
         .flatten()

@@ -386,6 +386,7 @@ fn facts_that_come_after_the_end_are_ignored() {
     session.handle_trailer(None, now);
     session.handle_checked(Err(ErrorCode::Changed), now);
     session.handle_disk_progress(now);
+    session.handle_no_room(now);
     session.handle_opened(Err(ErrorCode::Io), now);
     session.handle_listing(Err(ErrorCode::Io), now);
     session.handle_found(Err(ErrorCode::Io), now);
@@ -411,4 +412,23 @@ fn who_waits_for_long_work_hears_of_it_now_and_then() {
     }
     pair.server.disk_stalls = false;
     assert!(pair.say("").starts_with("(sum) 1 "));
+}
+
+#[test]
+fn whoever_finds_no_room_for_a_file_is_told_and_goes_on() {
+    let mut pair = raw();
+    pair.server.store.put("a", b"1");
+    pair.server.disk_stalls = true;
+    let kept = Digest::of(b"");
+    for line in
+        ["sum a", "partial a", "download a", "upload b 2000000", &format!("upload b 9 resume=0:{kept}")]
+    {
+        assert_eq!(pair.say(&format!("{line}\n")), "");
+        pair.server.jobs.clear();
+        pair.session.handle_no_room(pair.now);
+        pair.perform();
+        assert!(pair.say("").starts_with("err busy "), "{line}");
+    }
+    pair.server.disk_stalls = false;
+    assert_eq!(pair.say("stat a\n").lines().last(), Some("ok"));
 }

@@ -6,6 +6,7 @@ use crate::asker::Asker;
 use crate::control::{Control, DataLink, Resource, Sought};
 use crate::deadlines::Timer;
 use crate::disk::{Completion, Job, Outcome};
+use crate::file_queue::{Standing, opens_file};
 use crate::folder::{Lookup, OpenFile};
 use crate::logging;
 use crate::os_error::code_of;
@@ -76,9 +77,14 @@ impl Reactor {
             log::info!("Closed connection with: {}", control.socket.peer());
             self.release(key);
             if let Some(mut control) = self.controls.remove(key) {
+                self.file_queue.leave(control.standing);
                 self.deadlines.arm(Timer::Control(key), &mut control.armed, None);
             }
             return;
+        }
+        let has_place = matches!(control.data, DataLink::Ticketed(_) | DataLink::Attached { .. });
+        if has_place || control.session.is_at_rest() {
+            self.file_queue.leave(std::mem::take(&mut control.standing));
         }
         let due = control.deadline();
         self.deadlines.arm(Timer::Control(key), &mut control.armed, due);
@@ -96,7 +102,41 @@ impl Reactor {
         self.queue_control(key);
     }
 
+    /// Performs an action, at once or when it is its turn.
     fn perform(&mut self, key: Key, action: Action, now: Instant) {
+        let Some(control) = self.controls.get_mut(key) else { return };
+        let has_place = matches!(control.data, DataLink::Ticketed(_) | DataLink::Attached { .. });
+        if has_place || !opens_file(&action) {
+            return self.perform_now(key, action, now);
+        }
+        // Its last command, if it had opened a file, is over.
+        self.file_queue.leave(std::mem::take(&mut control.standing));
+        let (standing, action) = self.file_queue.enter(key, action, now);
+        control.standing = standing;
+        if let Some(action) = action {
+            self.perform_now(key, action, now);
+        }
+    }
+
+    /// Lets those who waited to open a file do so, as far as there is room.
+    pub(super) fn admit_files(&mut self, now: Instant) {
+        while let Some((key, action)) = self.file_queue.next_admitted() {
+            if let Some(control) = self.controls.get_mut(key) {
+                control.standing = Standing::Ahead;
+                self.perform_now(key, action, now);
+                self.drive(key, now);
+            }
+        }
+        while let Some(key) = self.file_queue.next_expired(now) {
+            if let Some(control) = self.controls.get_mut(key) {
+                control.standing = Standing::Apart;
+                control.session.handle_no_room(now);
+                self.drive(key, now);
+            }
+        }
+    }
+
+    fn perform_now(&mut self, key: Key, action: Action, now: Instant) {
         let Some(control) = self.controls.get_mut(key) else { return };
         let asker = control.asker(key);
         match action {
@@ -128,8 +168,7 @@ impl Reactor {
                 }
             }
             Action::RequestData => {
-                control.data = DataLink::Waiting;
-                self.data_slots.request(key);
+                control.data = DataLink::Waiting(self.data_slots.request(key));
             }
             Action::CancelData | Action::CloseData => self.detach_data(key),
             Action::Send { offset, length, digest } => self.send(key, offset, length, digest),

@@ -72,7 +72,8 @@ impl Reactor {
     pub(super) fn detach_data(&mut self, session: Key) {
         let Some(control) = self.controls.get_mut(session) else { return };
         match std::mem::replace(&mut control.data, DataLink::None) {
-            DataLink::None | DataLink::Waiting => {}
+            DataLink::None => {}
+            DataLink::Waiting(stamp) => self.data_slots.withdraw(stamp),
             DataLink::Ticketed(_) => self.data_slots.release(),
             DataLink::Attached { key, idle_stamp } => {
                 if let Some(stamp) = idle_stamp {
@@ -111,7 +112,7 @@ impl Reactor {
 
     fn issue_ticket(&mut self, session: Key, now: Instant) {
         let Some(control) = self.controls.get_mut(session) else { return };
-        if !matches!(control.data, DataLink::Waiting) {
+        if !matches!(control.data, DataLink::Waiting(_)) {
             return;
         }
         let mut secret = [0; TICKET_SECRET_BYTES];
