@@ -3,6 +3,7 @@
 //!
 //! Never ends the program while a command runs, so that no temporary file is left behind.
 
+use crate::terminal::Settings;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
@@ -49,10 +50,15 @@ struct State {
     signal: Option<i32>,
     control: Option<Arc<Socket>>,
     data: Option<Arc<Socket>>,
+    /// Of before the prompt, while there is one.
+    terminal: Option<Settings>,
 }
 
 /// While it lives, a command runs.
 pub(crate) struct Running<'a>(&'a Interrupts);
+
+/// While it lives, a signal that ends the program puts the terminal back first.
+pub(crate) struct Prompting<'a>(&'a Interrupts);
 
 /// While it lives, a signal shuts the socket down.
 pub(crate) struct Watch<'a> {
@@ -87,6 +93,12 @@ impl Interrupts {
         Running(self)
     }
 
+    /// To be called before the prompt changes the terminal.
+    pub(crate) fn prompt(&self) -> Prompting<'_> {
+        self.lock().terminal = Settings::current();
+        Prompting(self)
+    }
+
     /// The signal that came while the command ran.
     pub(crate) fn signal(&self) -> Option<i32> {
         self.lock().signal
@@ -118,6 +130,9 @@ impl Interrupts {
                     std::process::exit(crate::exit_code::ExitCode::Interrupted.number().into())
                 }
                 (_, AtRest::Ignore | AtRest::Exit) => {
+                    if let Some(terminal) = &state.terminal {
+                        terminal.restore();
+                    }
                     // It cannot fail for the signals named above, and there is nothing to be done if.
                     let _ = emulate_default_handler(signal);
                     return;
@@ -155,6 +170,12 @@ impl State {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.lock().running = false;
+    }
+}
+
+impl Drop for Prompting<'_> {
+    fn drop(&mut self) {
+        self.0.lock().terminal = None;
     }
 }
 

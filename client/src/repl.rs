@@ -4,6 +4,7 @@ use crate::commands::{self, Next};
 use crate::complete::Completer;
 use crate::failure::Failure;
 use crate::input::{self, PromptCommand};
+use crate::interrupt::Interrupts;
 use crate::limits::HISTORY_MAX_LINES;
 use crate::screen;
 use crate::session::Session;
@@ -18,6 +19,7 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 
 const PROMPT: &str = "Enter your command: ";
 const RECONNECT_QUESTION: &str = "Reconnect? [Y/n] ";
@@ -58,6 +60,7 @@ pub(crate) fn run(session: Session, options: &TransferOptions) -> Result<(), Fai
 }
 
 struct Prompt {
+    interrupts: Arc<Interrupts>,
     editor: Editor<Completer, DefaultHistory>,
     /// Absent where there is no home for it.
     history: Option<PathBuf>,
@@ -71,6 +74,7 @@ impl Prompt {
             .max_history_size(HISTORY_MAX_LINES)
             .map_err(cannot_use)?
             .build();
+        let interrupts = Arc::clone(session.borrow().interrupts());
         let mut editor = Editor::with_config(config).map_err(cannot_use)?;
         editor.set_helper(Some(Completer::new(session)));
         let history = history_path();
@@ -78,11 +82,12 @@ impl Prompt {
             // There is none yet in the first session.
             let _ = editor.load_history(history);
         }
-        Ok(Self { editor, history })
+        Ok(Self { interrupts, editor, history })
     }
 
     /// The next line, or `None` when the person has gone. Ctrl-C drops what was typed.
     fn next_line(&mut self, prompt: &str) -> Result<Option<String>, Failure> {
+        let _prompting = self.interrupts.prompt();
         loop {
             match self.editor.readline(prompt) {
                 Ok(line) => return Ok(Some(line)),
