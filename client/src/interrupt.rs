@@ -10,7 +10,7 @@ use signal_hook::low_level::emulate_default_handler;
 use socket2::Socket;
 use std::io;
 use std::net::Shutdown;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub(crate) struct Interrupted;
 pub(crate) struct Interrupts {
     at_rest: AtRest,
     state: Mutex<State>,
-    /// Told when a signal has come.
+    /// Told when a signal has come, or what was done aside.
     come: Condvar,
 }
 
@@ -119,6 +119,30 @@ impl Interrupts {
         let waited = self.come.wait_timeout_while(self.lock(), duration, |state| state.signal.is_none());
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         if state.signal.is_some() { Err(Interrupted) } else { Ok(()) }
+    }
+
+    /// Has a thread do what no signal can end, and waits for it, but no longer than until a signal comes. What
+    /// is not waited for any more ends by itself, or with the program.
+    pub(crate) fn aside<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<Result<T, Interrupted>> {
+        let (sender, receiver) = mpsc::channel();
+        let shared = Arc::clone(self);
+        thread::Builder::new().name("aside".to_owned()).spawn(move || {
+            // Nobody may want it any more.
+            let _ = sender.send(work());
+            // Who has just looked for it in vain holds the lock until it waits.
+            drop(shared.lock());
+            shared.come.notify_all();
+        })?;
+        let mut done = None;
+        let waited = self.come.wait_while(self.lock(), |state| {
+            done = receiver.try_recv().ok();
+            done.is_none() && state.signal.is_none()
+        });
+        drop(waited);
+        done.map_or(Ok(Err(Interrupted)), |done| done.map(Ok))
     }
 
     fn handle(&self, signal: i32) {
@@ -239,6 +263,28 @@ mod tests {
             interrupts.handle(SIGINT);
             assert!(sleeper.join().unwrap().is_err());
         });
+    }
+
+    #[test]
+    fn a_signal_ends_the_wait_for_what_is_done_aside() {
+        let interrupts = Arc::new(interrupts());
+        let _running = interrupts.begin();
+        assert_eq!(interrupts.aside(|| Ok(7)).unwrap().ok(), Some(7));
+        assert!(interrupts.aside(|| Err::<(), _>(io::ErrorKind::NotFound.into())).is_err());
+        let (release, held) = mpsc::channel::<()>();
+        let (begun, when_begun) = mpsc::channel();
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                interrupts.aside(move || {
+                    begun.send(()).unwrap();
+                    Ok(held.recv())
+                })
+            });
+            when_begun.recv().unwrap();
+            interrupts.handle(SIGINT);
+            assert!(waiter.join().unwrap().unwrap().is_err());
+        });
+        drop(release);
     }
 
     #[test]
