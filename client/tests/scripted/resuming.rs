@@ -235,6 +235,35 @@ fn a_kept_beginning_of_a_file_that_was_replaced_since_is_not_completed() {
     assert_downloaded(directory.path(), &finished, &replaced);
 }
 
+/// It takes a while, in which nothing else would be seen.
+#[test]
+fn a_long_comparison_is_told_before() {
+    const LENGTH: u64 = 256 << 20;
+    let (directory, other) = (tempfile::tempdir().unwrap(), Digest::of(b"other"));
+    for name in [PART, "b"] {
+        fs::File::create(directory.path().join(name)).unwrap().set_len(LENGTH).unwrap();
+    }
+    let server = serve(move |mut server| {
+        server.greet();
+        server.expect(&format!("sum a {LENGTH}"));
+        server.say(format!("(sum) {LENGTH} {other}\nok\n"));
+        server.expect("download a digest");
+        let mut data = server.open_data();
+        server.say("(download) 4 0\n");
+        data.write_all(b"four").unwrap();
+        server.say(ok(b"four"));
+        server.expect("partial b");
+        server.say(format!("(partial) {LENGTH} {other}\nok\n"));
+        server.expect_upload(&format!("upload b {LENGTH} digest"));
+        server.say("err no-space no space left on the server: b\n");
+        server.wait_for_end();
+    });
+    let finished = run(directory.path(), server.address(), &["download a", "upload b"]);
+    let told = finished.messages.matches("Comparing the first 268435456 bytes with the server's\n").count();
+    assert_eq!((finished.status, told), (4, 2), "{finished:?}");
+    assert_eq!(fs::read(directory.path().join("a")).unwrap(), b"four");
+}
+
 #[test]
 fn two_downloads_to_one_name_do_not_meet() {
     let (directory, file) = (tempfile::tempdir().unwrap(), content(3 * MIB));
