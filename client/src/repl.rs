@@ -15,9 +15,10 @@ use rustyline::history::DefaultHistory;
 use rustyline::{CompletionType, Config, Editor};
 use signal_hook::consts::SIGINT;
 use std::cell::RefCell;
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -80,6 +81,7 @@ impl Prompt {
         let history = history_path();
         if let Some(history) = &history {
             // There is none yet in the first session.
+            let _ = mend_history(history);
             let _ = editor.load_history(history);
         }
         Ok(Self { interrupts, editor, history })
@@ -102,7 +104,10 @@ impl Prompt {
     fn remember(&mut self, line: &str) {
         let is_new = !line.trim().is_empty() && self.editor.add_history_entry(line).unwrap_or(false);
         if is_new && let Some(history) = &self.history {
-            let _ = self.editor.append_history(history);
+            let appended = self.editor.append_history(history);
+            if appended.is_err() && mend_history(history).is_ok() {
+                let _ = self.editor.append_history(history);
+            }
         }
     }
 
@@ -174,4 +179,18 @@ fn history_path() -> Option<PathBuf> {
     let directory = etcetera::base_strategy::Xdg::new().ok()?.state_dir()?.join("ferry");
     DirBuilder::new().recursive(true).mode(0o700).create(&directory).ok()?;
     Some(directory.join("history"))
+}
+
+/// Replaces what is not text in it: one such line would hide those behind it, and keep new ones out.
+fn mend_history(path: &Path) -> io::Result<()> {
+    let mut file = File::options().read(true).write(true).open(path)?;
+    // As other sessions do while they write to it.
+    file.lock()?;
+    let mut content = Vec::new();
+    file.read_to_end(&mut content)?;
+    if str::from_utf8(&content).is_err() {
+        // Replacements are never shorter, so nothing of the old text remains at the end.
+        file.write_all_at(String::from_utf8_lossy(&content).as_bytes(), 0)?;
+    }
+    Ok(())
 }

@@ -178,6 +178,24 @@ fn history_survives_the_session() {
 }
 
 #[test]
+fn a_history_with_a_line_that_is_no_text_is_not_lost() {
+    let server = Server::start();
+    let ferry = Ferry::new();
+    std::fs::create_dir_all(ferry.state().join("ferry")).unwrap();
+    std::fs::write(ferry.state().join("ferry/history"), b"#V2\nstat first\nstat \xff\nstat third\n").unwrap();
+    let mut terminal = prompt_of(&ferry, &server);
+    enter(&mut terminal, "stat fourth");
+    terminal.type_line("exit");
+    assert_eq!(terminal.wait_for_exit(), 0);
+
+    let mut terminal = prompt_of(&ferry, &server);
+    for line in ["exit", "stat fourth", "stat third", "stat \u{fffd}", "stat first"] {
+        terminal.type_keys(UP);
+        terminal.wait_for_cursor_after(&format!("{PROMPT}{line}"));
+    }
+}
+
+#[test]
 fn a_line_can_be_edited() {
     let server = Server::start();
     server.put("a.txt", "a");
