@@ -2,9 +2,9 @@
 
 use crate::failure::Failure;
 use crate::interrupt::Interrupts;
-use crate::limits::HASH_BUFFER_BYTES;
+use crate::limits::{HASH_BUFFER_BYTES, LONG_COMPARISON_MIN_BYTES};
 use crate::link::Handler;
-use crate::screen::Results;
+use crate::screen::{self, Results};
 use crate::session::Session;
 use ferry_common::command::Command;
 use ferry_common::digest::{Digest, Hasher};
@@ -42,6 +42,13 @@ struct Answer(Option<Sum>);
 impl Handler for Answer {
     fn digest(&mut self, length: u64, digest: Digest) {
         self.0 = Some(Sum { length, digest });
+    }
+}
+
+/// Says what is going on before a beginning of this length is compared, where that takes a while.
+pub(crate) fn tell_comparison(length: u64) {
+    if length >= LONG_COMPARISON_MIN_BYTES {
+        screen::message(&format!("Comparing the first {length} bytes with the server's"));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Makes TCP connections that do not hang: bounded, interruptible, with keepalive. Never speaks on them.
 
 use crate::failure::Failure;
-use crate::interrupt::{Interrupts, Slot};
+use crate::interrupt::{Interrupted, Interrupts, Slot};
 use crate::limits::{
     ACKNOWLEDGE_TIMEOUT, CONNECT_TIMEOUT, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, SEND_TIMEOUT,
     STALL_TIMEOUT,
@@ -10,7 +10,7 @@ use ferry_common::words;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 /// The server as the user named it.
@@ -40,15 +40,9 @@ impl Target {
     }
 
     /// Tries every address of the host, in the order of the resolver.
-    pub(crate) fn connect(&self, interrupts: &Interrupts) -> Result<Connected, Failure> {
-        let addresses = (self.host.as_str(), self.port).to_socket_addrs().map_err(|error| {
-            Failure::CannotConnect(format!(
-                "Cannot find the host {}: {error}",
-                words::display(self.host.as_bytes())
-            ))
-        })?;
+    pub(crate) fn connect(&self, interrupts: &Arc<Interrupts>) -> Result<Connected, Failure> {
         let mut failures = Vec::new();
-        for peer in addresses {
+        for peer in self.resolve(interrupts)? {
             match dial(peer, Slot::Control, interrupts) {
                 Ok(socket) => {
                     socket.set_write_timeout(Some(SEND_TIMEOUT)).map_err(|error| self.failure(&error))?;
@@ -62,6 +56,22 @@ impl Target {
             Some(error) => self.failure(error),
             None => Failure::CannotConnect(format!("The host of {self} has no address")),
         })
+    }
+
+    /// The resolver may wait long for a name server that is gone, and nothing can end that.
+    fn resolve(&self, interrupts: &Arc<Interrupts>) -> Result<Vec<SocketAddr>, Failure> {
+        if let Ok(address) = self.host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address, self.port)]);
+        }
+        let (host, port) = (self.host.clone(), self.port);
+        match interrupts.aside(move || Ok((host.as_str(), port).to_socket_addrs()?.collect())) {
+            Ok(Ok(addresses)) => Ok(addresses),
+            Ok(Err(Interrupted)) => Err(Failure::Interrupted),
+            Err(error) => Err(Failure::CannotConnect(format!(
+                "Cannot find the host {}: {error}",
+                words::display(self.host.as_bytes())
+            ))),
+        }
     }
 
     fn failure(&self, error: &io::Error) -> Failure {

@@ -67,6 +67,8 @@ impl Transfer for Download<'_> {
     fn attempt(&mut self, session: &mut Session) -> Result<(), Failure> {
         if !std::mem::replace(&mut self.has_looked, true) {
             self.partial = Partial::find(self.target, session.interrupts())?;
+        } else if let Some(partial) = &self.partial {
+            checksum::tell_comparison(partial.length());
         }
         self.agree_on_beginning(session)?;
         let offset = self.partial.as_ref().map_or(0, Partial::length);

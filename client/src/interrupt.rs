@@ -3,13 +3,14 @@
 //!
 //! Never ends the program while a command runs, so that no temporary file is left behind.
 
+use crate::terminal::Settings;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 use socket2::Socket;
 use std::io;
 use std::net::Shutdown;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ pub(crate) struct Interrupted;
 pub(crate) struct Interrupts {
     at_rest: AtRest,
     state: Mutex<State>,
-    /// Told when a signal has come.
+    /// Told when a signal has come, or what was done aside.
     come: Condvar,
 }
 
@@ -49,10 +50,15 @@ struct State {
     signal: Option<i32>,
     control: Option<Arc<Socket>>,
     data: Option<Arc<Socket>>,
+    /// Of before the prompt, while there is one.
+    terminal: Option<Settings>,
 }
 
 /// While it lives, a command runs.
 pub(crate) struct Running<'a>(&'a Interrupts);
+
+/// While it lives, a signal that ends the program puts the terminal back first.
+pub(crate) struct Prompting<'a>(&'a Interrupts);
 
 /// While it lives, a signal shuts the socket down.
 pub(crate) struct Watch<'a> {
@@ -87,6 +93,12 @@ impl Interrupts {
         Running(self)
     }
 
+    /// To be called before the prompt changes the terminal.
+    pub(crate) fn prompt(&self) -> Prompting<'_> {
+        self.lock().terminal = Settings::current();
+        Prompting(self)
+    }
+
     /// The signal that came while the command ran.
     pub(crate) fn signal(&self) -> Option<i32> {
         self.lock().signal
@@ -109,6 +121,30 @@ impl Interrupts {
         if state.signal.is_some() { Err(Interrupted) } else { Ok(()) }
     }
 
+    /// Has a thread do what no signal can end, and waits for it, but no longer than until a signal comes. What
+    /// is not waited for any more ends by itself, or with the program.
+    pub(crate) fn aside<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<Result<T, Interrupted>> {
+        let (sender, receiver) = mpsc::channel();
+        let shared = Arc::clone(self);
+        thread::Builder::new().name("aside".to_owned()).spawn(move || {
+            // Nobody may want it any more.
+            let _ = sender.send(work());
+            // Who has just looked for it in vain holds the lock until it waits.
+            drop(shared.lock());
+            shared.come.notify_all();
+        })?;
+        let mut done = None;
+        let waited = self.come.wait_while(self.lock(), |state| {
+            done = receiver.try_recv().ok();
+            done.is_none() && state.signal.is_none()
+        });
+        drop(waited);
+        done.map_or(Ok(Err(Interrupted)), |done| done.map(Ok))
+    }
+
     fn handle(&self, signal: i32) {
         let mut state = self.lock();
         if !state.running {
@@ -118,6 +154,9 @@ impl Interrupts {
                     std::process::exit(crate::exit_code::ExitCode::Interrupted.number().into())
                 }
                 (_, AtRest::Ignore | AtRest::Exit) => {
+                    if let Some(terminal) = &state.terminal {
+                        terminal.restore();
+                    }
                     // It cannot fail for the signals named above, and there is nothing to be done if.
                     let _ = emulate_default_handler(signal);
                     return;
@@ -155,6 +194,12 @@ impl State {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.lock().running = false;
+    }
+}
+
+impl Drop for Prompting<'_> {
+    fn drop(&mut self) {
+        self.0.lock().terminal = None;
     }
 }
 
@@ -218,6 +263,28 @@ mod tests {
             interrupts.handle(SIGINT);
             assert!(sleeper.join().unwrap().is_err());
         });
+    }
+
+    #[test]
+    fn a_signal_ends_the_wait_for_what_is_done_aside() {
+        let interrupts = Arc::new(interrupts());
+        let _running = interrupts.begin();
+        assert_eq!(interrupts.aside(|| Ok(7)).unwrap().ok(), Some(7));
+        assert!(interrupts.aside(|| Err::<(), _>(io::ErrorKind::NotFound.into())).is_err());
+        let (release, held) = mpsc::channel::<()>();
+        let (begun, when_begun) = mpsc::channel();
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                interrupts.aside(move || {
+                    begun.send(()).unwrap();
+                    Ok(held.recv())
+                })
+            });
+            when_begun.recv().unwrap();
+            interrupts.handle(SIGINT);
+            assert!(waiter.join().unwrap().unwrap().is_err());
+        });
+        drop(release);
     }
 
     #[test]

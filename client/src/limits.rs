@@ -55,6 +55,8 @@ pub(crate) const CONTROL_BUFFER_BYTES: usize = 32 * 1024;
 pub(crate) const RECEIVE_BUFFER_BYTES: usize = 1024 * 1024;
 /// One read of a file whose digest is taken: small enough to stay in the processor's cache.
 pub(crate) const HASH_BUFFER_BYTES: usize = 256 * 1024;
+/// Before a beginning of this size is compared with the server's, which takes a while, that is told.
+pub(crate) const LONG_COMPARISON_MIN_BYTES: u64 = 256 * 1024 * 1024;
 /// An interrupted download is kept to go on with where the file is larger than this.
 pub(crate) const KEPT_DOWNLOAD_MIN_BYTES: u64 = EAGER_MAX_BYTES;
 /// One step of an upload, after which progress is shown.

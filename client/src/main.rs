@@ -23,6 +23,7 @@ mod sending;
 mod session;
 mod source;
 mod target;
+mod terminal;
 mod transfer;
 mod upload;
 

@@ -43,7 +43,8 @@ pub(crate) struct Partial {
 }
 
 impl Partial {
-    /// What an earlier run has left of this target, if it is free and fit to be gone on with.
+    /// What an earlier run has left of this target, if it is free and fit to be gone on with. Takes its digest,
+    /// with which its comparison begins.
     pub(crate) fn find(target: &Target, interrupts: &Interrupts) -> Result<Option<Self>, Failure> {
         let path = path_for(target);
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -53,6 +54,7 @@ impl Partial {
             Claim::Ours => {}
             Claim::Taken | Claim::Unfit => return Ok(None),
         }
+        checksum::tell_comparison(file.metadata().map_or(0, |metadata| metadata.len()));
         let hasher = Box::new(checksum::hash_beginning(&file, &path, u64::MAX, interrupts)?);
         let mut file = adopt(file, &path).map_err(|error| Failure::local("use", &path, &error))?;
         file.disable_cleanup(true);

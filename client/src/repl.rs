@@ -4,6 +4,7 @@ use crate::commands::{self, Next};
 use crate::complete::Completer;
 use crate::failure::Failure;
 use crate::input::{self, PromptCommand};
+use crate::interrupt::Interrupts;
 use crate::limits::HISTORY_MAX_LINES;
 use crate::screen;
 use crate::session::Session;
@@ -14,10 +15,12 @@ use rustyline::history::DefaultHistory;
 use rustyline::{CompletionType, Config, Editor};
 use signal_hook::consts::SIGINT;
 use std::cell::RefCell;
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 const PROMPT: &str = "Enter your command: ";
 const RECONNECT_QUESTION: &str = "Reconnect? [Y/n] ";
@@ -58,6 +61,7 @@ pub(crate) fn run(session: Session, options: &TransferOptions) -> Result<(), Fai
 }
 
 struct Prompt {
+    interrupts: Arc<Interrupts>,
     editor: Editor<Completer, DefaultHistory>,
     /// Absent where there is no home for it.
     history: Option<PathBuf>,
@@ -71,18 +75,21 @@ impl Prompt {
             .max_history_size(HISTORY_MAX_LINES)
             .map_err(cannot_use)?
             .build();
+        let interrupts = Arc::clone(session.borrow().interrupts());
         let mut editor = Editor::with_config(config).map_err(cannot_use)?;
         editor.set_helper(Some(Completer::new(session)));
         let history = history_path();
         if let Some(history) = &history {
             // There is none yet in the first session.
+            let _ = mend_history(history);
             let _ = editor.load_history(history);
         }
-        Ok(Self { editor, history })
+        Ok(Self { interrupts, editor, history })
     }
 
     /// The next line, or `None` when the person has gone. Ctrl-C drops what was typed.
     fn next_line(&mut self, prompt: &str) -> Result<Option<String>, Failure> {
+        let _prompting = self.interrupts.prompt();
         loop {
             match self.editor.readline(prompt) {
                 Ok(line) => return Ok(Some(line)),
@@ -97,7 +104,10 @@ impl Prompt {
     fn remember(&mut self, line: &str) {
         let is_new = !line.trim().is_empty() && self.editor.add_history_entry(line).unwrap_or(false);
         if is_new && let Some(history) = &self.history {
-            let _ = self.editor.append_history(history);
+            let appended = self.editor.append_history(history);
+            if appended.is_err() && mend_history(history).is_ok() {
+                let _ = self.editor.append_history(history);
+            }
         }
     }
 
@@ -169,4 +179,18 @@ fn history_path() -> Option<PathBuf> {
     let directory = etcetera::base_strategy::Xdg::new().ok()?.state_dir()?.join("ferry");
     DirBuilder::new().recursive(true).mode(0o700).create(&directory).ok()?;
     Some(directory.join("history"))
+}
+
+/// Replaces what is not text in it: one such line would hide those behind it, and keep new ones out.
+fn mend_history(path: &Path) -> io::Result<()> {
+    let mut file = File::options().read(true).write(true).open(path)?;
+    // As other sessions do while they write to it.
+    file.lock()?;
+    let mut content = Vec::new();
+    file.read_to_end(&mut content)?;
+    if str::from_utf8(&content).is_err() {
+        // Replacements are never shorter, so nothing of the old text remains at the end.
+        file.write_all_at(String::from_utf8_lossy(&content).as_bytes(), 0)?;
+    }
+    Ok(())
 }

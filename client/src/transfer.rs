@@ -192,6 +192,19 @@ mod tests {
     }
 
     #[test]
+    fn a_server_is_waited_for_once_it_was_reached() {
+        let interrupts = Interrupts::install(AtRest::Ignore).unwrap();
+        let mut patience = Patience { was_connected: false, ..patience(Duration::from_secs(60)) };
+        let cannot_connect = || Failure::CannotConnect("refused".to_owned());
+        let unreachable = || Failure::DataUnreachable("refused".to_owned());
+        assert!(patience.bear(cannot_connect(), 0, &interrupts).is_err());
+        assert!(patience.bear(unreachable(), 0, &interrupts).is_err());
+        assert!(patience.bear(lost(), 0, &interrupts).is_ok(), "the attempt itself has connected");
+        assert!(patience.bear(cannot_connect(), 0, &interrupts).is_ok());
+        assert!(patience.bear(unreachable(), 0, &interrupts).is_ok());
+    }
+
+    #[test]
     fn no_patience_is_none() {
         let interrupts = Interrupts::install(AtRest::Ignore).unwrap();
         let mut patience = patience(Duration::ZERO);

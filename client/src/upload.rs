@@ -82,6 +82,7 @@ impl Upload<'_> {
             Err(failure) => return Err(failure),
         };
         if kept.length <= source.size {
+            checksum::tell_comparison(kept.length);
             let own = checksum::hash_beginning(&source.file, self.local, kept.length, session.interrupts())?;
             if kept == (Sum { length: own.length(), digest: own.digest() }) {
                 screen::message(&format!("Resuming at byte {}", kept.length));

@@ -1,9 +1,12 @@
 //! A program in a pseudo-terminal, as a person sits before it: keys in, a screen out.
 
+use crate::process::Process;
 use crate::screen::Screen;
 use crate::wait::{PATIENCE, wait_at_most};
 use expectrl::process::unix::WaitStatus;
 use expectrl::session::OsSession;
+use rustix::process::Signal;
+use rustix::termios::{ControlModes, InputModes, LocalModes, OutputModes};
 use std::io::{ErrorKind, Write};
 use std::process::Command;
 
@@ -15,6 +18,15 @@ pub struct Terminal {
     session: OsSession,
     screen: Screen,
     ended: bool,
+}
+
+/// How a terminal treats what goes through it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    input: InputModes,
+    output: OutputModes,
+    control: ControlModes,
+    local: LocalModes,
 }
 
 impl Terminal {
@@ -63,14 +75,42 @@ impl Terminal {
     /// Waits for the program's end, and gives its exit status.
     #[track_caller]
     pub fn wait_for_exit(&mut self) -> i32 {
+        let end = self.wait_for_end();
+        let WaitStatus::Exited(_, status) = end else { panic!("the program ended by {end:?}") };
+        status
+    }
+
+    /// Ends the program by a signal that it must not survive.
+    #[track_caller]
+    pub fn end_by(&mut self, signal: Signal) {
+        let pid = self.session.get_process().pid().as_raw();
+        Process::new(pid.unsigned_abs()).signal(signal);
+        let end = self.wait_for_end();
+        let WaitStatus::Signaled(_, cause, _) = end else { panic!("the program ended by {end:?}") };
+        assert_eq!(cause as i32, signal.as_raw());
+    }
+
+    /// The settings of the terminal, as its next program will find them.
+    #[track_caller]
+    pub fn settings(&self) -> Settings {
+        let terminal = self.session.get_process().get_raw_handle().expect("a terminal has a handle");
+        let termios = rustix::termios::tcgetattr(terminal).expect("a terminal has settings");
+        Settings {
+            input: termios.input_modes,
+            output: termios.output_modes,
+            control: termios.control_modes,
+            local: termios.local_modes,
+        }
+    }
+
+    #[track_caller]
+    fn wait_for_end(&mut self) -> WaitStatus {
         let ended = wait_at_most(PATIENCE, || {
             self.take_output();
             self.ended.then_some(())
         });
         assert!(ended.is_some(), "the program does not end; the screen:\n{}", self.screen.lines().join("\n"));
-        let end = self.session.get_process().wait().expect("a child can be waited for");
-        let WaitStatus::Exited(_, status) = end else { panic!("the program ended by {end:?}") };
-        status
+        self.session.get_process().wait().expect("a child can be waited for")
     }
 
     /// What is on the screen.

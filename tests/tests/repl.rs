@@ -7,6 +7,7 @@ use ferry_tests::ferry::Ferry;
 use ferry_tests::server::Server;
 use ferry_tests::terminal::Terminal;
 use ferry_tests::wait::wait_until;
+use rustix::process::Signal;
 use std::fs::File;
 
 const PROMPT: &str = "Enter your command: ";
@@ -177,6 +178,24 @@ fn history_survives_the_session() {
 }
 
 #[test]
+fn a_history_with_a_line_that_is_no_text_is_not_lost() {
+    let server = Server::start();
+    let ferry = Ferry::new();
+    std::fs::create_dir_all(ferry.state().join("ferry")).unwrap();
+    std::fs::write(ferry.state().join("ferry/history"), b"#V2\nstat first\nstat \xff\nstat third\n").unwrap();
+    let mut terminal = prompt_of(&ferry, &server);
+    enter(&mut terminal, "stat fourth");
+    terminal.type_line("exit");
+    assert_eq!(terminal.wait_for_exit(), 0);
+
+    let mut terminal = prompt_of(&ferry, &server);
+    for line in ["exit", "stat fourth", "stat third", "stat \u{fffd}", "stat first"] {
+        terminal.type_keys(UP);
+        terminal.wait_for_cursor_after(&format!("{PROMPT}{line}"));
+    }
+}
+
+#[test]
 fn a_line_can_be_edited() {
     let server = Server::start();
     server.put("a.txt", "a");
@@ -196,6 +215,22 @@ fn control_d_ends_the_session() {
     terminal.type_keys(CONTROL_D);
     assert_eq!(terminal.wait_for_exit(), 0);
     assert!(terminal.lines().last().unwrap().contains("Client connection Closed!"));
+}
+
+#[test]
+fn a_signal_at_the_prompt_leaves_the_terminal_as_it_was() {
+    let server = Server::start();
+    let ferry = Ferry::new();
+    let mut terminal = prompt_of(&ferry, &server);
+    terminal.type_line("exit");
+    assert_eq!(terminal.wait_for_exit(), 0);
+    let ordinary = terminal.settings();
+    for signal in [Signal::TERM, Signal::HUP] {
+        let mut terminal = prompt_of(&ferry, &server);
+        assert_ne!(terminal.settings(), ordinary, "the prompt reads key by key");
+        terminal.end_by(signal);
+        assert_eq!(terminal.settings(), ordinary);
+    }
 }
 
 #[test]

@@ -207,6 +207,63 @@ fn nothing_is_built_upon_what_the_server_does_not_have() {
     }
 }
 
+/// The beginning was compared, so what follows must belong to it, even where nobody asked for verification.
+#[test]
+fn a_kept_beginning_of_a_file_that_was_replaced_since_is_not_completed() {
+    let (directory, file) = (tempfile::tempdir().unwrap(), content(3 * MIB));
+    let half = file.len() / 2;
+    fs::write(directory.path().join(PART), &file[..half]).unwrap();
+    let replaced = [&[!file[0]], &file[1..]].concat();
+    let sent = replaced.clone();
+    let server = serve(move |mut server| {
+        server.greet();
+        server.expect(&format!("sum a {half}"));
+        server.say(sum(&file, half));
+        server.expect(&format!("download a {half} digest"));
+        let mut data = server.open_data();
+        server.say(format!("(download) {} 0\n", sent.len() - half));
+        data.write_all(&sent[half..]).unwrap();
+        server.say(ok(&sent));
+        server.expect("download a");
+        server.say(format!("(download) {} 0\n", sent.len()));
+        data.write_all(&sent).unwrap();
+        server.say(format!("ok {}\n", sent.len()));
+        server.wait_for_end();
+    });
+    let finished = run_with(directory.path(), server.address(), &["--no-verify"], &["download a"]);
+    assert_eq!(finished.messages.matches("Trying again from the start\n").count(), 1, "{finished:?}");
+    assert_downloaded(directory.path(), &finished, &replaced);
+}
+
+/// It takes a while, in which nothing else would be seen.
+#[test]
+fn a_long_comparison_is_told_before() {
+    const LENGTH: u64 = 256 << 20;
+    let (directory, other) = (tempfile::tempdir().unwrap(), Digest::of(b"other"));
+    for name in [PART, "b"] {
+        fs::File::create(directory.path().join(name)).unwrap().set_len(LENGTH).unwrap();
+    }
+    let server = serve(move |mut server| {
+        server.greet();
+        server.expect(&format!("sum a {LENGTH}"));
+        server.say(format!("(sum) {LENGTH} {other}\nok\n"));
+        server.expect("download a digest");
+        let mut data = server.open_data();
+        server.say("(download) 4 0\n");
+        data.write_all(b"four").unwrap();
+        server.say(ok(b"four"));
+        server.expect("partial b");
+        server.say(format!("(partial) {LENGTH} {other}\nok\n"));
+        server.expect_upload(&format!("upload b {LENGTH} digest"));
+        server.say("err no-space no space left on the server: b\n");
+        server.wait_for_end();
+    });
+    let finished = run(directory.path(), server.address(), &["download a", "upload b"]);
+    let told = finished.messages.matches("Comparing the first 268435456 bytes with the server's\n").count();
+    assert_eq!((finished.status, told), (4, 2), "{finished:?}");
+    assert_eq!(fs::read(directory.path().join("a")).unwrap(), b"four");
+}
+
 #[test]
 fn two_downloads_to_one_name_do_not_meet() {
     let (directory, file) = (tempfile::tempdir().unwrap(), content(3 * MIB));
@@ -447,6 +504,40 @@ fn a_file_that_changes_while_it_is_sent_is_sent_again() {
         take_rest(&mut server, &fs::read(&path).unwrap(), 0);
     });
     let finished = run(directory.path(), server.address(), &["upload b"]);
+    assert_eq!(finished.status, 0, "{finished:?}");
+    assert!(finished.messages.contains("b changed while it was being sent. Trying again"), "{finished:?}");
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_sent_without_a_digest_is_not_completed() {
+    // More than the sockets hold.
+    const SIZE: usize = 64 * MIB;
+    let directory = tempfile::tempdir().unwrap();
+    prepare_upload(directory.path(), &vec![7; SIZE]);
+    let path = directory.path().join("b");
+    let server = serve(move |mut server| {
+        server.greet();
+        server.expect("partial b");
+        server.say("err no-partial nothing is kept\n");
+        server.expect(&format!("upload b {SIZE} mtime=1700000000"));
+        let mut data = server.open_data();
+        server.say("(upload) 0\n");
+        read(&mut data, 100);
+        fs::File::options().write(true).open(&path).unwrap().write_all(b"x").unwrap();
+        let mut rest = Vec::new();
+        data.read_to_end(&mut rest).unwrap();
+        assert_eq!(100 + rest.len(), SIZE - 1, "a server stores what comes whole");
+        server.say("err broken-off the data connection was closed: b\n");
+        server.expect("partial b");
+        server.say("err no-partial nothing is kept\n");
+        server.expect_upload(&format!("upload b {SIZE}"));
+        let (mut data, file) = (server.open_data(), fs::read(&path).unwrap());
+        server.say("(upload) 0\n");
+        assert!(read(&mut data, SIZE) == file);
+        server.say(ok(&file));
+        server.wait_for_end();
+    });
+    let finished = run_with(directory.path(), server.address(), &["--no-verify"], &["upload b"]);
     assert_eq!(finished.status, 0, "{finished:?}");
     assert!(finished.messages.contains("b changed while it was being sent. Trying again"), "{finished:?}");
 }

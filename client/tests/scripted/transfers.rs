@@ -155,6 +155,29 @@ fn a_length_beyond_the_disk_is_refused_and_the_session_goes_on() {
 }
 
 #[test]
+fn what_went_wrong_here_is_told_whatever_the_server_does_then() {
+    // It vanishes, talks nonsense, or falls silent.
+    for ending in [None, Some("what?\n"), Some("")] {
+        let directory = tempfile::tempdir().unwrap();
+        let server = serve(move |mut server| {
+            server.greet();
+            server.expect("download a digest");
+            let mut data = server.open_data();
+            server.say("(download) 18446744073709551615 0\n");
+            assert_eq!(data.read(&mut [0; 1]).unwrap_or(0), 0, "the client closes");
+            if let Some(ending) = ending {
+                server.say(ending);
+                server.wait_for_end();
+            }
+        });
+        let finished = run(directory.path(), server.address(), &["download a"]);
+        assert_eq!(finished.status, 5, "{ending:?}: {finished:?}");
+        assert!(finished.messages.contains("has room for"), "{ending:?}: {finished:?}");
+        assert!(names(directory.path()).is_empty());
+    }
+}
+
+#[test]
 fn an_upload_refused_midway_tells_the_reason() {
     let directory = tempfile::tempdir().unwrap();
     fs::File::create(directory.path().join("big")).unwrap().set_len(1 << 30).unwrap();
