@@ -269,13 +269,7 @@ impl Reactor {
                         self.drive(key, now);
                     }
                 }
-                Timer::Data(key) => {
-                    if let Some(data) = self.datas.get_mut(key) {
-                        data.armed = None;
-                        log::info!("Closed a data connection from {}: no ticket in time", data.socket.peer());
-                        self.close_data(key);
-                    }
-                }
+                Timer::Data(key) => self.handle_data_timeout(key, now),
             }
         }
     }

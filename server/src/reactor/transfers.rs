@@ -7,7 +7,7 @@ use crate::data::{Data, Owner, Step};
 use crate::deadlines::Timer;
 use crate::disk::Job;
 use crate::slots::Key;
-use ferry_common::limits::{TICKET_SECRET_BYTES, TURN_CONNECTION_BYTES, TURN_TOTAL_BYTES};
+use ferry_common::limits::{STALL_WINDOW, TICKET_SECRET_BYTES, TURN_CONNECTION_BYTES, TURN_TOTAL_BYTES};
 use ferry_common::session::Session;
 use ferry_common::ticket::Ticket;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -44,7 +44,8 @@ impl Reactor {
     }
 
     /// Takes an idle data connection away, unless an upload has begun on it: closing with unread bytes
-    /// would reset it, and the reset could overtake the end of an earlier download.
+    /// would reset it, and the reset could overtake the end of an earlier download. The command of that
+    /// upload must come soon, though.
     fn evict_data(&mut self, session: Key, now: Instant) {
         let Some(control) = self.controls.get_mut(session) else { return };
         let DataLink::Attached { key, idle_stamp } = &mut control.data else { return };
@@ -52,8 +53,30 @@ impl Reactor {
             self.data_slots.mark_busy(stamp);
         }
         let key = *key;
-        if self.datas.get_mut(key).is_some_and(|data| !data.has_unread()) {
+        let Some(data) = self.datas.get_mut(key) else { return };
+        if !data.has_unread() {
             self.lose_data(key, now);
+        } else if data.armed.is_none() {
+            self.deadlines.arm(Timer::Data(key), &mut data.armed, Some(now + STALL_WINDOW));
+        }
+    }
+
+    /// What a data connection was to do in time is not done, or is.
+    pub(super) fn handle_data_timeout(&mut self, key: Key, now: Instant) {
+        let Some(data) = self.datas.get_mut(key) else { return };
+        data.armed = None;
+        match data.owner {
+            Owner::Unknown { .. } => {
+                log::info!("Closed a data connection from {}: no ticket in time", data.socket.peer());
+                self.close_data(key);
+            }
+            Owner::Session(session) => {
+                let is_idle = self.controls.get(session).is_some_and(|control| control.session.is_idle());
+                if is_idle && data.has_unread() {
+                    log::info!("Closed a data connection from {}: no command in time", data.socket.peer());
+                    self.lose_data(key, now);
+                }
+            }
         }
     }
 
