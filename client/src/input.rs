@@ -268,10 +268,11 @@ fn local_path(word: &[u8]) -> Result<PathBuf, Failure> {
     if word.is_empty() {
         return Err(empty_name());
     }
-    let path = PathBuf::from(OsString::from_vec(word.to_vec()));
-    match (path.strip_prefix("~"), etcetera::home_dir()) {
-        (Ok(beneath), Ok(home)) => Ok(home.join(beneath)),
-        _ => Ok(path),
+    let path = |bytes: &[u8]| PathBuf::from(OsString::from_vec(bytes.to_vec()));
+    // As in a shell; a file may have the name ~ all the same.
+    match (word.strip_prefix(b"~/"), etcetera::home_dir()) {
+        (Some(beneath), Ok(home)) => Ok(home.join(path(beneath))),
+        (Some(_), Err(_)) | (None, _) => Ok(path(word)),
     }
 }
 
@@ -329,6 +330,14 @@ mod tests {
         assert_eq!(command("exit"), PromptCommand::Exit);
         assert_eq!(command("quit"), PromptCommand::Exit);
         assert!(parse(b"  ").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_local_name_may_begin_at_home() {
+        let home = etcetera::home_dir().unwrap();
+        assert_eq!(local_path(b"~/a b").ok().unwrap(), home.join("a b"));
+        assert_eq!(local_path(b"~").ok().unwrap(), PathBuf::from("~"));
+        assert_eq!(local_path(b"~other/a").ok().unwrap(), PathBuf::from("~other/a"));
     }
 
     #[test]
