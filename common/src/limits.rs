@@ -108,6 +108,8 @@ pub const BATCH_SINGLE_FLUSHES_MAX: usize = 3;
 pub const DIGEST_THREADS: usize = 2;
 /// Part of a file after which a digest lets the next one have a turn.
 pub const DIGEST_STEP_BYTES: u64 = 8 * 1024 * 1024;
+/// How often the progress of a digest is told to those who wait for it.
+pub const DIGEST_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Digests of unchanged files that are remembered.
 pub const DIGESTS_KNOWN_MAX: usize = 16 * 1024;
 /// A file must have been left alone for this long before its digest is remembered: a later change within
@@ -128,7 +130,8 @@ pub const WARM_PROBE_STRIDE_BYTES: u64 = 128 * 1024;
 
 /// Descriptors kept aside for listeners, the folder, the log, and what the disk threads open in passing.
 pub const RESERVED_DESCRIPTORS: u64 = 64 + 4 * DISK_THREADS as u64;
-/// Sessions that may have a file open before there is a place for their data connection.
+/// Sessions that may have a file open before there is a place for their data connection; as many more for a
+/// digest.
 pub const FILES_AHEAD_MAX: u64 = 64;
 /// Sessions beyond the limit that are being told so.
 pub const REFUSALS_MAX: u64 = 64;

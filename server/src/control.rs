@@ -55,6 +55,18 @@ pub(crate) enum DataLink {
         /// Its stamp among the idle ones, while it is one.
         idle_stamp: Option<u64>,
     },
+    /// It is gone, but its place is kept for the file that the command still has open.
+    Spent,
+}
+
+impl DataLink {
+    /// True where there is a descriptor for a connection and for a file.
+    pub(crate) fn has_place(&self) -> bool {
+        match self {
+            Self::None | Self::Waiting(_) => false,
+            Self::Ticketed(_) | Self::Attached { .. } | Self::Spent => true,
+        }
+    }
 }
 
 /// What the session has open for its transfer.

@@ -4,6 +4,9 @@
 use crate::slots::Key;
 use std::collections::BTreeMap;
 
+/// There is room before it for those who are put first.
+const FIRST_STAMP: u64 = 1 << 62;
+
 /// Counts the places; does not know what is done with them.
 #[derive(Debug)]
 pub(crate) struct DataSlots {
@@ -16,13 +19,21 @@ pub(crate) struct DataSlots {
 
 impl DataSlots {
     pub(crate) fn new(capacity: u64) -> Self {
-        Self { free: capacity, waiting: BTreeMap::new(), idle: BTreeMap::new(), next_stamp: 0 }
+        Self { free: capacity, waiting: BTreeMap::new(), idle: BTreeMap::new(), next_stamp: FIRST_STAMP }
     }
 
     /// Queues a session for a place; the stamp is to be handed back if it does not want one any more.
     pub(crate) fn request(&mut self, session: Key) -> u64 {
         let stamp = self.next_stamp;
         self.next_stamp += 1;
+        self.waiting.insert(stamp, session);
+        stamp
+    }
+
+    /// As [`DataSlots::request`], before all others.
+    pub(crate) fn request_first(&mut self, session: Key) -> u64 {
+        let first = self.waiting.first_key_value().map_or(self.next_stamp, |(stamp, _)| *stamp);
+        let stamp = first - 1;
         self.waiting.insert(stamp, session);
         stamp
     }

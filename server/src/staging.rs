@@ -83,7 +83,7 @@ impl StagedFile {
         })?;
         let file = open_kept(home, &name, offset).inspect_err(|_| {
             // It is as good as before, for the next who asks.
-            let _ = home.keep(&name, path);
+            home.put_back(&name, path);
         })?;
         let mut staged = Self::new(home, name, path, size, flush, file);
         staged.resumed_bytes = offset;

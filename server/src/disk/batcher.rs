@@ -12,8 +12,8 @@ use ferry_common::action::Publication;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{BATCH_DIRECTORIES_MAX, BATCH_UPLOADS_MAX};
 use ferry_common::path::RemotePath;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// One upload to be published.
@@ -46,6 +46,7 @@ pub(super) struct Batcher {
 #[derive(Default)]
 struct Batch {
     commits: Vec<Commit>,
+    parents: HashSet<RemotePath>,
     destinations: HashMap<RemotePath, Destination>,
 }
 
@@ -69,6 +70,7 @@ impl Batcher {
                     recv(self.requests) -> request => request,
                     send(self.batches, std::mem::take(&mut batch.commits)) -> sent => {
                         report_lost(sent.is_ok());
+                        batch.parents.clear();
                         continue;
                     }
                 }
@@ -106,9 +108,10 @@ impl Batcher {
         small_bytes: u64,
     ) -> Result<Commit, ErrorCode> {
         let parent = publication.path.parent().ok_or(ErrorCode::IsDirectory)?;
-        if batch.destinations.len() >= BATCH_DIRECTORIES_MAX && !batch.destinations.contains_key(&parent) {
+        if batch.parents.len() >= BATCH_DIRECTORIES_MAX && !batch.parents.contains(&parent) {
             self.hand_over(batch);
         }
+        batch.parents.insert(parent.clone());
         let destination = match batch.destinations.entry(parent.clone()) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(self.folder.destination(&publication.path)?),

@@ -7,10 +7,11 @@ use crate::staging::StagedFile;
 use crossbeam_channel::Receiver;
 use ferry_common::digest::{Digest, Hasher};
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::DIGEST_STEP_BYTES;
+use ferry_common::limits::{DIGEST_REPORT_INTERVAL, DIGEST_STEP_BYTES};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 const READ_BYTES: usize = 256 * 1024;
 
@@ -21,6 +22,8 @@ pub(super) struct DigestRun {
     source: Source,
     end: u64,
     identity: Option<FileIdentity>,
+    /// When its progress was last told.
+    reported: Instant,
 }
 
 #[derive(Debug)]
@@ -36,11 +39,17 @@ enum Source {
 impl DigestRun {
     pub(super) fn of_file(asker: Asker, file: &Arc<File>, end: u64, identity: Option<FileIdentity>) -> Self {
         let source = Source::File { file: Arc::downgrade(file), hasher: Box::default() };
-        Self { asker, source, end, identity }
+        Self { asker, source, end, identity, reported: Instant::now() }
     }
 
     pub(super) fn of_staged(asker: Asker, staged: &Arc<StagedFile>, end: u64) -> Self {
-        Self { asker, source: Source::Staged(Arc::downgrade(staged)), end, identity: None }
+        Self {
+            asker,
+            source: Source::Staged(Arc::downgrade(staged)),
+            end,
+            identity: None,
+            reported: Instant::now(),
+        }
     }
 
     /// One step; the digest when it was the last.
@@ -83,7 +92,10 @@ pub(super) fn run(runs: &Receiver<DigestRun>, reports: &Reports) {
         let Some(mut run) = turns.pop_front() else { continue };
         match run.step(&mut scratch).transpose() {
             None => {
-                reports.complete(run.asker, Outcome::Progress { identity: run.identity });
+                if run.reported.elapsed() >= DIGEST_REPORT_INTERVAL {
+                    run.reported = Instant::now();
+                    reports.complete(run.asker, Outcome::Progress { identity: run.identity });
+                }
                 turns.push_back(run);
             }
             Some(result) => {

@@ -6,7 +6,7 @@ use crate::asker::Asker;
 use crate::control::{Control, DataLink, Resource, Sought};
 use crate::deadlines::Timer;
 use crate::disk::{Completion, Job, Outcome};
-use crate::file_queue::{Standing, opens_file};
+use crate::file_queue::{Standing, file_purpose};
 use crate::folder::{Lookup, OpenFile};
 use crate::logging;
 use crate::os_error::code_of;
@@ -82,9 +82,13 @@ impl Reactor {
             }
             return;
         }
-        let has_place = matches!(control.data, DataLink::Ticketed(_) | DataLink::Attached { .. });
-        if has_place || control.session.is_at_rest() {
+        let is_at_rest = control.session.is_at_rest();
+        if is_at_rest || control.data.has_place() {
             self.file_queue.leave(std::mem::take(&mut control.standing));
+        }
+        if is_at_rest && matches!(control.data, DataLink::Spent) {
+            control.data = DataLink::None;
+            self.data_slots.release();
         }
         let due = control.deadline();
         self.deadlines.arm(Timer::Control(key), &mut control.armed, due);
@@ -105,13 +109,15 @@ impl Reactor {
     /// Performs an action, at once or when it is its turn.
     fn perform(&mut self, key: Key, action: Action, now: Instant) {
         let Some(control) = self.controls.get_mut(key) else { return };
-        let has_place = matches!(control.data, DataLink::Ticketed(_) | DataLink::Attached { .. });
-        if has_place || !opens_file(&action) {
-            return self.perform_now(key, action, now);
+        if matches!(action, Action::Open { .. } | Action::Stage { .. } | Action::Ask(_) | Action::List { .. })
+        {
+            // A command begins, and the last one is over.
+            self.file_queue.leave(std::mem::take(&mut control.standing));
         }
-        // Its last command, if it had opened a file, is over.
-        self.file_queue.leave(std::mem::take(&mut control.standing));
-        let (standing, action) = self.file_queue.enter(key, action, now);
+        let Some(purpose) = file_purpose(&action).filter(|_| !control.data.has_place()) else {
+            return self.perform_now(key, action, now);
+        };
+        let (standing, action) = self.file_queue.enter(purpose, key, action, now);
         control.standing = standing;
         if let Some(action) = action {
             self.perform_now(key, action, now);
@@ -120,9 +126,11 @@ impl Reactor {
 
     /// Lets those who waited to open a file do so, as far as there is room.
     pub(super) fn admit_files(&mut self, now: Instant) {
-        while let Some((key, action)) = self.file_queue.next_admitted() {
+        while let Some((key, standing, action)) = self.file_queue.next_admitted() {
             if let Some(control) = self.controls.get_mut(key) {
-                control.standing = Standing::Ahead;
+                control.standing = standing;
+                // The time of the disk begins only now.
+                control.session.handle_disk_progress(now);
                 self.perform_now(key, action, now);
                 self.drive(key, now);
             }
@@ -168,7 +176,14 @@ impl Reactor {
                 }
             }
             Action::RequestData => {
-                control.data = DataLink::Waiting(self.data_slots.request(key));
+                let stamp = if matches!(control.data, DataLink::Spent) {
+                    // It gives its place back and is the first to have one.
+                    self.data_slots.release();
+                    self.data_slots.request_first(key)
+                } else {
+                    self.data_slots.request(key)
+                };
+                control.data = DataLink::Waiting(stamp);
             }
             Action::CancelData | Action::CloseData => self.detach_data(key),
             Action::Send { offset, length, digest } => self.send(key, offset, length, digest),
@@ -306,6 +321,12 @@ impl Reactor {
     pub(super) fn release(&mut self, key: Key) {
         self.let_go(key, |staged| Job::Keep { staged });
         self.detach_data(key);
+        if let Some(control) = self.controls.get_mut(key)
+            && matches!(control.data, DataLink::Spent)
+        {
+            control.data = DataLink::None;
+            self.data_slots.release();
+        }
     }
 
     pub(super) fn collect_completions(&mut self, now: Instant) {

@@ -87,6 +87,8 @@ impl Reactor {
             && let Some(data) = self.datas.get_mut(key)
         {
             change(data);
+            // Whatever its payload waited for has come.
+            self.deadlines.arm(Timer::Data(key), &mut data.armed, None);
             self.queue_data(key);
         }
     }
@@ -94,15 +96,18 @@ impl Reactor {
     /// Takes the session's data connection, ticket or wish for one away from it.
     pub(super) fn detach_data(&mut self, session: Key) {
         let Some(control) = self.controls.get_mut(session) else { return };
-        match std::mem::replace(&mut control.data, DataLink::None) {
-            DataLink::None => {}
-            DataLink::Waiting(stamp) => self.data_slots.withdraw(stamp),
-            DataLink::Ticketed(_) => self.data_slots.release(),
+        // Its file may still be open, or be opened just now: the books are put right when it is not.
+        match std::mem::replace(&mut control.data, DataLink::Spent) {
+            DataLink::None => control.data = DataLink::None,
+            DataLink::Waiting(stamp) => {
+                control.data = DataLink::None;
+                self.data_slots.withdraw(stamp);
+            }
+            DataLink::Spent | DataLink::Ticketed(_) => {}
             DataLink::Attached { key, idle_stamp } => {
                 if let Some(stamp) = idle_stamp {
                     self.data_slots.mark_busy(stamp);
                 }
-                self.data_slots.release();
                 self.close_data(key);
             }
         }

@@ -5,7 +5,7 @@ use ferry_common::digest::Digest;
 use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::{HIDDEN_NAME, RemotePath};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -95,6 +95,16 @@ impl Home {
     /// Keeps a file of this process for the client to go on with.
     pub(super) fn keep(&self, name: &str, path: &RemotePath) -> rustix::io::Result<()> {
         rustix::fs::renameat(&self.directory, name, &self.partial, partial_name(path))
+    }
+
+    /// Undoes [`Home::claim_partial`], unless something newer is kept by now.
+    pub(super) fn put_back(&self, name: &str, path: &RemotePath) {
+        let flags = RenameFlags::NOREPLACE;
+        let put_back =
+            rustix::fs::renameat_with(&self.directory, name, &self.partial, partial_name(path), flags);
+        if put_back.is_err() {
+            let _ = rustix::fs::unlinkat(&self.directory, name, AtFlags::empty());
+        }
     }
 
     /// Opens the kept part of an upload, to look at it.
