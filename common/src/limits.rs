@@ -132,7 +132,7 @@ pub const WARM_PROBE_STRIDE_BYTES: u64 = 128 * 1024;
 pub const RESERVED_DESCRIPTORS: u64 = 64 + 4 * DISK_THREADS as u64;
 /// Sessions that may have a file open before there is a place for their data connection; as many more for a
 /// digest.
-pub const FILES_AHEAD_MAX: u64 = 64;
+pub const FILES_AHEAD_MAX: u64 = 32;
 /// Sessions beyond the limit that are being told so.
 pub const REFUSALS_MAX: u64 = 64;
 /// Data connections that have not presented a ticket yet.
