@@ -19,6 +19,7 @@ pub struct Options {
     arguments: Vec<String>,
     root: Option<PathBuf>,
     parent: Option<PathBuf>,
+    open_files: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -64,6 +65,12 @@ impl Options {
         self
     }
 
+    /// Lets the server have this many descriptors and no more.
+    pub fn open_files(mut self, limit: u64) -> Self {
+        self.open_files = Some(limit);
+        self
+    }
+
     /// Starts the server and waits until it is ready to receive.
     #[track_caller]
     pub fn start(self) -> Server {
@@ -77,7 +84,11 @@ impl Options {
                 (Some(home), root)
             }
         };
-        let mut server = Server::of(ferryd(&root, &self.arguments), &root);
+        let mut ferryd = ferryd(&root, &self.arguments);
+        if let Some(limit) = self.open_files {
+            ferryd = limited(&ferryd, limit);
+        }
+        let mut server = Server::of(ferryd, &root);
         server.home = home;
         server
     }
@@ -94,6 +105,14 @@ fn ferryd(root: &Path, arguments: &[impl AsRef<OsStr>]) -> Command {
         .args(arguments)
         .arg(root);
     command
+}
+
+/// The same with a limit on open files.
+fn limited(command: &Command, open_files: u64) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit -n {open_files}; exec \"$@\""), "sh"]).arg(command.get_program());
+    shell.args(command.get_args());
+    shell
 }
 
 impl Server {

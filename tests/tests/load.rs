@@ -1,11 +1,14 @@
 //! A thousand clients at once, each verifying each byte; and that the load generator sees what goes wrong.
 #![allow(clippy::unwrap_used)]
 
+use ferry_common::limits::FILES_AHEAD_MAX;
 use ferry_tests::binaries;
 use ferry_tests::conversation::Conversation;
 use ferry_tests::server::{Options, Server, wait_for_exit};
 use ferry_tests::wait::wait_until;
-use std::io::{BufRead, BufReader, Read};
+use socket2::SockRef;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -50,6 +53,42 @@ fn a_thousand_clients_at_once_have_no_failure() {
     }
     wait_until("return of the descriptors", || server.process().descriptors() <= baseline + 2);
     assert_eq!(server.staged_files(), Vec::<String>::new());
+}
+
+/// The number behind these words in what the server says at its start.
+fn announced(server: &Server, before: &str, after: &str) -> usize {
+    let line = server.wait_for_log("Room for ");
+    let (_, rest) = line.split_once(before).unwrap();
+    rest.split_once(after).unwrap().0.parse().unwrap()
+}
+
+/// Those who wait for a data connection have nothing open but their session, but for a few.
+#[test]
+fn a_crowd_in_line_leaves_room_for_others() {
+    let server = Options::default().open_files(800).start();
+    server.put("a", "a");
+    let baseline = server.process().descriptors();
+    let sessions = announced(&server, "Room for ", " sessions") - 1;
+    let places = announced(&server, " sessions and ", " data connections");
+    let ahead = usize::try_from(FILES_AHEAD_MAX).unwrap();
+    assert!(sessions > 2 * (places + ahead), "{sessions} sessions, {places} places");
+    let crowd: Vec<TcpStream> = (0..sessions)
+        .map(|number| {
+            let mut stream = TcpStream::connect(server.control_address()).unwrap();
+            let command = if number % 2 == 0 { "download a\n" } else { "upload b 2000000\n" };
+            stream.write_all(command.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    let mut other = Conversation::with(&server);
+    assert!(other.ask("stat a").outcome.is_ok());
+    let open = server.process().descriptors() - baseline;
+    assert!(open <= sessions + 1 + places + ahead, "{open} descriptors for {sessions} sessions");
+    // When the crowd has gone for good, there is room at once.
+    for stream in crowd {
+        SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+    assert_eq!(other.download("a").unwrap(), b"a");
 }
 
 #[test]

@@ -86,10 +86,10 @@ impl Reactor {
         if is_at_rest || control.data.has_place() {
             self.file_queue.leave(std::mem::take(&mut control.standing));
         }
-        if is_at_rest && matches!(control.data, DataLink::Spent) {
-            control.data = DataLink::None;
-            self.data_slots.release();
+        if is_at_rest {
+            self.release_spent(key);
         }
+        let Some(control) = self.controls.get_mut(key) else { return };
         let due = control.deadline();
         self.deadlines.arm(Timer::Control(key), &mut control.armed, due);
         let idle = control.session.is_idle();
@@ -114,7 +114,12 @@ impl Reactor {
             // A command begins, and the last one is over.
             self.file_queue.leave(std::mem::take(&mut control.standing));
         }
-        let Some(purpose) = file_purpose(&action).filter(|_| !control.data.has_place()) else {
+        let purpose = file_purpose(&action);
+        if purpose.is_none() && matches!(action, Action::Ask(_) | Action::List { .. }) {
+            self.release_spent(key);
+        }
+        let Some(control) = self.controls.get_mut(key) else { return };
+        let Some(purpose) = purpose.filter(|_| !control.data.has_place()) else {
             return self.perform_now(key, action, now);
         };
         let (standing, action) = self.file_queue.enter(purpose, key, action, now);
@@ -127,13 +132,15 @@ impl Reactor {
     /// Lets those who waited to open a file do so, as far as there is room.
     pub(super) fn admit_files(&mut self, now: Instant) {
         while let Some((key, standing, action)) = self.file_queue.next_admitted() {
-            if let Some(control) = self.controls.get_mut(key) {
-                control.standing = standing;
-                // The time of the disk begins only now.
-                control.session.handle_disk_progress(now);
-                self.perform_now(key, action, now);
-                self.drive(key, now);
-            }
+            let Some(control) = self.controls.get_mut(key) else {
+                self.file_queue.leave(standing);
+                continue;
+            };
+            control.standing = standing;
+            // The time of the disk begins only now.
+            control.session.handle_disk_progress(now);
+            self.perform_now(key, action, now);
+            self.drive(key, now);
         }
         while let Some(key) = self.file_queue.next_expired(now) {
             if let Some(control) = self.controls.get_mut(key) {
@@ -321,6 +328,11 @@ impl Reactor {
     pub(super) fn release(&mut self, key: Key) {
         self.let_go(key, |staged| Job::Keep { staged });
         self.detach_data(key);
+        self.release_spent(key);
+    }
+
+    /// Gives up a place that was kept for a file, which is closed now.
+    fn release_spent(&mut self, key: Key) {
         if let Some(control) = self.controls.get_mut(key)
             && matches!(control.data, DataLink::Spent)
         {
