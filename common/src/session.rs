@@ -13,25 +13,22 @@ mod owed;
 mod phase;
 mod transfer;
 
-use crate::action::{Action, Direction, Event, Found, ListingPart, Opened};
+use crate::action::{Action, Event, Found, ListingPart};
 use crate::command::{Command, Verb};
-use crate::digest::Digest;
 use crate::error::ErrorCode;
 use crate::limits::{
-    DATA_SLOT_TIMEOUT, DISK_TIMEOUT, EAGER_MAX_BYTES, GIVE_WAY_SILENCE, IDLE_TIMEOUT, LINE_TIMEOUT,
-    OUTBOX_PAUSE_BYTES, TICKET_TIMEOUT, TRAILER_BYTES, TURN_LINES, WORKING_INTERVAL,
+    DATA_SLOT_TIMEOUT, DISK_TIMEOUT, IDLE_TIMEOUT, LINE_TIMEOUT, OUTBOX_PAUSE_BYTES, TICKET_TIMEOUT,
+    TURN_LINES, WORKING_INTERVAL,
 };
 use crate::line::LineDecoder;
 use crate::pace::Pace;
 use crate::path::RemotePath;
 use crate::reply::Reply;
-use crate::ticket::Ticket;
 use commands::verb_and_path;
 use owed::Owed;
 use phase::{Listing, Phase};
 use std::collections::VecDeque;
 use std::time::Instant;
-use transfer::{Trailer, Transfer, TransferKind};
 
 /// What the server's operator decided for all sessions.
 #[derive(Debug, Clone, Copy)]
@@ -296,240 +293,6 @@ impl Session {
         }
     }
 
-    pub fn handle_opened(&mut self, opened: Result<Opened, ErrorCode>, now: Instant) {
-        let Phase::Opening { path, offset, digest } = &self.phase else { return };
-        let (path, offset, digest) = (path.clone(), *offset, *digest);
-        let remaining = opened.and_then(|opened| {
-            let length = opened.size_bytes.checked_sub(offset).ok_or(ErrorCode::BadOffset)?;
-            Ok((length, opened.mtime_s))
-        });
-        match remaining {
-            Ok((length, mtime_s)) => {
-                let kind = TransferKind::Download { mtime_s, digest };
-                self.connect(
-                    Transfer { path, offset, length, moved: 0, arrived: 0, started: now, kind },
-                    now,
-                );
-            }
-            Err(code) => {
-                self.actions.push_back(Action::Discard);
-                self.refuse(Verb::Download, path, code, now);
-            }
-        }
-        self.take_commands(now);
-    }
-
-    /// A staged file is ready; `Ok` has the offset from which on its bytes are wanted.
-    pub fn handle_staged(&mut self, staged: Result<u64, ErrorCode>, now: Instant) {
-        let Phase::Staging { path, size, options } = &self.phase else { return };
-        let (path, size, options) = (path.clone(), *size, *options);
-        match staged {
-            Ok(offset) => {
-                let trailer = if options.digest { Trailer::Awaited } else { Trailer::None };
-                let kind = TransferKind::Upload { options, trailer };
-                let length = size.saturating_sub(offset);
-                self.connect(
-                    Transfer { path, offset, length, moved: 0, arrived: 0, started: now, kind },
-                    now,
-                );
-            }
-            Err(code) => self.refuse_upload(path, size, &options, code, now),
-        }
-        self.take_commands(now);
-    }
-
-    pub fn handle_ticket(&mut self, ticket: &Ticket, now: Instant) {
-        let Phase::Connecting { ticket_issued, .. } = &mut self.phase else { return };
-        *ticket_issued = true;
-        self.since = now;
-        self.reply(Reply::data(self.policy.data_port, ticket), now);
-    }
-
-    /// A data connection presented the ticket.
-    pub fn handle_data_attached(&mut self, now: Instant) {
-        if matches!(self.phase, Phase::Connecting { ticket_issued: true, .. })
-            && let Some(transfer) = self.phase.take_transfer()
-        {
-            self.data_attached = true;
-            self.begin_moving(transfer, now);
-        }
-        self.take_commands(now);
-    }
-
-    /// The data connection ended, by the peer or by the network.
-    pub fn handle_data_lost(&mut self, now: Instant) {
-        self.data_attached = false;
-        if matches!(self.phase, Phase::Moving(_)) {
-            self.break_off(ErrorCode::BrokenOff, now);
-        } else if matches!(self.phase, Phase::Dropping { .. }) {
-            self.enter(Phase::Ready, now);
-        }
-        self.take_commands(now);
-    }
-
-    /// Another session asks what is kept of the upload that this one receives. If nothing has come of it for
-    /// [`GIVE_WAY_SILENCE`], it is broken off, so that what has come is kept.
-    ///
-    /// The only fact after which no command is taken: that waits until the reply is written.
-    pub fn handle_sought_elsewhere(&mut self, now: Instant) {
-        let silent_since = match &self.phase {
-            Phase::Moving(transfer)
-                if transfer.direction() == Direction::Upload && !transfer.waits_for_disk() =>
-            {
-                self.pace.silent_since()
-            }
-            Phase::Connecting { transfer, ticket_issued: true }
-                if transfer.direction() == Direction::Upload =>
-            {
-                self.since
-            }
-            Phase::Ready
-            | Phase::Listing(_)
-            | Phase::Asking(_)
-            | Phase::Opening { .. }
-            | Phase::Staging { .. }
-            | Phase::Holding(_)
-            | Phase::Connecting { .. }
-            | Phase::Moving(_)
-            | Phase::Checking(_)
-            | Phase::Dropping { .. }
-            | Phase::Closed => return,
-        };
-        if now >= silent_since + GIVE_WAY_SILENCE {
-            self.time_out_transfer(now);
-        }
-    }
-
-    /// Payload of an upload was read, and is to be written: for the time being it is not the peer that is
-    /// waited for.
-    pub fn handle_arrived(&mut self, bytes: u64, now: Instant) {
-        if let Phase::Moving(transfer) = &mut self.phase {
-            transfer.arrived += bytes;
-            self.pace.progress(bytes, now);
-        }
-    }
-
-    /// Payload moved: to the socket of a download, into the staged file of an upload, or away.
-    pub fn handle_moved(&mut self, bytes: u64, now: Instant) {
-        let waited_for_disk = matches!(&self.phase, Phase::Moving(transfer) if transfer.waits_for_disk());
-        if !waited_for_disk {
-            self.pace.progress(bytes, now);
-        } else if now >= self.pace.deadline() {
-            // Its time is the peer's again.
-            self.pace = Pace::new(now);
-        }
-        if let Phase::Moving(transfer) = &mut self.phase {
-            transfer.moved += bytes;
-            self.finish_if_moved(now);
-        } else if let Phase::Dropping { remaining } = &mut self.phase {
-            *remaining = remaining.saturating_sub(bytes);
-            if *remaining == 0 {
-                self.enter(Phase::Ready, now);
-            }
-        }
-        self.take_commands(now);
-    }
-
-    /// The digest behind an upload was read, or `None` where it cannot be understood.
-    pub fn handle_trailer(&mut self, digest: Option<Digest>, now: Instant) {
-        if let Phase::Moving(Transfer { kind: TransferKind::Upload { trailer, .. }, .. }) = &mut self.phase
-            && *trailer == Trailer::Awaited
-        {
-            self.pace.progress(TRAILER_BYTES as u64, now);
-            match digest {
-                Some(digest) => {
-                    *trailer = Trailer::Come(digest);
-                    self.finish_if_moved(now);
-                }
-                None => {
-                    // The two ends do not agree on what is payload and what is not.
-                    self.close_data();
-                    self.fail(ErrorCode::Mismatch, now);
-                }
-            }
-        }
-        self.take_commands(now);
-    }
-
-    /// The file of a download shrank or could not be read.
-    pub fn handle_send_failed(&mut self, code: ErrorCode, now: Instant) {
-        let is_download = matches!(
-            &self.phase,
-            Phase::Moving(transfer) | Phase::Checking(transfer) if transfer.direction() == Direction::Download
-        );
-        if is_download {
-            self.close_data();
-            self.fail(code, now);
-        }
-        self.take_commands(now);
-    }
-
-    /// A download was sent: its digest, or why it is not what it was.
-    pub fn handle_checked(&mut self, checked: Result<Option<Digest>, ErrorCode>, now: Instant) {
-        if !matches!(self.phase, Phase::Checking(_)) {
-            return;
-        }
-        match checked {
-            Err(code) => return self.handle_send_failed(code, now),
-            Ok(digest) => {
-                if let Some(transfer) = self.phase.take_transfer() {
-                    self.actions.push_back(Action::Discard);
-                    self.log_finished(&transfer, now);
-                    self.finish(Reply::ok_transfer(transfer.length, digest), now);
-                }
-            }
-        }
-        self.take_commands(now);
-    }
-
-    /// The staged file could not be written; `unread_bytes` of the upload, its trailer included, are still to
-    /// come from the peer.
-    pub fn handle_receive_failed(&mut self, code: ErrorCode, unread_bytes: u64, now: Instant) {
-        if let Phase::Moving(Transfer { kind: TransferKind::Upload { options, .. }, .. }) = &self.phase {
-            let trailer_bytes = if options.digest { TRAILER_BYTES as u64 } else { 0 };
-            let droppable = unread_bytes <= EAGER_MAX_BYTES + trailer_bytes;
-            if !droppable {
-                self.close_data();
-            }
-            self.fail(code, now);
-            if droppable {
-                self.drop_payload(unread_bytes, now);
-            }
-        }
-        self.take_commands(now);
-    }
-
-    /// What became of an [`Action::Publish`].
-    pub fn handle_published(&mut self, id: u64, published: Result<Digest, ErrorCode>, now: Instant) {
-        let Some(transfer) = self.owed.find(id) else { return };
-        let (path, size) = (transfer.path.clone(), transfer.size());
-        let reply = match published {
-            Ok(digest) => {
-                let elapsed = now.saturating_duration_since(transfer.started);
-                let direction = Direction::Upload;
-                let event = Event::Finished { direction, path, length: transfer.length, elapsed };
-                self.actions.push_back(Action::Log(event));
-                Reply::ok_transfer(size, Some(digest))
-            }
-            Err(code) => {
-                let reply = Reply::err(code, format_args!("{code}: {path}"));
-                self.log_refusal(Some(Verb::Upload), code, Some(path));
-                reply
-            }
-        };
-        if matches!(self.phase, Phase::Ready) {
-            self.since = now;
-        }
-        self.owed.resolve(id, reply);
-        while let Some(lines) = self.owed.pop_lines() {
-            self.send_lines(lines, now);
-        }
-        if self.owed.is_empty() {
-            self.handle_nothing_owed(now);
-        }
-        self.take_commands(now);
-    }
-
     /// To be called when [`Session::deadline`] has come; does nothing before.
     pub fn handle_timeout(&mut self, now: Instant) {
         if now < self.deadline() {
@@ -560,17 +323,6 @@ impl Session {
             }
         }
         self.take_commands(now);
-    }
-
-    /// Breaks off a transfer whose peer does too little for it.
-    fn time_out_transfer(&mut self, now: Instant) {
-        let has_room = !matches!(self.phase, Phase::Connecting { ticket_issued: false, .. });
-        if matches!(self.phase, Phase::Connecting { .. }) {
-            self.actions.push_back(Action::CancelData);
-        } else {
-            self.close_data();
-        }
-        self.break_off(if has_room { ErrorCode::TimedOut } else { ErrorCode::Busy }, now);
     }
 
     fn is_paced(&self) -> bool {
