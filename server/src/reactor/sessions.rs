@@ -109,14 +109,13 @@ impl Reactor {
     /// Performs an action, at once or when it is its turn.
     fn perform(&mut self, key: Key, action: Action, now: Instant) {
         let Some(control) = self.controls.get_mut(key) else { return };
-        if matches!(action, Action::Open { .. } | Action::Stage { .. } | Action::Ask(_) | Action::List { .. })
-        {
+        let purpose = file_purpose(&action);
+        if purpose.is_some() || matches!(action, Action::Ask(_) | Action::List { .. }) {
             // A command begins, and the last one is over.
             self.file_queue.leave(std::mem::take(&mut control.standing));
-        }
-        let purpose = file_purpose(&action);
-        if purpose.is_none() && matches!(action, Action::Ask(_) | Action::List { .. }) {
-            self.release_spent(key);
+            if purpose.is_none() {
+                self.release_spent(key);
+            }
         }
         let Some(control) = self.controls.get_mut(key) else { return };
         let Some(purpose) = purpose.filter(|_| !control.data.has_place()) else {
@@ -161,7 +160,7 @@ impl Reactor {
             Action::Ask(Question::Partial { path }) => {
                 self.have_silent_ones_give_way(&path, now);
                 if self.uploads.receivers(&path).is_empty() {
-                    self.submit_behind_keeps(asker, &path.clone(), Job::Ask(Question::Partial { path }));
+                    self.ask_for_partial(asker, path);
                 } else {
                     self.uploads.seek(asker, path, now);
                 }
@@ -307,8 +306,12 @@ impl Reactor {
     pub(super) fn answer_seekers(&mut self, now: Instant) {
         for Seeker { asker, path, .. } in self.uploads.found(now) {
             self.have_silent_ones_give_way(&path, now);
-            self.submit_behind_keeps(asker, &path.clone(), Job::Ask(Question::Partial { path }));
+            self.ask_for_partial(asker, path);
         }
+    }
+
+    fn ask_for_partial(&mut self, asker: Asker, path: RemotePath) {
+        self.submit_behind_keeps(asker, &path.clone(), Job::Ask(Question::Partial { path }));
     }
 
     /// Has the sessions that receive an upload to this path, but have not heard of it lately, keep what they
