@@ -3,15 +3,16 @@
 //! that outlives a job; every step is bounded in bytes, so that none keeps a thread long on a healthy disk.
 
 mod batcher;
+pub(crate) mod buffers;
 mod committer;
 mod digester;
 mod listings;
 mod worker;
 
 use crate::asker::Asker;
-use crate::digests::FileIdentity;
-use crate::folder::{Folder, OpenFile};
-use crate::staging::StagedFile;
+use crate::store::digest_cache::FileIdentity;
+use crate::store::folder::{Folder, OpenFile};
+use crate::store::staging::StagedFile;
 use batcher::{Batcher, Request, Upload};
 use crossbeam_channel::{Receiver, Sender};
 use digester::DigestRun;

@@ -1,37 +1,25 @@
 //! `ferryd`: hosts a folder to very many clients from one reactor thread.
 
-mod acceptor;
+mod admission;
 mod asker;
-mod buffers;
 mod config;
-mod control;
-mod data;
-mod data_slots;
-mod deadlines;
-mod descriptors;
-mod digests;
+mod connection;
 mod disk;
-mod file_queue;
-mod folder;
 mod logging;
-mod os_error;
+mod net;
 mod reactor;
-mod signals;
-mod slots;
-mod socket;
-mod staging;
-mod uploads;
+mod store;
 
-use acceptor::Acceptor;
+use admission::descriptors::{self, DescriptorPlan};
 use clap::Parser;
 use config::Config;
-use descriptors::DescriptorPlan;
-use folder::Folder;
+use net::acceptor::Acceptor;
 use reactor::{Finish, Reactor};
 use rustix::io::Errno;
-use staging::Retention;
 use std::path::Path;
 use std::process::ExitCode;
+use store::folder::Folder;
+use store::staging::Retention;
 
 /// What a shell reports for a program that SIGINT ended.
 const INTERRUPTED: u8 = 130;

@@ -9,22 +9,22 @@ mod checksums;
 mod sessions;
 mod transfers;
 
-use crate::acceptor::{Accepted, Acceptor, Purpose};
-use crate::buffers::Buffers;
+use crate::admission::data_slots::DataSlots;
+use crate::admission::descriptors::DescriptorPlan;
+use crate::admission::file_queue::FileQueue;
 use crate::config::Config;
-use crate::control::Control;
-use crate::data::{Data, Owner};
-use crate::data_slots::DataSlots;
-use crate::deadlines::{Deadlines, Timer};
-use crate::descriptors::DescriptorPlan;
-use crate::digests::Digests;
+use crate::connection::control::Control;
+use crate::connection::data::{Data, Owner};
 use crate::disk::Disk;
-use crate::file_queue::FileQueue;
-use crate::folder::Folder;
-use crate::signals::Signals;
-use crate::slots::{Key, Slots};
-use crate::socket::Socket;
-use crate::uploads::Uploads;
+use crate::disk::buffers::Buffers;
+use crate::net::acceptor::{Accepted, Acceptor, Purpose};
+use crate::net::deadlines::{Deadlines, Timer};
+use crate::net::signals::Signals;
+use crate::net::slots::{Key, Slots};
+use crate::net::socket::Socket;
+use crate::store::digest_cache::Digests;
+use crate::store::folder::Folder;
+use crate::store::kept_uploads::Uploads;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{
     ACCEPT_RETRY_TIMEOUT, CONTROL_READ_BYTES, DISK_FINISH_TIMEOUT, REFUSALS_MAX, SHUTDOWN_GRACE,

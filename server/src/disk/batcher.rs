@@ -5,8 +5,8 @@
 use super::committer::Commit;
 use super::{Outcome, Reports, report_lost};
 use crate::asker::Asker;
-use crate::folder::{Destination, Folder};
-use crate::staging::StagedFile;
+use crate::store::folder::{Destination, Folder};
+use crate::store::staging::StagedFile;
 use crossbeam_channel::{Receiver, Sender, select};
 use ferry_common::action::Publication;
 use ferry_common::error::ErrorCode;

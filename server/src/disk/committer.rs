@@ -4,9 +4,9 @@
 use super::{Outcome, Reports};
 use crate::asker::Asker;
 use crate::config::Durability;
-use crate::folder::{Destination, Folder};
-use crate::os_error::code_of;
-use crate::staging::{Home, StagedFile};
+use crate::store::errors::code_of;
+use crate::store::folder::{Destination, Folder};
+use crate::store::staging::{Home, StagedFile};
 use crossbeam_channel::Receiver;
 use ferry_common::action::Publication;
 use ferry_common::error::ErrorCode;

@@ -2,8 +2,8 @@
 
 use super::{Digested, Outcome, Reports};
 use crate::asker::Asker;
-use crate::digests::{FileIdentity, read_step};
-use crate::staging::StagedFile;
+use crate::store::digest_cache::{FileIdentity, read_step};
+use crate::store::staging::StagedFile;
 use crossbeam_channel::Receiver;
 use ferry_common::digest::{Digest, Hasher};
 use ferry_common::error::ErrorCode;

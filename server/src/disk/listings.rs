@@ -32,7 +32,7 @@ impl Listings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::slots::Key;
+    use crate::net::slots::Key;
 
     #[test]
     fn a_listing_is_shared_until_it_begins() {

@@ -3,11 +3,11 @@
 
 use super::Reactor;
 use crate::asker::Asker;
-use crate::control::{Control, Resource, Sought};
-use crate::digests::{FileIdentity, Wanted};
+use crate::connection::control::{Control, Resource, Sought};
 use crate::disk::{Digested, Job};
-use crate::slots::Key;
-use crate::staging::StagedFile;
+use crate::net::slots::Key;
+use crate::store::digest_cache::{FileIdentity, Wanted};
+use crate::store::staging::StagedFile;
 use ferry_common::action::Found;
 use ferry_common::command::Resume;
 use ferry_common::digest::Digest;

@@ -2,18 +2,18 @@
 //! the disk threads found out.
 
 use super::Reactor;
+use crate::admission::file_queue::{Standing, file_purpose};
 use crate::asker::Asker;
-use crate::control::{Control, DataLink, Resource, Sought};
-use crate::deadlines::Timer;
+use crate::connection::control::{Control, DataLink, Resource, Sought};
 use crate::disk::{Completion, Job, Outcome};
-use crate::file_queue::{Standing, file_purpose};
-use crate::folder::{Lookup, OpenFile};
 use crate::logging;
-use crate::os_error::code_of;
-use crate::slots::Key;
-use crate::socket::Received;
-use crate::staging::StagedFile;
-use crate::uploads::Seeker;
+use crate::net::deadlines::Timer;
+use crate::net::slots::Key;
+use crate::net::socket::Received;
+use crate::store::errors::code_of;
+use crate::store::folder::{Lookup, OpenFile};
+use crate::store::kept_uploads::Seeker;
+use crate::store::staging::StagedFile;
 use ferry_common::action::{Action, Opened, Publication, Question};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{CONTROL_READ_BYTES, SMALL_UPLOAD_MAX_BYTES, SMALL_UPLOADS_TOTAL_BYTES};

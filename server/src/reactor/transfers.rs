@@ -2,11 +2,11 @@
 //! budgets, and letting them go.
 
 use super::Reactor;
-use crate::control::{DataLink, Resource};
-use crate::data::{Data, Owner, Step};
-use crate::deadlines::Timer;
+use crate::connection::control::{DataLink, Resource};
+use crate::connection::data::{Data, Owner, Step};
 use crate::disk::Job;
-use crate::slots::Key;
+use crate::net::deadlines::Timer;
+use crate::net::slots::Key;
 use ferry_common::limits::{STALL_WINDOW, TICKET_SECRET_BYTES, TURN_CONNECTION_BYTES, TURN_TOTAL_BYTES};
 use ferry_common::session::Session;
 use ferry_common::ticket::Ticket;

@@ -1,7 +1,7 @@
 //! Listing a directory, part by part.
 
 use super::{Folder, Lookup, entry_of};
-use crate::os_error::code_of;
+use crate::store::errors::code_of;
 use ferry_common::action::ListingPart;
 use ferry_common::entry::Entry;
 use ferry_common::error::ErrorCode;

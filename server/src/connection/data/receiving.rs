@@ -3,7 +3,7 @@
 
 use super::line::FixedLine;
 use super::{Step, clamp, read};
-use crate::socket::Socket;
+use crate::net::socket::Socket;
 use ferry_common::digest::Digest;
 use ferry_common::limits::{TRAILER_BYTES, UPLOAD_WRITES_MAX};
 

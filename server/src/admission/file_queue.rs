@@ -2,7 +2,7 @@
 //! descriptor for a file with it. Only so many are let ahead; the others wait in order, with nothing open.
 //! Those who want a digest stand in a line of their own, since that may take as long as the file is large.
 
-use crate::slots::Key;
+use crate::net::slots::Key;
 use ferry_common::action::{Action, Question};
 use ferry_common::limits::{DATA_SLOT_TIMEOUT, FILES_AHEAD_MAX};
 use std::collections::BTreeMap;

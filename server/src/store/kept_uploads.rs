@@ -3,7 +3,7 @@
 
 use crate::asker::Asker;
 use crate::disk::Job;
-use crate::slots::Key;
+use crate::net::slots::Key;
 use ferry_common::limits::GIVE_WAY_SILENCE;
 use ferry_common::path::RemotePath;
 use std::collections::{HashMap, VecDeque};

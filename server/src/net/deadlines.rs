@@ -1,6 +1,6 @@
 //! The one queue of deadlines. Nothing here ticks: the reactor sleeps until the first of them.
 
-use crate::slots::Key;
+use crate::net::slots::Key;
 use std::collections::BTreeSet;
 use std::time::Instant;
 

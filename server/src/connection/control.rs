@@ -2,12 +2,12 @@
 //! carries. It moves bytes between the socket and the session; what the session wants done is the
 //! reactor's business.
 
+use crate::admission::file_queue::Standing;
 use crate::asker::Asker;
-use crate::digests::FileIdentity;
-use crate::file_queue::Standing;
-use crate::slots::Key;
-use crate::socket::{Received, Socket};
-use crate::staging::StagedFile;
+use crate::net::slots::Key;
+use crate::net::socket::{Received, Socket};
+use crate::store::digest_cache::FileIdentity;
+use crate::store::staging::StagedFile;
 use ferry_common::command::Resume;
 use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;

@@ -22,7 +22,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::os_error::code_of;
+use crate::store::errors::code_of;
 
 /// A file that has no name that a client could use. It is removed when dropped, unless it was renamed.
 #[derive(Debug)]
@@ -114,7 +114,7 @@ impl StagedFile {
         let mut content = self.content();
         let offset = content.hasher.length();
         let Some(file) = &content.file else { return Err(ErrorCode::Io) };
-        file.write_all_at(bytes, offset).map_err(|error| crate::os_error::code_of_io(&error))?;
+        file.write_all_at(bytes, offset).map_err(|error| crate::store::errors::code_of_io(&error))?;
         content.hasher.update(bytes);
         content.unflushed_bytes += bytes.len() as u64;
         if self.flush && content.unflushed_bytes >= UPLOAD_UNFLUSHED_BYTES {
@@ -132,7 +132,7 @@ impl StagedFile {
     pub(crate) fn hash_step(&self, end: u64, step_bytes: u64, scratch: &mut [u8]) -> Result<bool, ErrorCode> {
         let mut content = self.content();
         let Content { file: Some(file), hasher, .. } = &mut *content else { return Err(ErrorCode::Io) };
-        crate::digests::read_step(file, hasher, end, step_bytes, scratch)?;
+        crate::store::digest_cache::read_step(file, hasher, end, step_bytes, scratch)?;
         let done = hasher.length() >= end;
         drop(content);
         if done {

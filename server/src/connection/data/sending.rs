@@ -1,8 +1,8 @@
 //! A download: from the page cache to the socket inside the kernel, where the pages are in memory.
 
 use super::{Step, clamp};
-use crate::os_error::code_of;
-use crate::socket::Socket;
+use crate::net::socket::Socket;
+use crate::store::errors::code_of;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{WARM_PROBE_STRIDE_BYTES, WARM_WINDOW_BYTES};
 use rustix::io::{Errno, ReadWriteFlags};

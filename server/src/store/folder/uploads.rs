@@ -3,8 +3,8 @@
 use super::target::Target;
 use super::{Folder, Lookup, size_of_file};
 use crate::config::Durability;
-use crate::os_error::code_of;
-use crate::staging::{Home, StagedFile};
+use crate::store::errors::code_of;
+use crate::store::staging::{Home, StagedFile};
 use ferry_common::action::Publication;
 use ferry_common::command::Resume;
 use ferry_common::error::ErrorCode;

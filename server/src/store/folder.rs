@@ -10,9 +10,9 @@ mod target;
 mod uploads;
 
 use crate::config::Durability;
-use crate::digests::FileIdentity;
-use crate::os_error::code_of;
-use crate::staging::Retention;
+use crate::store::digest_cache::FileIdentity;
+use crate::store::errors::code_of;
+use crate::store::staging::Retention;
 use ferry_common::action::{Found, Opened, Question};
 use ferry_common::entry::{Entry, EntryKind};
 use ferry_common::error::ErrorCode;

@@ -1,7 +1,7 @@
 //! A line of a length that is known beforehand. No byte beyond it is read: what follows is payload.
 
 use super::{Step, read};
-use crate::socket::Socket;
+use crate::net::socket::Socket;
 
 /// The line as far as it has come, its LF included in `BYTES`.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! A directory in which a name is to be made or taken away.
 
-use crate::os_error::code_of;
+use crate::store::errors::code_of;
 use ferry_common::error::ErrorCode;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, Mode};

@@ -2,7 +2,7 @@
 //! does not change.
 
 use crate::asker::Asker;
-use crate::os_error::{code_of, code_of_io};
+use crate::store::errors::{code_of, code_of_io};
 use ferry_common::digest::{Digest, Hasher};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{DIGEST_SETTLE_TIME, DIGESTS_KNOWN_MAX};
@@ -131,7 +131,7 @@ pub(crate) fn read_step(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::slots::Key;
+    use crate::net::slots::Key;
     use std::io::Write;
 
     fn asker(number: u64) -> Asker {

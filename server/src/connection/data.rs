@@ -7,8 +7,8 @@ mod line;
 mod receiving;
 mod sending;
 
-use crate::slots::Key;
-use crate::socket::{Received, Socket};
+use crate::net::slots::Key;
+use crate::net::socket::{Received, Socket};
 use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
 use ferry_common::ticket::Ticket;

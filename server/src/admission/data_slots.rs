@@ -1,7 +1,7 @@
 //! Admission to the data connections: a session gets a ticket only when there are descriptors for its
 //! connection and its file, so that a ticket once given is always good. The others wait in order.
 
-use crate::slots::Key;
+use crate::net::slots::Key;
 use std::collections::BTreeMap;
 
 /// There is room before it for those who are put first.

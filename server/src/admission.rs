@@ -1,0 +1,5 @@
+//! Which session may have a data connection or an open file now, and how many descriptors there are for that.
+
+pub(crate) mod data_slots;
+pub(crate) mod descriptors;
+pub(crate) mod file_queue;

@@ -1,0 +1,4 @@
+//! The two kinds of connections: control, which carries a session, and data, which carries payload.
+
+pub(crate) mod control;
+pub(crate) mod data;
