@@ -5,4 +5,5 @@ pub(crate) mod digest_cache;
 pub(crate) mod errors;
 pub(crate) mod folder;
 pub(crate) mod kept_uploads;
+pub(crate) mod mounts;
 pub(crate) mod staging;
