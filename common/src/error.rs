@@ -50,7 +50,12 @@ error_codes! {
     /// A link that leads out of the served folder, or in circles.
     BadLink = "bad-link", "a link in this path leaves the served folder";
     Denied = "denied", "permission denied on the server";
-    ReadOnly = "read-only", "the server does not accept uploads";
+    /// A mount point, or something that another program or host holds.
+    InUse = "in-use", "this name is in use on the server";
+    /// The file system lacks an operation that this needs.
+    Unsupported = "unsupported", "the server's file system cannot do this";
+    /// Either the server or the file system.
+    ReadOnly = "read-only", "the server lets nothing be changed here";
     BadOffset = "bad-offset", "the offset is beyond the end of the file";
     /// The name is taken, and nothing was to be replaced.
     Exists = "exists", "this name is taken already";
@@ -62,9 +67,10 @@ error_codes! {
     /// The bytes that came are not those that were sent.
     Mismatch = "mismatch", "the digest does not match; send the file again";
     NoSpace = "no-space", "no space left on the server";
-    /// The file shrank while it was being sent.
-    Changed = "changed", "the file changed while it was being sent; try again";
-    Io = "io", "the server's disk failed";
+    /// The file changed while it was being sent, or a directory was replaced while it was in use.
+    Changed = "changed", "this changed on the server meanwhile; try again";
+    /// The cause is in the server's log.
+    Io = "io", "the server failed to do this; its log says why";
     /// The data connection was closed before the transfer was complete.
     BrokenOff = "broken-off", "the data connection was closed";
     /// The peer moved too little in the time allowed, or did not redeem its ticket.

@@ -143,6 +143,8 @@ pub const UNTICKETED_GRACE: Duration = Duration::from_secs(1);
 pub const DATA_SLOTS_MIN: u64 = 4;
 /// Lines of the log that may wait to be written; beyond that they are dropped and counted.
 pub const LOG_QUEUE_LINES: usize = 16 * 1024;
+/// Shortcomings of file systems that the server remembers having logged.
+pub const SHORTFALLS_TOLD_MAX: usize = 1024;
 
 /// Encoded entries after which one step of a listing ends.
 pub const LISTING_PART_BYTES: usize = 32 * 1024;

@@ -6,4 +6,6 @@ pub(crate) mod errors;
 pub(crate) mod folder;
 pub(crate) mod kept_uploads;
 pub(crate) mod mounts;
+pub(crate) mod names;
+pub(crate) mod shortfalls;
 pub(crate) mod staging;

@@ -154,6 +154,43 @@ fn mv_renames_within_the_folder_and_refuses_the_rest() {
     assert_eq!(std::fs::read(server.path("renamed/kept")).unwrap(), b"dir/kept");
 }
 
+/// rename(2) itself does nothing where both names are links to one file.
+#[test]
+fn after_mv_over_a_second_link_to_the_same_file_the_old_name_is_gone() {
+    let server = Server::start();
+    std::fs::create_dir(server.path("d")).unwrap();
+    let mut session = Conversation::with(&server);
+    for (from, to) in [("a", "b"), ("a", "d/b"), ("d/a", "b")] {
+        server.put(from, "content");
+        std::fs::hard_link(server.path(from), server.path(to)).unwrap();
+        assert_eq!(session.ask(format!("mv {from} {to}")).code(), ErrorCode::Exists);
+        expect_ok(&mut session, &format!("mv {from} {to} replace"));
+        assert!(!server.path(from).exists(), "{from} is still there");
+        assert_eq!(std::fs::read(server.path(to)).unwrap(), b"content");
+        std::fs::remove_file(server.path(to)).unwrap();
+    }
+    symlink("nowhere", server.path("l")).unwrap();
+    std::fs::hard_link(server.path("l"), server.path("m")).unwrap();
+    expect_ok(&mut session, "mv l m replace");
+    assert!(!server.path("l").is_symlink() && server.path("m").is_symlink());
+    assert_eq!(server.staged_files(), Vec::<String>::new());
+}
+
+#[test]
+fn mv_of_a_file_to_its_own_name_keeps_it() {
+    let server = Server::start();
+    std::fs::create_dir(server.path("d")).unwrap();
+    symlink("d", server.path("e")).unwrap();
+    let mut session = Conversation::with(&server);
+    server.put("d/a", "content");
+    std::fs::hard_link(server.path("d/a"), server.path("elsewhere")).unwrap();
+    for line in ["mv d/a d/a replace", "mv d/a e/a replace", "mv e/./a d//a replace"] {
+        expect_ok(&mut session, line);
+        assert_eq!(std::fs::read(server.path("d/a")).unwrap(), b"content", "{line}");
+    }
+    assert_eq!(session.ask("mv d/a e/a").code(), ErrorCode::Exists);
+}
+
 #[test]
 fn a_read_only_server_changes_no_name() {
     let home = tempfile::tempdir().unwrap();

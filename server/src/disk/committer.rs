@@ -4,7 +4,7 @@
 use super::{Outcome, Reports};
 use crate::asker::Asker;
 use crate::config::Durability;
-use crate::store::errors::code_of;
+use crate::store::errors::Call;
 use crate::store::folder::{Destination, Folder};
 use crate::store::staging::{Home, StagedFile};
 use crossbeam_channel::Receiver;
@@ -95,7 +95,7 @@ fn flush_data(home: &Home, mut commits: Vec<&mut Commit>) {
         return;
     }
     for commit in commits {
-        commit.result = commit.staged.sync().map_err(code_of);
+        commit.result = commit.staged.sync();
     }
 }
 
@@ -122,7 +122,7 @@ fn flush_all(home: &Home, commits: &mut [&mut Commit]) -> bool {
         Ok(is_done) => is_done,
         Err(errno) => {
             for commit in commits {
-                commit.result = Err(code_of(errno));
+                commit.result = Err(Call::Flush.of(&commit.publication.path)(errno));
             }
             true
         }

@@ -4,7 +4,7 @@ use super::batcher::{Request, Upload};
 use super::listings::Listings;
 use super::{Job, Outcome, Reports};
 use crate::asker::Asker;
-use crate::store::errors::{code_of, code_of_io};
+use crate::store::errors::Call;
 use crate::store::folder::{Folder, Lookup};
 use crate::store::staging::StagedFile;
 use crossbeam_channel::{Receiver, Sender};
@@ -55,9 +55,9 @@ impl Worker {
             }
             Job::Ask(Question::Partial { path }) => Some(Outcome::SumOpened(self.folder.open_partial(&path))),
             Job::Ask(question) => Some(Outcome::Found(self.folder.answer(&question))),
-            Job::Open { path } => {
-                Some(Outcome::Opened(self.folder.open_file(&path, Lookup::MayBlock).map_err(code_of)))
-            }
+            Job::Open { path } => Some(Outcome::Opened(
+                self.folder.open_file(&path, Lookup::MayBlock).map_err(Call::Open.of(&path)),
+            )),
             Job::Stage { path, size, new, resume } => {
                 let staged = self.folder.destination(&path).and_then(|destination| {
                     destination.admit(&path, new)?;
@@ -126,7 +126,7 @@ fn warm(file: &File, offset: u64, length: u64) -> Result<(), ErrorCode> {
             Ok(0) => break,
             Ok(count) => at += count as u64,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(code_of_io(&error)),
+            Err(error) => return Err(Call::Read.of_file_io(file)(error)),
         }
     }
     // Only advice: what comes of it does not matter.

@@ -10,7 +10,7 @@ use crate::logging;
 use crate::net::deadlines::Timer;
 use crate::net::slots::Key;
 use crate::net::socket::Received;
-use crate::store::errors::code_of;
+use crate::store::errors::Call;
 use crate::store::folder::{Lookup, OpenFile};
 use crate::store::kept_uploads::Seeker;
 use crate::store::staging::StagedFile;
@@ -225,7 +225,7 @@ impl Reactor {
             Err(Errno::AGAIN) => {
                 self.disk.submit(control.asker(key), Job::Open { path });
             }
-            Err(errno) => control.session.handle_opened(Err(code_of(errno)), now),
+            Err(errno) => control.session.handle_opened(Err(Call::Open.of(&path)(errno)), now),
         }
     }
 

@@ -2,7 +2,7 @@
 //! does not change.
 
 use crate::asker::Asker;
-use crate::store::errors::{code_of, code_of_io};
+use crate::store::errors::Call;
 use ferry_common::digest::{Digest, Hasher};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{DIGEST_SETTLE_TIME, DIGESTS_KNOWN_MAX};
@@ -44,7 +44,7 @@ pub(crate) enum Wanted {
 
 impl FileIdentity {
     pub(crate) fn of(file: &File) -> Result<Self, ErrorCode> {
-        Ok(Self::from_stat(&rustix::fs::fstat(file).map_err(code_of)?))
+        Ok(Self::from_stat(&rustix::fs::fstat(file).map_err(Call::Read.of_file(file))?))
     }
 
     pub(crate) fn from_stat(stat: &Stat) -> Self {
@@ -122,7 +122,7 @@ pub(crate) fn read_step(
             Ok(0) => return Err(ErrorCode::Changed),
             Ok(count) => hasher.update(&scratch[..count]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(code_of_io(&error)),
+            Err(error) => return Err(Call::Read.of_file_io(file)(error)),
         }
     }
     Ok(())

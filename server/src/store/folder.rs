@@ -5,13 +5,14 @@
 //! name leads to is looked at by `O_PATH` before it is opened, so a FIFO or device is never touched.
 //! All of these calls may wait for a disk, except [`Folder::open_file`] with [`Lookup::CachedOnly`].
 
+mod changes;
 mod listing;
 mod target;
 mod uploads;
 
 use crate::config::Durability;
 use crate::store::digest_cache::FileIdentity;
-use crate::store::errors::code_of;
+use crate::store::errors::Call;
 use crate::store::mounts::Medium;
 use crate::store::staging::Retention;
 use ferry_common::action::{Found, Opened, Question};
@@ -19,7 +20,7 @@ use ferry_common::entry::{Entry, EntryKind};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::path::Path;
@@ -107,8 +108,8 @@ impl Folder {
 
     /// Facts of one file or directory.
     fn stat(&self, path: &RemotePath) -> Result<Entry, ErrorCode> {
-        let descriptor = self.resolve(path, OFlags::PATH, Lookup::MayBlock).map_err(code_of)?;
-        let stat = rustix::fs::fstat(descriptor).map_err(code_of)?;
+        let descriptor = self.resolve(path, OFlags::PATH, Lookup::MayBlock).map_err(Call::Open.of(path))?;
+        let stat = rustix::fs::fstat(descriptor).map_err(Call::Open.of(path))?;
         entry_of(&stat, path.file_name().unwrap_or(b".")).ok_or(ErrorCode::NotRegular)
     }
 
@@ -130,7 +131,7 @@ impl Folder {
         path: &RemotePath,
         length: Option<u64>,
     ) -> Result<(File, u64), ErrorCode> {
-        let open = self.open_file(path, Lookup::MayBlock).map_err(code_of)?;
+        let open = self.open_file(path, Lookup::MayBlock).map_err(Call::Open.of(path))?;
         let length = length.unwrap_or(open.facts.size_bytes);
         if length > open.facts.size_bytes { Err(ErrorCode::BadOffset) } else { Ok((open.file, length)) }
     }
@@ -139,74 +140,17 @@ impl Folder {
     fn target(&self, path: &RemotePath) -> Result<Target, ErrorCode> {
         let parent = path.parent().ok_or(ErrorCode::IsDirectory)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let directory = self
-            .resolve(&parent, flags, Lookup::MayBlock)
-            .map_err(|errno| if errno == Errno::NOENT { ErrorCode::NoParent } else { code_of(errno) })?;
-        Ok(Target::new(directory))
+        let directory = self.resolve(&parent, flags, Lookup::MayBlock).map_err(|errno| match errno {
+            Errno::NOENT => ErrorCode::NoParent,
+            other => Call::Open.of(&parent)(other),
+        })?;
+        Ok(Target::new(directory, parent))
     }
 
     /// The directory that holds something which is to be taken from there.
     fn source(&self, path: &RemotePath) -> Result<Target, ErrorCode> {
         let not_found = |code| if code == ErrorCode::NoParent { ErrorCode::NotFound } else { code };
         self.target(path).map_err(not_found)
-    }
-
-    fn make_directory(&self, path: &RemotePath) -> Result<(), ErrorCode> {
-        // The root, like any other directory, exists.
-        let name = path.file_name().ok_or(ErrorCode::Exists)?;
-        let target = self.target(path)?;
-        let mode = Mode::RWXU | Mode::RWXG | Mode::RWXO;
-        rustix::fs::mkdirat(target.directory(), name, mode).map_err(code_of)?;
-        self.flush_names(&target)
-    }
-
-    fn remove(&self, path: &RemotePath) -> Result<(), ErrorCode> {
-        let name = path.file_name().ok_or(ErrorCode::Denied)?;
-        let target = self.source(path)?;
-        let stat =
-            rustix::fs::statat(target.directory(), name, AtFlags::SYMLINK_NOFOLLOW).map_err(code_of)?;
-        let flags = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => AtFlags::REMOVEDIR,
-            FileType::RegularFile | FileType::Symlink => AtFlags::empty(),
-            FileType::Fifo
-            | FileType::Socket
-            | FileType::CharacterDevice
-            | FileType::BlockDevice
-            | FileType::Unknown => return Err(ErrorCode::NotRegular),
-        };
-        rustix::fs::unlinkat(target.directory(), name, flags).map_err(code_of)?;
-        self.flush_names(&target)
-    }
-
-    fn rename(&self, from: &RemotePath, to: &RemotePath, replace: bool) -> Result<(), ErrorCode> {
-        let from_name = from.file_name().ok_or(ErrorCode::Denied)?;
-        let to_name = to.file_name().ok_or(ErrorCode::Exists)?;
-        let source = self.source(from)?;
-        let target = self.target(to)?;
-        let stat =
-            rustix::fs::statat(source.directory(), from_name, AtFlags::SYMLINK_NOFOLLOW).map_err(code_of)?;
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile | FileType::Directory | FileType::Symlink => {}
-            FileType::Fifo
-            | FileType::Socket
-            | FileType::CharacterDevice
-            | FileType::BlockDevice
-            | FileType::Unknown => return Err(ErrorCode::NotRegular),
-        }
-        let flags = if replace {
-            target.admits(to_name, false)?;
-            RenameFlags::empty()
-        } else {
-            RenameFlags::NOREPLACE
-        };
-        rustix::fs::renameat_with(source.directory(), from_name, target.directory(), to_name, flags)
-            .map_err(|errno| if errno == Errno::XDEV { ErrorCode::CrossDevice } else { code_of(errno) })?;
-        self.flush_names(&target)?;
-        self.flush_names(&source)
-    }
-
-    fn flush_names(&self, target: &Target) -> Result<(), ErrorCode> {
-        if self.durability == Durability::Full { target.flush() } else { Ok(()) }
     }
 
     fn resolve(&self, path: &RemotePath, flags: OFlags, lookup: Lookup) -> Result<OwnedFd, Errno> {

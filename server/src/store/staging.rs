@@ -14,15 +14,17 @@ use ferry_common::limits::{EAGER_MAX_BYTES, UPLOAD_UNFLUSHED_BYTES};
 use ferry_common::path::RemotePath;
 pub(crate) use home::Home;
 pub(crate) use partials::Retention;
-use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, RenameFlags, Timespec, Timestamps};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::store::errors::code_of;
+use crate::store::errors::Call;
+use crate::store::names::{self, Name, Renamed};
+use crate::store::shortfalls::{Shortfall, is_unsupported_flush};
 
 /// A file that has no name that a client could use. It is removed when dropped, unless it was renamed.
 #[derive(Debug)]
@@ -60,8 +62,8 @@ impl StagedFile {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         // As any new file; the directory around it keeps others out until it is published.
         let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
-        let file = File::from(rustix::fs::openat(home.directory(), &name, flags, mode).map_err(code_of)?);
-        let staged = Self::new(home, name, path, size, flush, file);
+        let file = rustix::fs::openat(home.directory(), &name, flags, mode).map_err(Call::Stage.of(path))?;
+        let staged = Self::new(home, name, path, size, flush, File::from(file));
         staged.reserve(0)?;
         staged.close_if_whole();
         Ok(staged)
@@ -79,9 +81,9 @@ impl StagedFile {
         let name = home.new_name(path);
         home.claim_partial(path, &name).map_err(|errno| match errno {
             Errno::NOENT => ErrorCode::NoPartial,
-            other => code_of(other),
+            other => Call::Stage.of(path)(other),
         })?;
-        let file = open_kept(home, &name, offset).inspect_err(|_| {
+        let file = open_kept(home, &name, path, offset).inspect_err(|_| {
             // It is as good as before, for the next who asks.
             home.put_back(&name, path);
         })?;
@@ -92,7 +94,7 @@ impl StagedFile {
             .file
             .as_ref()
             .map_or(Ok(()), |file| rustix::fs::ftruncate(file, offset))
-            .map_err(code_of)?;
+            .map_err(Call::Stage.of(path))?;
         staged.reserve(offset)?;
         Ok(staged)
     }
@@ -113,13 +115,14 @@ impl StagedFile {
         }
         let mut content = self.content();
         let offset = content.hasher.length();
-        let Some(file) = &content.file else { return Err(ErrorCode::Io) };
-        file.write_all_at(bytes, offset).map_err(|error| crate::store::errors::code_of_io(&error))?;
+        // The session has let go of it.
+        let Some(file) = &content.file else { return Err(ErrorCode::BrokenOff) };
+        file.write_all_at(bytes, offset).map_err(Call::Write.of_file_io(file))?;
         content.hasher.update(bytes);
         content.unflushed_bytes += bytes.len() as u64;
         if self.flush && content.unflushed_bytes >= UPLOAD_UNFLUSHED_BYTES {
             if let Some(file) = &content.file {
-                rustix::fs::fdatasync(file).map_err(code_of)?;
+                self.flushed(rustix::fs::fdatasync(file))?;
             }
             content.unflushed_bytes = 0;
         }
@@ -131,7 +134,9 @@ impl StagedFile {
     /// Reads on what was there before, up to `end` and at most `step_bytes`; tells whether the end is reached.
     pub(crate) fn hash_step(&self, end: u64, step_bytes: u64, scratch: &mut [u8]) -> Result<bool, ErrorCode> {
         let mut content = self.content();
-        let Content { file: Some(file), hasher, .. } = &mut *content else { return Err(ErrorCode::Io) };
+        let Content { file: Some(file), hasher, .. } = &mut *content else {
+            return Err(ErrorCode::BrokenOff);
+        };
         crate::store::digest_cache::read_step(file, hasher, end, step_bytes, scratch)?;
         let done = hasher.length() >= end;
         drop(content);
@@ -147,36 +152,69 @@ impl StagedFile {
     }
 
     /// Gives it the mode of the file that it replaces and the time that its client asked for.
-    pub(crate) fn dress(&self, mode: Option<Mode>, mtime_s: Option<i64>) -> rustix::io::Result<()> {
+    pub(crate) fn dress(&self, mode: Option<Mode>, mtime_s: Option<i64>) -> Result<(), ErrorCode> {
         let directory = self.home.directory();
         if let Some(mode) = mode {
-            rustix::fs::chmodat(directory, &self.name, mode, AtFlags::empty())?;
+            rustix::fs::chmodat(directory, &self.name, mode, AtFlags::empty())
+                .map_err(Call::Stage.of(&self.path))?;
         }
         if let Some(mtime_s) = mtime_s {
             let time = Timespec { tv_sec: mtime_s, tv_nsec: 0 };
             let times = Timestamps { last_access: time, last_modification: time };
-            rustix::fs::utimensat(directory, &self.name, &times, AtFlags::SYMLINK_NOFOLLOW)?;
+            let set = rustix::fs::utimensat(directory, &self.name, &times, AtFlags::SYMLINK_NOFOLLOW);
+            if let Err(errno) = set {
+                Shortfall::Time.tell(directory, &self.path, errno);
+            }
         }
         Ok(())
     }
 
-    /// Brings the content to the disk.
-    pub(crate) fn sync(&self) -> rustix::io::Result<()> {
+    /// Brings the content to the disk, where its file system can do that.
+    pub(crate) fn sync(&self) -> Result<(), ErrorCode> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::fsync(rustix::fs::openat(self.home.directory(), &self.name, flags, Mode::empty())?)
+        match rustix::fs::openat(self.home.directory(), &self.name, flags, Mode::empty()) {
+            Ok(file) => self.flushed(rustix::fs::fsync(file)),
+            // It has the permissions of the file that it replaces, by which even its owner may not read it.
+            Err(Errno::ACCESS) => self.flushed(rustix::fs::syncfs(self.home.directory())),
+            Err(errno) => Err(Call::Stage.of(&self.path)(errno)),
+        }
+    }
+
+    /// What came of a flush, but for file systems that have none.
+    fn flushed(&self, result: rustix::io::Result<()>) -> Result<(), ErrorCode> {
+        match result {
+            Err(errno) if is_unsupported_flush(errno) => {
+                Shortfall::FileFlush.tell(self.home.directory(), &self.path, errno);
+                Ok(())
+            }
+            result => result.map_err(Call::Flush.of(&self.path)),
+        }
     }
 
     /// Gives the file its name; `new` where it must be free, else in place of whatever file has it.
-    pub(crate) fn rename_to(
-        &self,
-        directory: BorrowedFd<'_>,
-        name: &[u8],
-        new: bool,
-    ) -> rustix::io::Result<()> {
-        let flags = if new { RenameFlags::NOREPLACE } else { RenameFlags::empty() };
-        rustix::fs::renameat_with(self.home.directory(), &self.name, directory, name, flags)?;
-        self.renamed.store(true, Ordering::Relaxed);
+    pub(crate) fn rename_to(&self, directory: &OwnedFd, name: &[u8], new: bool) -> Result<(), ErrorCode> {
+        let from = Name { directory: self.home.directory(), name: self.name.as_bytes() };
+        let to = Name { directory, name };
+        let renamed = if new {
+            names::rename_file(from, to)
+        } else {
+            rustix::fs::renameat(from.directory, from.name, to.directory, to.name).map(|()| Renamed::Done)
+        };
+        match renamed {
+            Ok(Renamed::Done) => self.renamed.store(true, Ordering::Relaxed),
+            Ok(Renamed::Linked) => {
+                let removed = rustix::fs::unlinkat(from.directory, from.name, AtFlags::empty());
+                self.renamed.store(removed.is_ok(), Ordering::Relaxed);
+            }
+            // Either the directory is removed, or the staged file.
+            Err(Errno::NOENT) if !self.is_staged() => return Err(Call::Stage.of(&self.path)(Errno::NOENT)),
+            Err(errno) => return Err(Call::Publish.of(&self.path)(errno)),
+        }
         Ok(())
+    }
+
+    fn is_staged(&self) -> bool {
+        rustix::fs::statat(self.home.directory(), &self.name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
     /// Puts what has come of a large upload where its client can find it again. Of a small one nothing is
@@ -215,11 +253,11 @@ impl StagedFile {
         match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, offset, self.size - offset) {
             Ok(()) => Ok(()),
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-                let space = rustix::fs::fstatvfs(file).map_err(code_of)?;
+                let space = rustix::fs::fstatvfs(file).map_err(Call::Stage.of(&self.path))?;
                 let free_bytes = space.f_bavail.saturating_mul(space.f_frsize);
                 if free_bytes < self.size - offset { Err(ErrorCode::NoSpace) } else { Ok(()) }
             }
-            Err(errno) => Err(code_of(errno)),
+            Err(errno) => Err(Call::Write.of(&self.path)(errno)),
         }
     }
 
@@ -236,10 +274,11 @@ impl StagedFile {
 }
 
 /// Opens what was kept of an upload, if it has `offset` bytes at least.
-fn open_kept(home: &Home, name: &str, offset: u64) -> Result<File, ErrorCode> {
+fn open_kept(home: &Home, name: &str, path: &RemotePath, offset: u64) -> Result<File, ErrorCode> {
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(home.directory(), name, flags, Mode::empty()).map_err(code_of)?;
-    let kept = rustix::fs::fstat(&file).map_err(code_of)?.st_size;
+    let file =
+        rustix::fs::openat(home.directory(), name, flags, Mode::empty()).map_err(Call::Stage.of(path))?;
+    let kept = rustix::fs::fstat(&file).map_err(Call::Stage.of(path))?.st_size;
     if u64::try_from(kept).unwrap_or(0) < offset { Err(ErrorCode::NoPartial) } else { Ok(File::from(file)) }
 }
 

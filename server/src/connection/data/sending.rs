@@ -2,7 +2,7 @@
 
 use super::{Step, clamp};
 use crate::net::socket::Socket;
-use crate::store::errors::code_of;
+use crate::store::errors::Call;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{WARM_PROBE_STRIDE_BYTES, WARM_WINDOW_BYTES};
 use rustix::io::{Errno, ReadWriteFlags};
@@ -90,7 +90,7 @@ fn is_in_memory(file: &File, start: u64, end: u64) -> Result<bool, ErrorCode> {
             // The file system cannot tell, or it would have to read.
             Err(Errno::AGAIN | Errno::OPNOTSUPP) => return Ok(false),
             Err(Errno::INTR) => continue,
-            Err(errno) => return Err(code_of(errno)),
+            Err(errno) => return Err(Call::Read.of_file(file)(errno)),
         }
         if at + 1 >= end {
             return Ok(true);

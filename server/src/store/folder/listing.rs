@@ -1,7 +1,7 @@
 //! Listing a directory, part by part.
 
 use super::{Folder, Lookup, entry_of};
-use crate::store::errors::code_of;
+use crate::store::errors::Call;
 use ferry_common::action::ListingPart;
 use ferry_common::entry::Entry;
 use ferry_common::error::ErrorCode;
@@ -19,12 +19,12 @@ impl Folder {
     /// so that a client that reads slowly holds no descriptor; the cursor is the directory's own.
     pub(crate) fn list(&self, path: &RemotePath, cursor: u64) -> Result<ListingPart, ErrorCode> {
         match self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY, Lookup::MayBlock) {
-            Ok(directory) => self.list_directory(&directory, path, cursor).map_err(code_of),
+            Ok(directory) => self.list_directory(&directory, path, cursor).map_err(Call::Read.of(path)),
             Err(Errno::NOTDIR) => {
                 let entry = self.stat(path)?;
                 Ok(ListingPart { lines: Reply::entry("ls", &entry), entries: 1, next: None })
             }
-            Err(errno) => Err(code_of(errno)),
+            Err(errno) => Err(Call::Open.of(path)(errno)),
         }
     }
 

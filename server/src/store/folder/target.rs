@@ -1,23 +1,43 @@
 //! A directory in which a name is to be made or taken away.
 
-use crate::store::errors::code_of;
+use super::changes::is_same_inode;
+use crate::store::errors::Call;
+use crate::store::shortfalls::{Shortfall, is_unsupported_flush};
 use ferry_common::error::ErrorCode;
+use ferry_common::path::RemotePath;
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, FileType, Mode};
+use rustix::fs::{AtFlags, FileType, Mode, Stat};
 use rustix::io::Errno;
 
 #[derive(Debug)]
 pub(super) struct Target {
     directory: OwnedFd,
+    path: RemotePath,
 }
 
 impl Target {
-    pub(super) fn new(directory: OwnedFd) -> Self {
-        Self { directory }
+    /// `path` is that by which the directory was found.
+    pub(super) fn new(directory: OwnedFd, path: RemotePath) -> Self {
+        Self { directory, path }
     }
 
     pub(super) fn directory(&self) -> &OwnedFd {
         &self.directory
+    }
+
+    /// What a name here leads to; of a link, the link itself.
+    pub(super) fn look_at(&self, name: &[u8]) -> Result<Stat, ErrorCode> {
+        rustix::fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(Call::Open.of(&self.path))
+    }
+
+    /// True where a name here leads to that inode.
+    pub(super) fn has(&self, name: &[u8], inode: &Stat) -> Result<bool, ErrorCode> {
+        match rustix::fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(is_same_inode(&stat, inode)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(Call::Open.of(&self.path)(errno)),
+        }
     }
 
     /// A file may take the place of nothing, of a regular file, or of a link (which is itself replaced, not
@@ -25,7 +45,7 @@ impl Target {
     pub(super) fn admits(&self, name: &[u8], new: bool) -> Result<Option<Mode>, ErrorCode> {
         let stat = match rustix::fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => return Ok(None),
-            Err(errno) => return Err(code_of(errno)),
+            Err(errno) => return Err(Call::Open.of(&self.path)(errno)),
             Ok(stat) => stat,
         };
         match FileType::from_raw_mode(stat.st_mode) {
@@ -42,8 +62,14 @@ impl Target {
         }
     }
 
-    /// Brings the directory's names to the disk.
+    /// Brings the directory's names to the disk, where its file system can do that.
     pub(super) fn flush(&self) -> Result<(), ErrorCode> {
-        rustix::fs::fsync(&self.directory).map_err(code_of)
+        match rustix::fs::fsync(&self.directory) {
+            Err(errno) if is_unsupported_flush(errno) => {
+                Shortfall::NameFlush.tell(&self.directory, &self.path, errno);
+                Ok(())
+            }
+            result => result.map_err(Call::FlushNames.of(&self.path)),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::target::Target;
 use super::{Folder, Lookup, size_of_file};
 use crate::config::Durability;
-use crate::store::errors::code_of;
+use crate::store::errors::Call;
 use crate::store::staging::{Home, StagedFile};
 use ferry_common::action::Publication;
 use ferry_common::command::Resume;
@@ -37,7 +37,8 @@ impl Folder {
     pub(crate) fn destination(&self, path: &RemotePath) -> Result<Destination, ErrorCode> {
         let target = self.target(path)?;
         let access = Access::WRITE_OK | Access::EXEC_OK;
-        rustix::fs::accessat(target.directory(), ".", access, AtFlags::empty()).map_err(code_of)?;
+        rustix::fs::accessat(target.directory(), ".", access, AtFlags::empty())
+            .map_err(Call::Open.of(path))?;
         let home = self.home_of(path, &target)?;
         Ok(Destination { target, home, durability: self.durability })
     }
@@ -47,9 +48,9 @@ impl Folder {
         let target = self.target(path)?;
         let partial = self.home_of(path, &target)?.open_partial(path).map_err(|errno| match errno {
             Errno::NOENT => ErrorCode::NoPartial,
-            other => code_of(other),
+            other => Call::Stage.of(path)(other),
         })?;
-        let stat = rustix::fs::fstat(&partial).map_err(code_of)?;
+        let stat = rustix::fs::fstat(&partial).map_err(Call::Stage.of(path))?;
         Ok((File::from(partial), size_of_file(&stat)))
     }
 
@@ -63,16 +64,16 @@ impl Folder {
     }
 
     /// Where uploads to a directory are staged: at the top of its file system.
-    fn home_of(&self, path: &RemotePath, target: &Target) -> Result<Arc<Home>, ErrorCode> {
+    pub(super) fn home_of(&self, path: &RemotePath, target: &Target) -> Result<Arc<Home>, ErrorCode> {
         let homes = self.homes.as_ref().ok_or(ErrorCode::Denied)?;
-        let mount = mount_of(target.directory()).map_err(code_of)?;
+        let mount = mount_of(target.directory()).map_err(Call::Open.of(path))?;
         if let Some(home) = homes.lock().get(&mount) {
             return Ok(Arc::clone(home));
         }
         // Nobody waits here for this file system, whose disk may be slow, but those who want it. Where two
         // came first, one place is used, and the other goes.
-        let top = self.top_of_mount(path, mount).map_err(code_of)?;
-        let home = Arc::new(Home::prepare(top.as_fd()).map_err(code_of)?);
+        let top = self.top_of_mount(path, mount).map_err(Call::Open.of(path))?;
+        let home = Arc::new(Home::prepare(top.as_fd()).map_err(Call::Stage.of(path))?);
         Ok(Arc::clone(homes.lock().entry(mount).or_insert(home)))
     }
 
@@ -129,7 +130,7 @@ impl Destination {
         if publication.expected.is_some_and(|expected| expected != staged.digest()) {
             return Err(ErrorCode::Mismatch);
         }
-        staged.dress(mode, publication.mtime_s).map_err(code_of)
+        staged.dress(mode, publication.mtime_s)
     }
 
     /// Prepares and flushes a staged file before it is committed; tells whether it is flushed.
@@ -142,17 +143,14 @@ impl Destination {
             return Ok(false);
         }
         self.prepare(staged, publication)?;
-        staged.sync().map_err(code_of)?;
+        staged.sync()?;
         Ok(true)
     }
 
     /// Gives a prepared file its name.
     pub(crate) fn receive(&self, staged: &StagedFile, publication: &Publication) -> Result<(), ErrorCode> {
         let name = file_name(&publication.path)?;
-        staged.rename_to(self.target.directory().as_fd(), name, publication.new).map_err(|errno| {
-            // Not a link here: the directory was replaced by one on another file system meanwhile.
-            if errno == Errno::XDEV { ErrorCode::Io } else { code_of(errno) }
-        })
+        staged.rename_to(self.target.directory(), name, publication.new)
     }
 
     /// Brings the names here to the disk.

@@ -87,6 +87,12 @@ impl Home {
         format!("{}{SEPARATOR}{number}", partial_name(path))
     }
 
+    /// A free name for what is set aside for a moment. It tells of no upload, so that after a crash the file is
+    /// removed and never taken for a kept one.
+    pub(crate) fn new_aside_name(&self) -> String {
+        format!("aside{SEPARATOR}{}", self.next_number.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// Takes the kept part of an upload away from whoever else would go on with it.
     pub(super) fn claim_partial(&self, path: &RemotePath, name: &str) -> rustix::io::Result<()> {
         rustix::fs::renameat(&self.partial, partial_name(path), &self.directory, name)
@@ -227,7 +233,7 @@ mod tests {
         assert!(!dead.exists());
         assert!(second.open_partial(&path()).is_err());
         assert!(second.open_partial(&large).is_ok());
-        staged.rename_to(root_of(folder.path()).as_fd(), b"kept", true).unwrap();
+        staged.rename_to(&root_of(folder.path()), b"kept", true).unwrap();
         drop((living, staged, second));
         assert_eq!(count(folder.path()), 2, "the file, and what is kept");
     }

@@ -1,0 +1,191 @@
+//! Changes of names: `mkdir`, `rm` and `mv`. Each is answered only when it is on the disk, as far as the
+//! durability in force and the file system go. None ever leaves a file without a name.
+
+use super::Folder;
+use super::target::Target;
+use crate::config::Durability;
+use crate::store::errors::Call;
+use crate::store::names::{self, Name, Renamed};
+use ferry_common::error::ErrorCode;
+use ferry_common::path::RemotePath;
+use rustix::fs::{AtFlags, Dir, FileType, Mode, Stat};
+use rustix::io::Errno;
+use std::fmt::{self, Display};
+
+/// One `mv`, with the directories that it concerns.
+struct Move<'a> {
+    from: &'a RemotePath,
+    to: &'a RemotePath,
+    source: Target,
+    target: Target,
+    from_name: &'a [u8],
+    to_name: &'a [u8],
+    /// What is to be moved.
+    moved: Stat,
+}
+
+impl Folder {
+    pub(super) fn make_directory(&self, path: &RemotePath) -> Result<(), ErrorCode> {
+        // The root, like any other directory, exists.
+        let name = path.file_name().ok_or(ErrorCode::Exists)?;
+        let target = self.target(path)?;
+        let mode = Mode::RWXU | Mode::RWXG | Mode::RWXO;
+        rustix::fs::mkdirat(target.directory(), name, mode).map_err(Call::Mkdir.of(path))?;
+        self.flush_names(&target)
+    }
+
+    pub(super) fn remove(&self, path: &RemotePath) -> Result<(), ErrorCode> {
+        let name = path.file_name().ok_or(ErrorCode::Denied)?;
+        let target = self.source(path)?;
+        let flags = match kind_of(&target.look_at(name)?) {
+            FileType::Directory => AtFlags::REMOVEDIR,
+            FileType::RegularFile | FileType::Symlink => AtFlags::empty(),
+            FileType::Fifo
+            | FileType::Socket
+            | FileType::CharacterDevice
+            | FileType::BlockDevice
+            | FileType::Unknown => return Err(ErrorCode::NotRegular),
+        };
+        rustix::fs::unlinkat(target.directory(), name, flags).map_err(Call::Rm.of(path))?;
+        self.flush_names(&target)
+    }
+
+    pub(super) fn rename(&self, from: &RemotePath, to: &RemotePath, replace: bool) -> Result<(), ErrorCode> {
+        let from_name = from.file_name().ok_or(ErrorCode::Denied)?;
+        let to_name = to.file_name().ok_or(ErrorCode::Exists)?;
+        let source = self.source(from)?;
+        let target = self.target(to)?;
+        let moved = source.look_at(from_name)?;
+        let is_directory = match kind_of(&moved) {
+            FileType::Directory => true,
+            FileType::RegularFile | FileType::Symlink => false,
+            FileType::Fifo
+            | FileType::Socket
+            | FileType::CharacterDevice
+            | FileType::BlockDevice
+            | FileType::Unknown => return Err(ErrorCode::NotRegular),
+        };
+        let change = Move { from, to, source, target, from_name, to_name, moved };
+        if replace {
+            self.rename_over(&change)?;
+        } else if is_directory {
+            names::rename_directory(change.old_name(), change.new_name()).map_err(Call::Mv.of(&change))?;
+        } else {
+            match names::rename_file(change.old_name(), change.new_name()).map_err(Call::Mv.of(&change))? {
+                Renamed::Done => {}
+                Renamed::Linked => self.remove_old_name(&change)?,
+            }
+        }
+        self.flush_names(&change.target)?;
+        self.flush_names(&change.source)
+    }
+
+    fn rename_over(&self, change: &Move<'_>) -> Result<(), ErrorCode> {
+        change.target.admits(change.to_name, false)?;
+        let (old, new) = (change.old_name(), change.new_name());
+        rustix::fs::renameat(old.directory, old.name, new.directory, new.name)
+            .map_err(Call::Mv.of(change))?;
+        // rename(2) succeeds and does nothing where both names lead to one inode.
+        if !change.source.has(change.from_name, &change.moved)? {
+            return Ok(());
+        }
+        if !change.target.has(change.to_name, &change.moved)? {
+            return Err(ErrorCode::Changed);
+        }
+        match change.spelling()? {
+            Spelling::SameName => Ok(()),
+            // One entry of the directory with two spellings, and the file system keeps the old one.
+            Spelling::OneEntry => Err(ErrorCode::Exists),
+            Spelling::TwoEntries => self.remove_old_name(change),
+        }
+    }
+
+    /// Removes the old name of a file that has the new one already. Another file may come to have the old
+    /// name at any time, so what has it is first taken out of everybody's sight, and looked at there.
+    fn remove_old_name(&self, change: &Move<'_>) -> Result<(), ErrorCode> {
+        let home = self.home_of(change.from, &change.source)?;
+        let aside_name = home.new_aside_name();
+        let aside = Name { directory: home.directory(), name: aside_name.as_bytes() };
+        match rustix::fs::renameat(change.source.directory(), change.from_name, aside.directory, aside.name) {
+            // Removed or moved on by somebody else.
+            Err(Errno::NOENT) => return Ok(()),
+            result => result.map_err(Call::Mv.of(change))?,
+        }
+        let taken = rustix::fs::statat(aside.directory, aside.name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(Call::Stage.of(change.from))?;
+        if !is_same_inode(&taken, &change.moved) {
+            // A newer file, which goes back. Where an even newer one is there, that has replaced it.
+            match names::rename_file(aside, change.old_name()) {
+                Ok(Renamed::Done) => return Ok(()),
+                Ok(Renamed::Linked) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(Call::Mv.of(change)(errno)),
+            }
+        }
+        // What cannot be removed now is removed at the next start.
+        let _ = rustix::fs::unlinkat(aside.directory, aside.name, AtFlags::empty());
+        Ok(())
+    }
+
+    fn flush_names(&self, target: &Target) -> Result<(), ErrorCode> {
+        if self.durability == Durability::Full { target.flush() } else { Ok(()) }
+    }
+}
+
+/// How two names of one inode stand to each other.
+enum Spelling {
+    /// They are the same.
+    SameName,
+    /// They differ, but the file system takes them for the same name.
+    OneEntry,
+    /// They are two names.
+    TwoEntries,
+}
+
+impl Move<'_> {
+    fn old_name(&self) -> Name<'_> {
+        Name { directory: self.source.directory(), name: self.from_name }
+    }
+
+    fn new_name(&self) -> Name<'_> {
+        Name { directory: self.target.directory(), name: self.to_name }
+    }
+
+    /// Only the entries themselves tell whether a name is one of its own or another spelling of one.
+    fn spelling(&self) -> Result<Spelling, ErrorCode> {
+        let directories = [&self.source, &self.target].map(|target| rustix::fs::fstat(target.directory()));
+        let [Ok(source), Ok(target)] = directories else { return Err(ErrorCode::Changed) };
+        if !is_same_inode(&source, &target) {
+            return Ok(Spelling::TwoEntries);
+        }
+        if self.from_name == self.to_name {
+            return Ok(Spelling::SameName);
+        }
+        let (mut has_old, mut has_new) = (false, false);
+        let entries = Dir::read_from(self.source.directory()).map_err(Call::Read.of(self))?;
+        for entry in entries {
+            let entry = entry.map_err(Call::Read.of(self))?;
+            has_old |= entry.file_name().to_bytes() == self.from_name;
+            has_new |= entry.file_name().to_bytes() == self.to_name;
+        }
+        Ok(match (has_old, has_new) {
+            (true, true) => Spelling::TwoEntries,
+            // The file system has changed the spelling of the entry.
+            (false, true) => Spelling::SameName,
+            (_, false) => Spelling::OneEntry,
+        })
+    }
+}
+
+impl Display for Move<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} to {}", self.from, self.to)
+    }
+}
+
+pub(super) fn is_same_inode(one: &Stat, other: &Stat) -> bool {
+    (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+}
+
+fn kind_of(stat: &Stat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
+}
