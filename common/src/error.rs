@@ -34,6 +34,8 @@ error_codes! {
     Syntax = "syntax", "the line cannot be read";
     LineTooLong = "line-too-long", "the line is too long; the connection will be closed";
     UnknownCommand = "unknown-command", "unknown command; try help";
+    /// HTTP, TLS, or too many lines in a row that are no command.
+    WrongProtocol = "wrong-protocol", "this is not Ferry's protocol; the connection will be closed";
     /// A known command with the wrong arguments.
     Usage = "usage", "wrong arguments";
     /// The peer asked for version 0 of the protocol.

@@ -17,6 +17,8 @@ pub const PATH_MAX_BYTES: usize = 4095;
 /// Longest line on the control connection, without its LF: two paths with every byte written as `\xHH`,
 /// and room for the words around them.
 pub const LINE_MAX_BYTES: usize = 2 * 4 * PATH_MAX_BYTES + 512;
+/// Lines in a row that are no command, by their words or their verb, with the last of which a session ends.
+pub const NO_COMMAND_LINES_MAX: usize = 32;
 /// Most bytes of a peer's word that an error message repeats.
 pub const ECHO_MAX_BYTES: usize = 256;
 
@@ -62,6 +64,10 @@ pub const DISK_FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Unsent replies beyond which a session takes no further command and a listing pauses.
 pub const OUTBOX_PAUSE_BYTES: usize = 64 * 1024;
+/// Most unsent replies of a session: a pause, and the longest answer that may still be given at once, which is
+/// a part of a listing or an error that repeats two paths, with an entry's line and a final line behind it.
+pub const OUTBOX_MAX_BYTES: usize =
+    OUTBOX_PAUSE_BYTES + larger(LISTING_PART_BYTES, LINE_MAX_BYTES) + 8 * NAME_MAX_BYTES;
 /// Most bytes that one read takes from a control connection.
 pub const CONTROL_READ_BYTES: usize = 16 * 1024;
 /// How long a closed session waits for its peer to see the last reply and close as well...
@@ -150,6 +156,10 @@ pub const SHORTFALLS_TOLD_MAX: usize = 1024;
 pub const LISTING_PART_BYTES: usize = 32 * 1024;
 /// Directory entries examined after which one step of a listing ends, served or not.
 pub const LISTING_PART_ENTRIES: usize = 512;
+
+const fn larger(one: usize, other: usize) -> usize {
+    if one > other { one } else { other }
+}
 
 const _: () = assert!(LINE_MAX_BYTES > 2 * 4 * PATH_MAX_BYTES + ECHO_MAX_BYTES);
 const _: () = assert!(PATH_MAX_BYTES > NAME_MAX_BYTES);

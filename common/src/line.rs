@@ -54,9 +54,14 @@ impl LineDecoder {
         Ok(Some(line))
     }
 
-    /// Bytes held that do not belong to a line handed out yet.
+    /// What is held of lines that were not handed out yet.
+    pub fn partial(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+
+    /// The length of [`LineDecoder::partial`].
     pub fn partial_bytes(&self) -> usize {
-        self.buffer.len() - self.start
+        self.partial().len()
     }
 }
 

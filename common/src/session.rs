@@ -48,6 +48,10 @@ pub struct Session {
     decoder: LineDecoder,
     /// How many lines may still be looked at before others have their turn.
     lines_left: usize,
+    /// Lines looked at that [`Session::drain_lines_taken`] has not told yet.
+    lines_taken: usize,
+    /// Lines in a row, up to the newest, that were no commands.
+    lines_not_commands: usize,
     phase: Phase,
     /// When the phase, or the newest step in it, began.
     since: Instant,
@@ -83,6 +87,8 @@ impl Session {
             policy,
             decoder: LineDecoder::default(),
             lines_left: TURN_LINES,
+            lines_taken: 0,
+            lines_not_commands: 0,
             phase: Phase::Ready,
             since: now,
             told: now,
@@ -171,13 +177,18 @@ impl Session {
             self.since = now;
         }
         self.decoder.push(bytes);
-        self.handle_turn(now);
+        self.take_commands(now);
     }
 
-    /// It is this session's turn again.
-    pub fn handle_turn(&mut self, now: Instant) {
-        self.lines_left = TURN_LINES;
+    /// It is this session's turn again: it may look at `lines` more lines.
+    pub fn handle_turn(&mut self, lines: usize, now: Instant) {
+        self.lines_left = lines;
         self.take_commands(now);
+    }
+
+    /// How many lines were looked at since the last call, for the budget of the turn.
+    pub fn drain_lines_taken(&mut self) -> usize {
+        std::mem::take(&mut self.lines_taken)
     }
 
     /// The client will send no further command. Those that it sent are still answered; a line without
@@ -270,7 +281,9 @@ impl Session {
         };
         if awaited {
             self.since = now;
-            if self.owed.is_empty() && now >= self.told + WORKING_INTERVAL {
+            // To a client that does not read, it would only pile up.
+            let is_heard = self.owed.is_empty() && !self.is_outbox_full();
+            if is_heard && now >= self.told + WORKING_INTERVAL {
                 self.reply(Reply::working(), now);
             }
         }

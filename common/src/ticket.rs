@@ -27,6 +27,11 @@ impl Ticket {
         Some(Self { session_key: u64::from_be_bytes(from_hex(key)?), secret: from_hex(secret)? })
     }
 
+    /// True where the text of a ticket may begin with these bytes: what cannot is refused before it is complete.
+    pub fn may_begin(bytes: &[u8]) -> bool {
+        bytes.iter().take(Self::TEXT_BYTES).all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    }
+
     /// Which session it claims to be for. Untrusted until [`Ticket::matches`].
     pub fn session_key(&self) -> u64 {
         self.session_key

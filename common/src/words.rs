@@ -46,9 +46,11 @@ pub fn split(line: &[u8]) -> Result<Vec<Vec<u8>>, WordsError> {
     }
 }
 
-/// Appends `word` to `out`, bare where that is possible.
+/// Appends `word` to `out`, bare where that is possible. One that begins like the version of HTTP is quoted,
+/// so that no line of ours looks like a request of that protocol.
 pub fn encode(word: &[u8], out: &mut Vec<u8>) {
     if !word.is_empty()
+        && !word.starts_with(b"HTTP/")
         && word.utf8_chunks().all(|chunk| chunk.invalid().is_empty() && is_bare(chunk.valid()))
     {
         out.extend_from_slice(word);

@@ -55,6 +55,7 @@ fn the_table_of_limits_is_that_of_the_code() {
         bytes("NAME_MAX_BYTES", NAME_MAX_BYTES),
         bytes("PATH_MAX_BYTES", PATH_MAX_BYTES),
         bytes("LINE_MAX_BYTES", LINE_MAX_BYTES),
+        ("NO_COMMAND_LINES_MAX", NO_COMMAND_LINES_MAX as u64, "lines"),
         ("EAGER_MAX_BYTES", EAGER_MAX_BYTES, "bytes"),
         bytes("TRAILER_BYTES", TRAILER_BYTES),
         ("PUBLISHING_MAX", PUBLISHING_MAX as u64, "uploads"),

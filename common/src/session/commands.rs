@@ -3,11 +3,15 @@
 use super::phase::{Listing, Phase};
 use super::{Ending, Session};
 use crate::action::{Action, Event, Question};
-use crate::command::{Command, UploadOptions, Verb};
+use crate::command::{Command, CommandError, UploadOptions, Verb};
 use crate::error::ErrorCode;
-use crate::limits::{EAGER_MAX_BYTES, LINE_MAX_BYTES, PROTOCOL_VERSION, PUBLISHING_MAX};
+use crate::foreign::ForeignProtocol;
+use crate::limits::{
+    EAGER_MAX_BYTES, LINE_MAX_BYTES, NO_COMMAND_LINES_MAX, PROTOCOL_VERSION, PUBLISHING_MAX,
+};
 use crate::path::RemotePath;
 use crate::reply::Reply;
+use std::fmt::Display;
 use std::time::Instant;
 
 impl Session {
@@ -42,18 +46,24 @@ impl Session {
             match self.decoder.next_line() {
                 Ok(Some(line)) => {
                     self.lines_left -= 1;
+                    self.lines_taken += 1;
                     self.since = now;
+                    if let Some(protocol) = ForeignProtocol::of_line(&line) {
+                        self.end_wrong_protocol(protocol.message(), now);
+                        return None;
+                    }
                     match Command::parse(&line) {
-                        Ok(command) => return Some(command),
-                        Err(error) => {
-                            self.log_refusal(None, error.code, None);
-                            self.reply(Reply::err(error.code, error.message), now);
-                            self.drop_payload(error.eager_bytes, now);
+                        Ok(command) => {
+                            self.lines_not_commands = 0;
+                            return Some(command);
                         }
+                        Err(error) => self.refuse_line(error, now),
                     }
                 }
                 Ok(None) => {
-                    if self.input_ended {
+                    if let Some(protocol) = ForeignProtocol::of_beginning(self.decoder.partial()) {
+                        self.end_wrong_protocol(protocol.message(), now);
+                    } else if self.input_ended {
                         self.ending = Ending::Quiet;
                     }
                     return None;
@@ -67,6 +77,27 @@ impl Session {
             }
         }
         None
+    }
+
+    /// Answers a line that is no command, and ends the session where too many of them came in a row: what
+    /// comes is not this protocol then, and a command in it would be one by chance.
+    fn refuse_line(&mut self, error: CommandError, now: Instant) {
+        let is_command = !matches!(error.code, ErrorCode::Syntax | ErrorCode::UnknownCommand);
+        self.lines_not_commands = if is_command { 0 } else { self.lines_not_commands + 1 };
+        if self.lines_not_commands >= NO_COMMAND_LINES_MAX {
+            let message = format_args!("{NO_COMMAND_LINES_MAX} lines in a row are no commands; closing");
+            return self.end_wrong_protocol(message, now);
+        }
+        self.log_refusal(None, error.code, None);
+        self.reply(Reply::err(error.code, error.message), now);
+        self.drop_payload(error.eager_bytes, now);
+    }
+
+    /// The client speaks another protocol: whatever else it sends is not looked at.
+    fn end_wrong_protocol(&mut self, message: impl Display, now: Instant) {
+        self.log_refusal(None, ErrorCode::WrongProtocol, None);
+        self.reply(Reply::err(ErrorCode::WrongProtocol, message), now);
+        self.ending = Ending::Quiet;
     }
 
     /// Only a small upload may begin while others wait for the disk. Anything else could see that they do,

@@ -7,6 +7,7 @@ mod cuts;
 mod data_connection;
 mod deadlines;
 mod dialogue_alone;
+mod foreign;
 mod model;
 mod names;
 mod publishing;

@@ -12,6 +12,7 @@ use ferry_common::command::Resume;
 use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{LINGER_MAX_BYTES, LINGER_TIMEOUT};
+use ferry_common::outbox::Outbox;
 use ferry_common::session::Session;
 use ferry_common::ticket::Ticket;
 use std::fs::File;
@@ -34,9 +35,7 @@ pub(crate) struct Control {
     pub(crate) standing: Standing,
     /// Counts the session's transfers, so that a late completion is not taken for a newer one's.
     pub(crate) transfer: u32,
-    outbox: Vec<u8>,
-    /// How much of the outbox is written.
-    outbox_start: usize,
+    outbox: Outbox,
     /// The peer has sent its last byte, and it was read.
     input_ended: bool,
     closing: Closing,
@@ -130,8 +129,7 @@ impl Control {
             sought: Sought::Nothing,
             standing: Standing::Apart,
             transfer: 0,
-            outbox: Vec::new(),
-            outbox_start: 0,
+            outbox: Outbox::default(),
             input_ended: false,
             closing: Closing::Open,
         }
@@ -182,22 +180,22 @@ impl Control {
         received
     }
 
+    /// Queues lines to be written. A session that says more than the outbox may hold ends.
     pub(crate) fn append_reply(&mut self, lines: &[u8]) {
-        self.outbox.extend_from_slice(lines);
+        if let Err(error) = self.outbox.push(lines) {
+            debug_assert!(false, "the session answers ahead of its bound: {error}");
+            log::error!("Cut off {}: {error}", self.socket.peer());
+            self.abort();
+        }
     }
 
     /// Writes what the socket takes and tells how much that was.
     pub(crate) fn flush(&mut self) -> io::Result<usize> {
         let mut written = 0;
         while self.can_write() {
-            let count = self.socket.write(&self.outbox[self.outbox_start..])?;
-            self.outbox_start += count;
+            let count = self.socket.write(self.outbox.front())?;
+            self.outbox.consume(count);
             written += count;
-        }
-        if self.outbox_start == self.outbox.len() {
-            // An idle session keeps no buffer.
-            self.outbox = Vec::new();
-            self.outbox_start = 0;
         }
         Ok(written)
     }
@@ -240,7 +238,7 @@ impl Control {
     }
 
     fn can_write(&self) -> bool {
-        self.socket.is_writable() && self.outbox_start < self.outbox.len()
+        self.socket.is_writable() && !self.outbox.is_empty()
     }
 }
 

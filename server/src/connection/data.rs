@@ -172,7 +172,10 @@ impl Data {
         match &mut self.flow {
             Flow::Idle { hides_end } => match &mut self.owner {
                 Owner::Unknown { ticket, .. } => {
-                    ticket.step(socket, |text| Step::Presented(text.and_then(Ticket::parse)))
+                    let step = ticket.step(socket, |text| Step::Presented(text.and_then(Ticket::parse)));
+                    // Another protocol is told so at once: HTTP would send on, TLS would wait for an answer.
+                    let is_foreign = matches!(step, Step::Moved(_)) && !Ticket::may_begin(ticket.filled());
+                    if is_foreign { Step::Presented(None) } else { step }
                 }
                 Owner::Session(_) => look_for_end(socket, hides_end),
             },

@@ -16,7 +16,9 @@ use crate::store::kept_uploads::Seeker;
 use crate::store::staging::StagedFile;
 use ferry_common::action::{Action, Opened, Publication, Question};
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{CONTROL_READ_BYTES, SMALL_UPLOAD_MAX_BYTES, SMALL_UPLOADS_TOTAL_BYTES};
+use ferry_common::limits::{
+    CONTROL_READ_BYTES, SMALL_UPLOAD_MAX_BYTES, SMALL_UPLOADS_TOTAL_BYTES, TURN_LINES,
+};
 use ferry_common::path::RemotePath;
 use rustix::io::Errno;
 use std::fs::File;
@@ -37,7 +39,7 @@ impl Reactor {
             } else if control.socket.is_write_closed() {
                 control.abort();
             } else if control.session.is_paused() {
-                control.session.handle_turn(now);
+                control.session.handle_turn(TURN_LINES, now);
             } else if control.can_read() {
                 match control.read(&mut self.scratch[..CONTROL_READ_BYTES]) {
                     Received::Bytes(count) => control.session.handle_input(&self.scratch[..count], now),

@@ -6,20 +6,16 @@ use ferry_common::action::{Action, Event, Publication, Question};
 use ferry_common::command::Resume;
 use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{
-    LISTING_PART_BYTES, OUTBOX_PAUSE_BYTES, PUBLISHING_MAX, TICKET_SECRET_BYTES, TRAILER_BYTES,
-};
+use ferry_common::limits::{PUBLISHING_MAX, TICKET_SECRET_BYTES, TRAILER_BYTES, TURN_LINES};
+use ferry_common::outbox::Outbox;
 use ferry_common::path::RemotePath;
 use ferry_common::ticket::Ticket;
 use std::collections::VecDeque;
 
-/// The most that may wait to be written: a pause, one part of a listing with its last entry, and an `ok`.
-const OUTBOX_BOUND_BYTES: usize = OUTBOX_PAUSE_BYTES + LISTING_PART_BYTES + 2048;
-
 #[derive(Debug, Default)]
 pub(crate) struct ServerShell {
     pub(crate) store: Store,
-    pub(crate) outbox: VecDeque<u8>,
+    pub(crate) outbox: Outbox,
     pub(crate) jobs: VecDeque<Job>,
     /// Files that wait for their names, in the order of their uploads.
     pub(crate) publications: VecDeque<(Publication, Vec<u8>)>,
@@ -74,7 +70,7 @@ enum Movement {
 impl Pair {
     pub(crate) fn server_reads(&mut self, most: usize) -> bool {
         if self.session.is_paused() {
-            self.session.handle_turn(self.now);
+            self.session.handle_turn(TURN_LINES, self.now);
             self.perform();
             return true;
         }
@@ -95,12 +91,20 @@ impl Pair {
     }
 
     pub(crate) fn server_writes(&mut self, most: usize) -> bool {
-        let count = self.server.outbox.len().min(most);
-        if count == 0 || self.client.reads_nothing {
+        if self.client.reads_nothing {
             return false;
         }
-        let bytes: Vec<u8> = self.server.outbox.drain(..count).collect();
-        self.wire.write_replies(&bytes);
+        let mut count = 0;
+        while count < most && !self.server.outbox.is_empty() {
+            let front = self.server.outbox.front();
+            let part = front.len().min(most - count);
+            self.wire.write_replies(&front[..part]);
+            self.server.outbox.consume(part);
+            count += part;
+        }
+        if count == 0 {
+            return false;
+        }
         self.session.handle_replies_written(count, self.now);
         self.perform();
         true
@@ -352,7 +356,6 @@ impl Pair {
         }
         let server = &mut self.server;
         server.most_outbox_bytes = server.most_outbox_bytes.max(server.outbox.len());
-        assert!(server.outbox.len() <= OUTBOX_BOUND_BYTES, "{} bytes of replies wait", server.outbox.len());
         if server.aborted || server.closing && server.outbox.is_empty() {
             server.closed = true;
             self.wire.replies_ended = true;
@@ -367,7 +370,7 @@ impl Pair {
         let server = &mut self.server;
         let size = |length: u64| usize::try_from(length).unwrap();
         match action {
-            Action::Reply(lines) => server.outbox.extend(lines),
+            Action::Reply(lines) => server.outbox.push(&lines).expect("a session keeps to the bound"),
             Action::List { path, cursor } => server.jobs.push_back(Job::List { path, cursor }),
             Action::Ask(question) => server.jobs.push_back(Job::Ask(question)),
             Action::Open { path } => server.jobs.push_back(Job::Open { path }),

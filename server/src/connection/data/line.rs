@@ -17,6 +17,11 @@ impl<const BYTES: usize> FixedLine<BYTES> {
         BYTES - self.filled
     }
 
+    /// What has come of the line.
+    pub(super) fn filled(&self) -> &[u8] {
+        &self.line[..self.filled]
+    }
+
     /// Reads on. Once the line is whole, `complete` makes something of its text, or of the lack of a LF.
     pub(super) fn step(&mut self, socket: &mut Socket, complete: impl FnOnce(Option<&[u8]>) -> Step) -> Step {
         match read(socket, &mut self.line[self.filled..]) {
