@@ -2,6 +2,7 @@
 //! one queue of deadlines. Knows no session and no file.
 
 pub(crate) mod acceptor;
+pub(crate) mod address;
 pub(crate) mod deadlines;
 pub(crate) mod signals;
 pub(crate) mod slots;

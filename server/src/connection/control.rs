@@ -4,6 +4,7 @@
 
 use crate::admission::file_queue::Standing;
 use crate::asker::Asker;
+use crate::net::address::Address;
 use crate::net::slots::Key;
 use crate::net::socket::{Received, Socket};
 use crate::store::digest_cache::FileIdentity;
@@ -137,7 +138,7 @@ impl Control {
 
     /// Whom to tell of work for the current transfer; `session` is this session's own key.
     pub(crate) fn asker(&self, session: Key) -> Asker {
-        Asker { session, transfer: self.transfer }
+        Asker { address: Address::from(self.socket.peer()), session, transfer: self.transfer }
     }
 
     /// True when there is work that the latched readiness allows.

@@ -37,8 +37,8 @@ mod tests {
     #[test]
     fn a_listing_is_shared_until_it_begins() {
         let listings = Listings::default();
-        let (path, asker) =
-            (RemotePath::root(), |number| Asker { session: Key::from_bits(number), transfer: 0 });
+        let path = RemotePath::root();
+        let asker = |number| Asker { session: Key::from_bits(number), ..Asker::server() };
         assert!(!listings.join(&path, 0, asker(1)));
         assert!(listings.join(&path, 0, asker(2)));
         assert!(!listings.join(&path, 7, asker(3)), "another part");

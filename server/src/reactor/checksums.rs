@@ -109,7 +109,7 @@ impl Reactor {
         now: Instant,
     ) {
         let waiting = identity.map_or(vec![asker], |identity| self.digests.waiting(identity).to_vec());
-        for Asker { session, transfer } in waiting {
+        for Asker { session, transfer, .. } in waiting {
             let control = self.controls.get_mut(session);
             if let Some(control) = control.filter(|control| control.transfer == transfer) {
                 control.session.handle_disk_progress(now);
@@ -126,7 +126,7 @@ impl Reactor {
     pub(super) fn sweep_if_due(&mut self, now: Instant) {
         if self.sweep_at.is_some_and(|due| due <= now) {
             self.sweep_at = None;
-            self.disk.submit(Asker { session: Key::from_bits(0), transfer: 0 }, Job::Sweep);
+            self.disk.submit(Asker::server(), Job::Sweep);
         }
     }
 

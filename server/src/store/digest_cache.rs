@@ -135,7 +135,7 @@ mod tests {
     use std::io::Write;
 
     fn asker(number: u64) -> Asker {
-        Asker { session: Key::from_bits(number), transfer: 0 }
+        Asker { session: Key::from_bits(number), ..Asker::server() }
     }
 
     #[test]
