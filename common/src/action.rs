@@ -13,8 +13,9 @@ pub enum Action {
     /// Append these lines to the control connection's output; report each write by
     /// [`crate::session::Session::handle_replies_written`].
     Reply(Vec<u8>),
-    /// Encode part of a listing, from the cursor on; report by [`crate::session::Session::handle_listing`].
-    List { path: RemotePath, cursor: u64 },
+    /// Encode part of a listing, from the cursor on or from the start; report by
+    /// [`crate::session::Session::handle_listing`].
+    List { path: RemotePath, cursor: Option<Cursor> },
     /// Find something out or change a name; report by [`crate::session::Session::handle_found`].
     Ask(Question),
     /// Open a file and keep it for [`Action::Send`]; report by [`crate::session::Session::handle_opened`].
@@ -143,5 +144,23 @@ pub struct ListingPart {
     /// How many they are.
     pub entries: u64,
     /// Where to go on, or `None` at the end.
-    pub next: Option<u64>,
+    pub next: Option<Cursor>,
+}
+
+/// Where a listing goes on, and in which directory. The session carries it from one part to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Cursor {
+    pub directory: DirectoryIdentity,
+    /// As the directory counts.
+    pub position: u64,
+}
+
+/// Tells a directory from every other that comes to have its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DirectoryIdentity {
+    pub device: u64,
+    pub inode: u64,
+    /// Seconds and nanoseconds, where the file system knows: it may give the inode of a directory that was removed
+    /// to the next one.
+    pub made: Option<(i64, u32)>,
 }

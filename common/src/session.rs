@@ -412,7 +412,7 @@ impl Session {
         {
             let path = listing.path.clone();
             self.since = now;
-            self.actions.push_back(Action::List { path, cursor });
+            self.actions.push_back(Action::List { path, cursor: Some(cursor) });
         }
     }
 

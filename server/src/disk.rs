@@ -16,7 +16,7 @@ use crate::store::staging::StagedFile;
 use batcher::{Batcher, Request, Upload};
 use crossbeam_channel::{Receiver, Sender};
 use digester::DigestRun;
-use ferry_common::action::{Found, ListingPart, Publication, Question};
+use ferry_common::action::{Cursor, Found, ListingPart, Publication, Question};
 use ferry_common::command::Resume;
 use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
@@ -36,7 +36,7 @@ use worker::Worker;
 pub(crate) enum Job {
     List {
         path: RemotePath,
-        cursor: u64,
+        cursor: Option<Cursor>,
     },
     Ask(Question),
     Open {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ferry_common::entry::EntryKind;
+use ferry_common::error::ErrorCode;
 use ferry_common::reply::Reply;
 use ferry_tests::conversation::{Answer, Conversation};
 use ferry_tests::server::Server;
@@ -78,6 +79,30 @@ fn a_very_long_listing_streams_in_bounded_memory_and_others_stay_quick() {
     assert!(*longest < QUICK, "somebody waited {longest:?}");
     let grown = server.process().peak_resident_bytes() - before_bytes;
     assert!(grown < LISTING_COST_BYTES, "the listing cost {grown} bytes of memory");
+}
+
+/// The names are such that few files make a listing longer than all buffers between the two ends.
+#[test]
+fn a_listing_whose_directory_is_replaced_meanwhile_ends_in_an_error() {
+    let server = Server::start();
+    for directory in ["many", "few"] {
+        std::fs::create_dir(server.path(directory)).unwrap();
+    }
+    server.put("few/a.txt", "a");
+    let escaped = "\u{1}".repeat(240);
+    for number in 0..16_000 {
+        File::create(server.path(format!("many/{number}{escaped}"))).unwrap();
+    }
+    let mut session = Conversation::with(&server);
+    session.send("ls many\n");
+    let Reply::Entry(_) = session.reply() else { panic!("no entry") };
+    // Nothing more is read, so that the server cannot have listed all of it.
+    std::fs::rename(server.path("many"), server.path("moved")).unwrap();
+    std::fs::rename(server.path("few"), server.path("many")).unwrap();
+    let answer = session.answer();
+    assert_eq!(answer.code(), ErrorCode::Changed);
+    assert!(!answer.names().contains(&b"a.txt".to_vec()));
+    expect_small_listing(&session.ask("ls many"));
 }
 
 /// Ten clients ask and do not read: the server must not collect the answers for them.

@@ -114,7 +114,7 @@ impl Session {
         match command {
             Command::Ls { path } => {
                 self.enter(Phase::Listing(Listing { path: path.clone(), entries: 0, paused_at: None }), now);
-                self.actions.push_back(Action::List { path, cursor: 0 });
+                self.actions.push_back(Action::List { path, cursor: None });
             }
             Command::Stat { path } => self.ask(Question::Stat { path }, now),
             Command::Sum { path, length } => self.ask(Question::Sum { path, length }, now),

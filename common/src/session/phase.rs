@@ -1,7 +1,7 @@
 //! What a session is doing. A phase owns what only it needs.
 
 use super::transfer::Transfer;
-use crate::action::Question;
+use crate::action::{Cursor, Question};
 use crate::command::UploadOptions;
 use crate::path::RemotePath;
 
@@ -43,7 +43,7 @@ pub(super) struct Listing {
     pub(super) path: RemotePath,
     pub(super) entries: u64,
     /// Where the next part begins, while the client is to read the last one.
-    pub(super) paused_at: Option<u64>,
+    pub(super) paused_at: Option<Cursor>,
 }
 
 impl Phase {

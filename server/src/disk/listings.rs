@@ -3,6 +3,7 @@
 //! more than one reader.
 
 use crate::asker::Asker;
+use ferry_common::action::Cursor;
 use ferry_common::path::RemotePath;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,12 +11,15 @@ use std::sync::{Mutex, PoisonError};
 /// Who waits for which part of which listing, until a thread begins on it.
 #[derive(Debug, Default)]
 pub(super) struct Listings {
-    waiting: Mutex<HashMap<(RemotePath, u64), Vec<Asker>>>,
+    waiting: Mutex<HashMap<Part, Vec<Asker>>>,
 }
+
+/// Of which listing, and from where on.
+type Part = (RemotePath, Option<Cursor>);
 
 impl Listings {
     /// Waits for a part of a listing; true where a job for it is queued already.
-    pub(super) fn join(&self, path: &RemotePath, cursor: u64, asker: Asker) -> bool {
+    pub(super) fn join(&self, path: &RemotePath, cursor: Option<Cursor>, asker: Asker) -> bool {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let waiters = waiting.entry((path.clone(), cursor)).or_default();
         waiters.push(asker);
@@ -23,7 +27,7 @@ impl Listings {
     }
 
     /// Everybody who waits for it. Who asks from now on has a job of their own.
-    pub(super) fn begin(&self, path: &RemotePath, cursor: u64) -> Vec<Asker> {
+    pub(super) fn begin(&self, path: &RemotePath, cursor: Option<Cursor>) -> Vec<Asker> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.remove(&(path.clone(), cursor)).unwrap_or_default()
     }
@@ -33,16 +37,19 @@ impl Listings {
 mod tests {
     use super::*;
     use crate::net::slots::Key;
+    use ferry_common::action::DirectoryIdentity;
 
     #[test]
     fn a_listing_is_shared_until_it_begins() {
         let listings = Listings::default();
         let path = RemotePath::root();
         let asker = |number| Asker { session: Key::from_bits(number), ..Asker::server() };
-        assert!(!listings.join(&path, 0, asker(1)));
-        assert!(listings.join(&path, 0, asker(2)));
-        assert!(!listings.join(&path, 7, asker(3)), "another part");
-        assert_eq!(listings.begin(&path, 0), [asker(1), asker(2)]);
-        assert!(!listings.join(&path, 0, asker(4)), "it has begun, so this question is newer");
+        let directory = DirectoryIdentity { device: 1, inode: 2, made: None };
+        let part = Cursor { directory, position: 7 };
+        assert!(!listings.join(&path, None, asker(1)));
+        assert!(listings.join(&path, None, asker(2)));
+        assert!(!listings.join(&path, Some(part), asker(3)), "another part");
+        assert_eq!(listings.begin(&path, None), [asker(1), asker(2)]);
+        assert!(!listings.join(&path, None, asker(4)), "it has begun, so this question is newer");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Pair;
 use super::store::Store;
-use ferry_common::action::{Action, Event, Publication, Question};
+use ferry_common::action::{Action, Cursor, Event, Publication, Question};
 use ferry_common::command::Resume;
 use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
@@ -50,7 +50,7 @@ pub(crate) struct Staged {
 
 #[derive(Debug)]
 pub(crate) enum Job {
-    List { path: RemotePath, cursor: u64 },
+    List { path: RemotePath, cursor: Option<Cursor> },
     Ask(Question),
     Open { path: RemotePath },
     Stage { path: RemotePath, size: u64, new: bool, resume: Option<Resume> },

@@ -1,6 +1,6 @@
 //! The served folder, in memory, with the faults that a disk may have.
 
-use ferry_common::action::{Found, ListingPart, Opened, Publication, Question};
+use ferry_common::action::{Cursor, DirectoryIdentity, Found, ListingPart, Opened, Publication, Question};
 use ferry_common::command::Resume;
 use ferry_common::digest::Digest;
 use ferry_common::entry::{Entry, EntryKind};
@@ -11,6 +11,9 @@ use ferry_common::reply::Reply;
 use std::collections::BTreeMap;
 
 pub(crate) const MTIME_S: i64 = 1_764_000_000;
+
+/// Names never change hands here while they are listed.
+const THE_ONLY: DirectoryIdentity = DirectoryIdentity { device: 0, inode: 0, made: None };
 
 /// A directory is `None`.
 #[derive(Debug, Default, Clone)]
@@ -53,7 +56,7 @@ impl Store {
         self.nodes.get(path.as_bytes())?.as_deref()
     }
 
-    pub(crate) fn list(&self, path: &RemotePath, cursor: u64) -> Result<ListingPart, ErrorCode> {
+    pub(crate) fn list(&self, path: &RemotePath, cursor: Option<Cursor>) -> Result<ListingPart, ErrorCode> {
         if !path.is_root() {
             match self.nodes.get(path.as_bytes()) {
                 None => return Err(ErrorCode::NotFound),
@@ -61,11 +64,12 @@ impl Store {
                 Some(None) => {}
             }
         }
+        let position = cursor.map_or(0, |cursor| cursor.position);
         let mut part = ListingPart { lines: Vec::new(), entries: 0, next: None };
         let children = self.nodes.iter().filter(|(name, _)| parent_of(name) == *path);
-        for (place, (name, node)) in children.enumerate().skip(usize::try_from(cursor).unwrap()) {
+        for (place, (name, node)) in children.enumerate().skip(usize::try_from(position).unwrap()) {
             if part.lines.len() >= LISTING_PART_BYTES {
-                part.next = Some(place as u64);
+                part.next = Some(Cursor { directory: THE_ONLY, position: place as u64 });
                 break;
             }
             part.lines.extend(Reply::entry("ls", &self.entry(name, node.as_deref())));

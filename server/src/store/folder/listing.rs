@@ -2,24 +2,33 @@
 
 use super::{Folder, Lookup, entry_of};
 use crate::store::errors::Call;
-use ferry_common::action::ListingPart;
+use ferry_common::action::{Cursor, DirectoryIdentity, ListingPart};
 use ferry_common::entry::Entry;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{LISTING_PART_BYTES, LISTING_PART_ENTRIES};
 use ferry_common::path::{HIDDEN_NAME, RemotePath};
 use ferry_common::reply::Reply;
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, FileType, OFlags, RawDir, SeekFrom};
+use rustix::fs::{AtFlags, FileType, OFlags, RawDir, SeekFrom, StatxFlags, makedev};
 use rustix::io::Errno;
 
 const DIRENT_BUFFER_BYTES: usize = 32 * 1024;
 
 impl Folder {
     /// One part of a listing, bounded in entries and bytes. The directory is opened anew for each part,
-    /// so that a client that reads slowly holds no descriptor; the cursor is the directory's own.
-    pub(crate) fn list(&self, path: &RemotePath, cursor: u64) -> Result<ListingPart, ErrorCode> {
+    /// so that a client that reads slowly holds no descriptor. Where another directory has come there, or none is
+    /// left, the listing cannot go on.
+    pub(crate) fn list(&self, path: &RemotePath, cursor: Option<Cursor>) -> Result<ListingPart, ErrorCode> {
         match self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY, Lookup::MayBlock) {
-            Ok(directory) => self.list_directory(&directory, path, cursor).map_err(Call::Read.of(path)),
+            Ok(directory) => {
+                let identity = identity_of(&directory).map_err(Call::Read.of(path))?;
+                if cursor.is_some_and(|cursor| cursor.directory != identity) {
+                    return Err(ErrorCode::Changed);
+                }
+                let position = cursor.map(|cursor| cursor.position);
+                self.list_directory(&directory, identity, path, position).map_err(Call::Read.of(path))
+            }
+            Err(Errno::NOTDIR | Errno::NOENT) if cursor.is_some() => Err(ErrorCode::Changed),
             Err(Errno::NOTDIR) => {
                 let entry = self.stat(path)?;
                 Ok(ListingPart { lines: Reply::entry("ls", &entry), entries: 1, next: None })
@@ -31,11 +40,12 @@ impl Folder {
     fn list_directory(
         &self,
         directory: &OwnedFd,
+        identity: DirectoryIdentity,
         path: &RemotePath,
-        cursor: u64,
+        position: Option<u64>,
     ) -> Result<ListingPart, Errno> {
-        if cursor != 0 {
-            rustix::fs::seek(directory, SeekFrom::Start(cursor))?;
+        if let Some(position) = position {
+            rustix::fs::seek(directory, SeekFrom::Start(position))?;
         }
         let mut part = ListingPart { lines: Vec::new(), entries: 0, next: None };
         let mut buffer = Vec::with_capacity(DIRENT_BUFFER_BYTES);
@@ -50,7 +60,7 @@ impl Folder {
                 part.entries += 1;
             }
             if examined >= LISTING_PART_ENTRIES || part.lines.len() >= LISTING_PART_BYTES {
-                part.next = Some(entry.next_entry_cookie());
+                part.next = Some(Cursor { directory: identity, position: entry.next_entry_cookie() });
                 break;
             }
         }
@@ -82,5 +92,56 @@ impl Folder {
         let whole = [directory.as_bytes(), name].join(&b'/');
         let entry = self.stat(&RemotePath::parse(&whole).ok()?).ok()?;
         Some(Entry { name: name.to_vec(), ..entry })
+    }
+}
+
+fn identity_of(directory: &OwnedFd) -> Result<DirectoryIdentity, Errno> {
+    let wanted = StatxFlags::INO | StatxFlags::BTIME;
+    let stat = rustix::fs::statx(directory, "", AtFlags::EMPTY_PATH, wanted)?;
+    let is_dated = stat.stx_mask & StatxFlags::BTIME.bits() != 0;
+    Ok(DirectoryIdentity {
+        device: makedev(stat.stx_dev_major, stat.stx_dev_minor),
+        inode: stat.stx_ino,
+        made: is_dated.then_some((stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Durability;
+    use crate::store::staging::Retention;
+
+    /// The file system may well give the second directory the inode of the first.
+    #[test]
+    fn a_listing_goes_on_in_its_own_directory_or_not_at_all() {
+        let root = tempfile::tempdir().unwrap();
+        let [many, moved] = ["many", "moved"].map(|name| root.path().join(name));
+        let fill = || {
+            std::fs::create_dir(&many).unwrap();
+            (0..=LISTING_PART_ENTRIES).for_each(|name| {
+                std::fs::File::create(many.join(name.to_string())).unwrap();
+            });
+        };
+        let retention = Retention { age_s: 1, bytes: 1 };
+        let folder = Folder::open(root.path(), Durability::None, retention).unwrap();
+        let path = RemotePath::parse(b"many").unwrap();
+        fill();
+        let next = folder.list(&path, None).unwrap().next;
+        assert!(next.is_some() && folder.list(&path, next).is_ok());
+
+        std::fs::rename(&many, &moved).unwrap();
+        assert_eq!(folder.list(&path, next).unwrap_err(), ErrorCode::Changed, "nothing has the name");
+        fill();
+        assert_eq!(folder.list(&path, next).unwrap_err(), ErrorCode::Changed, "another has the name");
+        std::fs::remove_dir_all(&many).unwrap();
+        std::fs::rename(&moved, &many).unwrap();
+        assert!(folder.list(&path, next).is_ok(), "it is back");
+        std::fs::remove_dir_all(&many).unwrap();
+        fill();
+        assert_eq!(folder.list(&path, next).unwrap_err(), ErrorCode::Changed, "made anew");
+        std::fs::remove_dir_all(&many).unwrap();
+        std::fs::write(&many, "").unwrap();
+        assert_eq!(folder.list(&path, next).unwrap_err(), ErrorCode::Changed, "a file has the name");
     }
 }
