@@ -151,6 +151,10 @@ pub const DATA_SLOTS_MIN: u64 = 4;
 pub const LOG_QUEUE_LINES: usize = 16 * 1024;
 /// Shortcomings of file systems that the server remembers having logged.
 pub const SHORTFALLS_TOLD_MAX: usize = 1024;
+/// One extended attribute, or the names of all of a file: `XATTR_SIZE_MAX` and `XATTR_LIST_MAX` of Linux.
+pub const XATTR_MAX_BYTES: usize = 64 * 1024;
+/// Extended attributes that a file takes over from the one that it replaces.
+pub const KEPT_ATTRIBUTES_MAX_BYTES: usize = 1 << 20;
 
 /// Encoded entries after which one step of a listing ends.
 pub const LISTING_PART_BYTES: usize = 32 * 1024;
@@ -163,6 +167,7 @@ const fn larger(one: usize, other: usize) -> usize {
 
 const _: () = assert!(LINE_MAX_BYTES > 2 * 4 * PATH_MAX_BYTES + ECHO_MAX_BYTES);
 const _: () = assert!(PATH_MAX_BYTES > NAME_MAX_BYTES);
+const _: () = assert!(XATTR_MAX_BYTES <= KEPT_ATTRIBUTES_MAX_BYTES);
 const _: () = assert!(LISTING_PART_BYTES < OUTBOX_PAUSE_BYTES);
 const _: () = assert!(TURN_CONNECTION_BYTES <= TURN_TOTAL_BYTES);
 const _: () = assert!(UPLOAD_WRITES_MAX < UPLOAD_BUFFERS_MAX);

@@ -1,6 +1,8 @@
 //! The served folder and what Ferry keeps in it: confined names, staged and kept uploads, digests, and the
 //! errors of the file system. Everything here may wait for a disk, unless it says otherwise.
 
+pub(crate) mod acl;
+pub(crate) mod attributes;
 pub(crate) mod digest_cache;
 pub(crate) mod errors;
 pub(crate) mod folder;

@@ -14,6 +14,9 @@ pub(crate) enum Shortfall {
     FileFlush,
     NameFlush,
     Time,
+    Owner,
+    Permissions,
+    Attributes,
 }
 
 /// Of each device, what was told. The kernel gives the number of a device that is gone to another one, which
@@ -40,6 +43,9 @@ impl Display for Shortfall {
                 "flush directories: a change of names that was answered with ok may be undone by a power cut"
             }
             Self::Time => "set the time of a file: uploads have the time of their arrival",
+            Self::Owner => "keep the owner or group of a file that is replaced, or that of its directory",
+            Self::Permissions => "keep all permissions of a file that is replaced, or those of its directory",
+            Self::Attributes => "keep all extended attributes of a file that is replaced",
         })
     }
 }

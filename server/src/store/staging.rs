@@ -22,6 +22,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::store::attributes::Attributes;
 use crate::store::errors::Call;
 use crate::store::names::{self, Name, Renamed};
 use crate::store::shortfalls::{Shortfall, is_unsupported_flush};
@@ -151,13 +152,9 @@ impl StagedFile {
         self.content().hasher.digest()
     }
 
-    /// Gives it the mode of the file that it replaces and the time that its client asked for.
-    pub(crate) fn dress(&self, mode: Option<Mode>, mtime_s: Option<i64>) -> Result<(), ErrorCode> {
+    /// Gives it what it is to have beside its content, the time that its client asked for included.
+    pub(crate) fn dress(&self, attributes: &Attributes<'_>, mtime_s: Option<i64>) -> Result<(), ErrorCode> {
         let directory = self.home.directory();
-        if let Some(mode) = mode {
-            rustix::fs::chmodat(directory, &self.name, mode, AtFlags::empty())
-                .map_err(Call::Stage.of(&self.path))?;
-        }
         if let Some(mtime_s) = mtime_s {
             let time = Timespec { tv_sec: mtime_s, tv_nsec: 0 };
             let times = Timestamps { last_access: time, last_modification: time };
@@ -166,7 +163,13 @@ impl StagedFile {
                 Shortfall::Time.tell(directory, &self.path, errno);
             }
         }
-        Ok(())
+        if attributes.are_there() {
+            return Ok(());
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(directory, &self.name, flags, Mode::empty())
+            .map_err(Call::Stage.of(&self.path))?;
+        attributes.give_to(&file, &self.path)
     }
 
     /// Brings the content to the disk, where its file system can do that.

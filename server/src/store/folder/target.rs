@@ -6,7 +6,7 @@ use crate::store::shortfalls::{Shortfall, is_unsupported_flush};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, FileType, Mode, Stat};
+use rustix::fs::{AtFlags, FileType, Stat};
 use rustix::io::Errno;
 
 #[derive(Debug)]
@@ -41,8 +41,8 @@ impl Target {
     }
 
     /// A file may take the place of nothing, of a regular file, or of a link (which is itself replaced, not
-    /// followed), but not of a directory or anything special. Tells the mode that it inherits.
-    pub(super) fn admits(&self, name: &[u8], new: bool) -> Result<Option<Mode>, ErrorCode> {
+    /// followed), but not of a directory or anything special. Tells of the regular file whose place it takes.
+    pub(super) fn admits(&self, name: &[u8], new: bool) -> Result<Option<Stat>, ErrorCode> {
         let stat = match rustix::fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(Call::Open.of(&self.path)(errno)),
@@ -51,8 +51,7 @@ impl Target {
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => Err(ErrorCode::IsDirectory),
             FileType::RegularFile | FileType::Symlink if new => Err(ErrorCode::Exists),
-            // Who may do what; never the bits that make a program run as somebody else.
-            FileType::RegularFile => Ok(Some(Mode::from_raw_mode(stat.st_mode & 0o777))),
+            FileType::RegularFile => Ok(Some(stat)),
             FileType::Symlink => Ok(None),
             FileType::Fifo
             | FileType::Socket

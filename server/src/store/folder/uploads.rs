@@ -3,6 +3,7 @@
 use super::target::Target;
 use super::{Folder, Lookup, size_of_file};
 use crate::config::Durability;
+use crate::store::attributes::{Attributes, Inherited, Replaced};
 use crate::store::errors::Call;
 use crate::store::staging::{Home, StagedFile};
 use ferry_common::action::Publication;
@@ -12,6 +13,7 @@ use ferry_common::path::RemotePath;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Access, AtFlags, OFlags, StatxFlags};
 use rustix::io::Errno;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,6 +32,8 @@ pub(crate) struct Destination {
     target: Target,
     home: Arc<Home>,
     durability: Durability,
+    /// What new files get here, once one has come.
+    inherited: OnceCell<Inherited>,
 }
 
 impl Folder {
@@ -40,7 +44,7 @@ impl Folder {
         rustix::fs::accessat(target.directory(), ".", access, AtFlags::empty())
             .map_err(Call::Open.of(path))?;
         let home = self.home_of(path, &target)?;
-        Ok(Destination { target, home, durability: self.durability })
+        Ok(Destination { target, home, durability: self.durability, inherited: OnceCell::new() })
     }
 
     /// Opens what is kept of an upload to this path, and tells how much it is.
@@ -126,11 +130,26 @@ impl Destination {
 
     /// Checks and dresses a staged file for its name.
     pub(crate) fn prepare(&self, staged: &StagedFile, publication: &Publication) -> Result<(), ErrorCode> {
-        let mode = self.target.admits(file_name(&publication.path)?, publication.new)?;
+        let path = &publication.path;
+        let name = file_name(path)?;
+        let replaced = self.target.admits(name, publication.new)?;
         if publication.expected.is_some_and(|expected| expected != staged.digest()) {
             return Err(ErrorCode::Mismatch);
         }
-        staged.dress(mode, publication.mtime_s)
+        let attributes = match replaced {
+            None => Attributes::OfNewFile(self.inherited(path)?),
+            Some(stat) => Attributes::Of(Replaced::open(self.target.directory(), name, stat, path)?),
+        };
+        staged.dress(&attributes, publication.mtime_s)
+    }
+
+    fn inherited(&self, path: &RemotePath) -> Result<&Inherited, ErrorCode> {
+        if let Some(inherited) = self.inherited.get() {
+            return Ok(inherited);
+        }
+        let inherited =
+            Inherited::of(self.target.directory(), self.home.directory()).map_err(Call::Stage.of(path))?;
+        Ok(self.inherited.get_or_init(|| inherited))
     }
 
     /// Prepares and flushes a staged file before it is committed; tells whether it is flushed.

@@ -1,6 +1,7 @@
 //! One server process's place on one file system: `.ferry-staging/<process>/` for what comes in, and
 //! `.ferry-staging/partial/`, shared by all, for what broke off.
 
+use crate::store::acl;
 use ferry_common::digest::Digest;
 use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::{HIDDEN_NAME, RemotePath};
@@ -48,6 +49,8 @@ impl Home {
         let name = format!("{:016x}", u64::from_be_bytes(secret));
         rustix::fs::mkdirat(&parent, &name, Mode::RWXU)?;
         let directory = rustix::fs::openat(&parent, &name, DIRECTORY, Mode::empty())?;
+        // What is staged is to have nothing of this directory; most have no such list, and some no lists.
+        let _ = rustix::fs::fremovexattr(&directory, acl::DEFAULT_NAME);
         rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive)?;
         rustix::fs::flock(&parent, FlockOperation::Unlock)?;
         let top = rustix::io::fcntl_dupfd_cloexec(top, 0)?;

@@ -1,0 +1,236 @@
+//! What a file has beside its content when it gets its name: that of the file which it replaces, or what a new
+//! file gets in its directory. It is all set while nobody but the server reaches the file.
+//!
+//! What only adorns a file never fails its upload. What protects it does: no upload gives anybody a right that
+//! the file before it did not give. The bits that make a program run as somebody else, and capabilities, are
+//! never kept: what is uploaded by anybody must not run as anybody.
+
+use crate::store::acl::{ACCESS_NAME, Acl, DEFAULT_NAME};
+use crate::store::errors::Call;
+use crate::store::shortfalls::Shortfall;
+use ferry_common::error::ErrorCode;
+use ferry_common::limits::{KEPT_ATTRIBUTES_MAX_BYTES, XATTR_MAX_BYTES};
+use ferry_common::path::RemotePath;
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fs::{Gid, Mode, OFlags, Stat, Uid, XattrFlags};
+use rustix::io::Errno;
+
+/// The mode with which programs make files, before the umask.
+const NEW_FILE_MODE: u32 = 0o666;
+const PERMISSION_BITS: u32 = 0o777;
+const SETGID: u32 = 0o2000;
+/// The namespace of attributes that mean nothing to the kernel.
+const USER_PREFIX: &[u8] = b"user.";
+
+/// Where the attributes of a file come from.
+#[derive(Debug)]
+pub(crate) enum Attributes<'a> {
+    OfNewFile(&'a Inherited),
+    Of(Replaced),
+}
+
+/// What a new file gets in a directory, beyond what it has from being staged.
+#[derive(Debug)]
+pub(crate) struct Inherited {
+    group: Option<Gid>,
+    acl: Option<Acl>,
+}
+
+/// A file that is to be replaced.
+#[derive(Debug)]
+pub(crate) struct Replaced {
+    stat: Stat,
+    /// `None` where it cannot be read.
+    file: Option<OwnedFd>,
+    acl: Result<Option<Acl>, Errno>,
+}
+
+impl Attributes<'_> {
+    /// True where a file that is staged has them already.
+    pub(crate) fn are_there(&self) -> bool {
+        match self {
+            Self::OfNewFile(Inherited { group, acl }) => group.is_none() && acl.is_none(),
+            Self::Of(_) => false,
+        }
+    }
+
+    /// Gives them to a staged file that is to become `path`.
+    pub(crate) fn give_to(&self, file: &OwnedFd, path: &RemotePath) -> Result<(), ErrorCode> {
+        match self {
+            Self::OfNewFile(inherited) => inherited.give_to(file, path),
+            Self::Of(replaced) => replaced.give_to(file, path),
+        }
+    }
+}
+
+impl Inherited {
+    /// Asks the directory; `staging` is that in which the file is staged.
+    pub(crate) fn of(directory: &OwnedFd, staging: &OwnedFd) -> Result<Self, Errno> {
+        let (around, staged_in) = (rustix::fs::fstat(directory)?, rustix::fs::fstat(staging)?);
+        let own = rustix::process::getegid().as_raw();
+        // The staging directory is made by this process, so another group without the bit comes from the mount:
+        // every file has that of its directory there.
+        let is_always = staged_in.st_mode & SETGID == 0 && staged_in.st_gid != own;
+        let group_in = |directory: &Stat| {
+            if is_always || directory.st_mode & SETGID != 0 { directory.st_gid } else { own }
+        };
+        let group = group_in(&around);
+        let group = (group != group_in(&staged_in)).then(|| Gid::from_raw(group));
+        let acl = read_acl(directory, DEFAULT_NAME).unwrap_or(None);
+        Ok(Self { group, acl: acl.map(|acl| acl.of_new_file(NEW_FILE_MODE)) })
+    }
+
+    fn give_to(&self, file: &OwnedFd, path: &RemotePath) -> Result<(), ErrorCode> {
+        if self.group.is_some()
+            && let Err(errno) = rustix::fs::fchown(file, None, self.group)
+        {
+            Shortfall::Owner.tell(file, path, errno);
+        }
+        self.acl.as_ref().map_or(Ok(()), |acl| set_rights(file, acl, path))
+    }
+}
+
+impl Replaced {
+    /// Opens the file that has a name now and looked like `stat`: never a link, and never waiting for the other end
+    /// of a FIFO. Only a lack of descriptors or memory is a failure.
+    pub(crate) fn open(
+        directory: &OwnedFd,
+        name: &[u8],
+        stat: Stat,
+        path: &RemotePath,
+    ) -> Result<Self, ErrorCode> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = match rustix::fs::openat(directory, name, flags, Mode::empty()) {
+            Ok(file) => Some(file),
+            Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => {
+                return Err(Call::Open.of(path)(errno));
+            }
+            Err(_) => None,
+        };
+        let acl = match &file {
+            Some(file) => read_acl(file, ACCESS_NAME),
+            None => read_acl_unopened(directory, name),
+        };
+        Ok(Self { stat, file, acl })
+    }
+
+    /// Gives a staged file what the replaced one has. The owner comes last: afterwards the file may be none of
+    /// the server's.
+    fn give_to(&self, file: &OwnedFd, path: &RemotePath) -> Result<(), ErrorCode> {
+        let staged = rustix::fs::fstat(file).map_err(Call::Stage.of(path))?;
+        if let Some(replaced) = &self.file
+            && let Err(errno) = copy_user_attributes(replaced, file)
+        {
+            Shortfall::Attributes.tell(file, path, errno);
+        }
+        let mut acl = self.rights(file, path);
+        set_rights(file, &acl, path)?;
+        let (has_owner, has_group) = self.give_owner(file, &staged, path);
+        if !has_group {
+            acl.name_group(self.stat.st_gid);
+        }
+        if !has_owner {
+            acl.name_owner(self.stat.st_uid);
+            let uid = self.stat.st_uid;
+            log::warn!("{path} belonged to user {uid}, and now to the server, which may not give it away");
+        }
+        if has_owner && has_group { Ok(()) } else { set_rights(file, &acl, path) }
+    }
+
+    /// Who may do what with it. Where its list cannot be read, its mode may tell the mask in place of what the
+    /// group may, and the group gets no more than others have.
+    fn rights(&self, file: &OwnedFd, path: &RemotePath) -> Acl {
+        let mut of_mode = Acl::of_mode(self.stat.st_mode & PERMISSION_BITS);
+        match &self.acl {
+            Ok(acl) => acl.clone().unwrap_or(of_mode),
+            Err(errno) => {
+                Shortfall::Permissions.tell(file, path, *errno);
+                of_mode.limit_group();
+                of_mode
+            }
+        }
+    }
+
+    /// Tells whether the file has the owner, and whether it has the group of the replaced one.
+    fn give_owner(&self, file: &OwnedFd, staged: &Stat, path: &RemotePath) -> (bool, bool) {
+        let (has_owner, has_group) = (staged.st_uid == self.stat.st_uid, staged.st_gid == self.stat.st_gid);
+        let owner = (!has_owner).then(|| Uid::from_raw(self.stat.st_uid));
+        let group = (!has_group).then(|| Gid::from_raw(self.stat.st_gid));
+        if has_owner && has_group {
+            return (true, true);
+        }
+        let Err(errno) = rustix::fs::fchown(file, owner, group) else { return (true, true) };
+        Shortfall::Owner.tell(file, path, errno);
+        let gets_group = has_group || !has_owner && rustix::fs::fchown(file, None, group).is_ok();
+        (has_owner, gets_group)
+    }
+}
+
+/// Sets the access control list, or the mode where that says it all or the file system has no lists. Fails
+/// where the file would give somebody more than that.
+fn set_rights(file: &OwnedFd, acl: &Acl, path: &RemotePath) -> Result<(), ErrorCode> {
+    if !acl.is_mode() {
+        match rustix::fs::fsetxattr(file, ACCESS_NAME, &acl.encode(), XattrFlags::empty()) {
+            Ok(()) => return Ok(()),
+            Err(errno) => Shortfall::Permissions.tell(file, path, errno),
+        }
+    }
+    let mode = acl.to_mode();
+    let Err(errno) = rustix::fs::fchmod(file, Mode::from_raw_mode(mode)) else { return Ok(()) };
+    let has = rustix::fs::fstat(file).map_err(Call::Stage.of(path))?.st_mode & PERMISSION_BITS;
+    if has & !mode == 0 {
+        Shortfall::Permissions.tell(file, path, errno);
+        return Ok(());
+    }
+    log::warn!("Cannot set the permissions of {path} to {mode:o}: {errno}; it would have {has:o}");
+    Err(ErrorCode::Denied)
+}
+
+/// `None` where there is no list, because nobody set one or the file system has none.
+fn read_acl(file: &OwnedFd, name: &str) -> Result<Option<Acl>, Errno> {
+    let mut value = vec![0; XATTR_MAX_BYTES];
+    acl_of(rustix::fs::fgetxattr(file, name, &mut value), &value)
+}
+
+/// The list of a file that may not be opened, which everybody may read. No call reads it beneath a directory, so
+/// this needs `/proc`.
+fn read_acl_unopened(directory: &OwnedFd, name: &[u8]) -> Result<Option<Acl>, Errno> {
+    let mut path = format!("/proc/self/fd/{}/", directory.as_raw_fd()).into_bytes();
+    path.extend(name);
+    let mut value = vec![0; XATTR_MAX_BYTES];
+    acl_of(rustix::fs::lgetxattr(path, ACCESS_NAME, &mut value), &value)
+}
+
+fn acl_of(read: Result<usize, Errno>, value: &[u8]) -> Result<Option<Acl>, Errno> {
+    match read {
+        Ok(length) => Acl::parse(&value[..length]).map(Some).ok_or(Errno::INVAL),
+        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// All of them or, where they are more than [`KEPT_ATTRIBUTES_MAX_BYTES`], as many as fit.
+fn copy_user_attributes(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
+    let mut names = vec![0; XATTR_MAX_BYTES];
+    let length = match rustix::fs::flistxattr(from, &mut names) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(()),
+        length => length?,
+    };
+    let mut value = Vec::new();
+    let mut copied_bytes = 0;
+    let names = names[..length].split(|&byte| byte == 0).filter(|name| name.starts_with(USER_PREFIX));
+    for name in names {
+        value.resize(XATTR_MAX_BYTES, 0);
+        let length = match rustix::fs::fgetxattr(from, name, &mut value) {
+            // Removed meanwhile.
+            Err(Errno::NODATA) => continue,
+            length => length?,
+        };
+        copied_bytes += name.len() + length;
+        if copied_bytes > KEPT_ATTRIBUTES_MAX_BYTES {
+            return Err(Errno::TOOBIG);
+        }
+        rustix::fs::fsetxattr(to, name, &value[..length], XattrFlags::empty())?;
+    }
+    Ok(())
+}
