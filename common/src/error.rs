@@ -59,6 +59,8 @@ error_codes! {
     /// Either the server or the file system.
     ReadOnly = "read-only", "the server lets nothing be changed here";
     BadOffset = "bad-offset", "the offset is beyond the end of the file";
+    /// The file says that it is empty, and has bytes all the same.
+    UnknownSize = "unknown-size", "the size of this file is not known beforehand, so it cannot be sent";
     /// The name is taken, and nothing was to be replaced.
     Exists = "exists", "this name is taken already";
     NotEmpty = "not-empty", "the directory is not empty";

@@ -90,6 +90,9 @@ pub const TURN_EVENTS: usize = 1024;
 pub const ACCEPT_RETRY_TIMEOUT: Duration = Duration::from_secs(1);
 /// Connections that may wait in a listener's queue; the system may allow fewer (`somaxconn`).
 pub const LISTEN_BACKLOG: i32 = 4096;
+/// Unsent bytes in the system's buffer of a socket beyond which it takes no more (`TCP_NOTSENT_LOWAT`): what a peer
+/// does not take yet stays in the page cache. Large enough that the next part is there before the network is idle.
+pub const SOCKET_UNSENT_BYTES: u32 = 128 * 1024;
 /// Idle time after which the system probes whether the peer of a connection is still there.
 pub const KEEPALIVE_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -131,8 +134,18 @@ pub const SMALL_UPLOAD_MAX_BYTES: u64 = 64 * 1024;
 pub const SMALL_UPLOADS_TOTAL_BYTES: u64 = 64 * 1024 * 1024;
 /// Part of a file that is brought into memory before it is sent.
 pub const WARM_WINDOW_BYTES: u64 = 2 * 1024 * 1024;
-/// Distance of the bytes by which is told whether a part of a file is in memory.
-pub const WARM_PROBE_STRIDE_BYTES: u64 = 128 * 1024;
+/// Sending a part of a file from memory takes far less than this: one that takes longer has waited for a disk...
+pub const SLOW_SEND_TIME: Duration = Duration::from_millis(5);
+/// ...and its file goes through buffers for so long.
+pub const SLOW_FILE_TIME: Duration = Duration::from_secs(10);
+/// Files that are known to be slow; the oldest give way.
+pub const SLOW_FILES_MAX: usize = 256;
+/// Size of a buffer between a file that the reactor may not read and the socket of its download.
+pub const READ_BUFFER_BYTES: usize = 256 * 1024;
+/// Such buffers in use at once, over all downloads.
+pub const READ_BUFFERS_MAX: usize = 128;
+/// Such buffers that one download has filled and not sent; one more may be being filled.
+pub const READ_PIECES_MAX: usize = 2;
 
 /// Descriptors kept aside for listeners, the folder, the log, and what the disk threads open in passing.
 pub const RESERVED_DESCRIPTORS: u64 = 64 + 4 * DISK_THREADS as u64;
@@ -171,7 +184,8 @@ const _: () = assert!(XATTR_MAX_BYTES <= KEPT_ATTRIBUTES_MAX_BYTES);
 const _: () = assert!(LISTING_PART_BYTES < OUTBOX_PAUSE_BYTES);
 const _: () = assert!(TURN_CONNECTION_BYTES <= TURN_TOTAL_BYTES);
 const _: () = assert!(UPLOAD_WRITES_MAX < UPLOAD_BUFFERS_MAX);
-const _: () = assert!(WARM_PROBE_STRIDE_BYTES < WARM_WINDOW_BYTES);
+const _: () = assert!(READ_PIECES_MAX < READ_BUFFERS_MAX);
+const _: () = assert!(TURN_CONNECTION_BYTES <= WARM_WINDOW_BYTES);
 /// One batch is put together while another is flushed.
 const _: () = assert!(2 * BATCH_UPLOADS_MAX <= PUBLISHING_MAX);
 const _: () = assert!(2 * BATCH_DIRECTORIES_MAX as u64 <= RESERVED_DESCRIPTORS / 2);

@@ -7,11 +7,13 @@ pub(crate) mod buffers;
 mod committer;
 mod digester;
 mod listings;
+pub(crate) mod read_buffers;
 mod worker;
 
 use crate::asker::Asker;
 use crate::store::digest_cache::FileIdentity;
 use crate::store::folder::{Folder, OpenFile};
+use crate::store::held_file::{Closer, HeldFile};
 use crate::store::staging::StagedFile;
 use batcher::{Batcher, Request, Upload};
 use crossbeam_channel::{Receiver, Sender};
@@ -24,7 +26,7 @@ use ferry_common::limits::{DIGEST_THREADS, DISK_THREADS};
 use ferry_common::path::RemotePath;
 use listings::Listings;
 use mio::Waker;
-use std::fs::File;
+use read_buffers::ReadBuffer;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,9 +57,19 @@ pub(crate) enum Job {
     },
     /// Bring part of a file into the page cache.
     Warm {
-        file: Arc<File>,
+        file: Arc<HeldFile>,
         offset: u64,
         length: u64,
+    },
+    /// Read part of a file into a buffer, to be sent.
+    Read {
+        file: Arc<HeldFile>,
+        offset: u64,
+        buffer: ReadBuffer,
+    },
+    /// Find out in which state an open file is.
+    Inspect {
+        file: Arc<HeldFile>,
     },
     /// Flush a file that is large or on its own, then have it committed.
     Publish {
@@ -72,10 +84,6 @@ pub(crate) enum Job {
     Keep {
         staged: Arc<StagedFile>,
     },
-    /// Close a file whose end this is.
-    Close {
-        file: Arc<File>,
-    },
     /// Remove what is kept beyond its bounds.
     Sweep,
 }
@@ -86,7 +94,7 @@ pub(crate) enum Outcome {
     Listed(Arc<Result<ListingPart, ErrorCode>>),
     Found(Result<Found, ErrorCode>),
     /// A file whose digest was asked for, and how much of it.
-    SumOpened(Result<(File, u64), ErrorCode>),
+    SumOpened(Result<(HeldFile, u64), ErrorCode>),
     Opened(Result<OpenFile, ErrorCode>),
     /// A staged file, and what is still to be hashed of it.
     Staged(Result<(Arc<StagedFile>, Option<Resume>), ErrorCode>),
@@ -95,6 +103,12 @@ pub(crate) enum Outcome {
         result: Result<u64, ErrorCode>,
     },
     Warmed(Result<(), ErrorCode>),
+    /// The part of a file from `offset` on. Fewer bytes than were asked for end with the file.
+    Read {
+        offset: u64,
+        result: Result<ReadBuffer, ErrorCode>,
+    },
+    Inspected(Result<FileIdentity, ErrorCode>),
     /// `small_bytes` of memory were set aside for it and are free again.
     Published {
         id: u64,
@@ -123,6 +137,8 @@ pub(crate) struct Digested {
     /// How much was read.
     pub(crate) length: u64,
     pub(crate) result: Result<Digest, ErrorCode>,
+    /// The digest is that of the file in this state also for those who open it later.
+    pub(crate) is_lasting: bool,
 }
 
 /// An outcome, and whom it is for.
@@ -139,6 +155,7 @@ pub(crate) struct Disk {
     commits: Sender<Request>,
     digests: Sender<DigestRun>,
     listings: Arc<Listings>,
+    closer: Closer,
     completions: Receiver<Completion>,
     wake: Arc<Wake>,
 }
@@ -163,13 +180,16 @@ impl Disk {
         let wake = Arc::new(Wake { waker, pending: AtomicBool::new(false) });
         let reports = Reports { completions: done, wake: Arc::clone(&wake) };
         let listings = Arc::new(Listings::default());
+        let (closer, files) = Closer::new();
+        spawn("close".to_owned(), move || files.iter().for_each(drop))?;
         let (jobs, queue) = crossbeam_channel::unbounded();
         let (commits, requests) = crossbeam_channel::unbounded();
         let (digests, runs) = crossbeam_channel::unbounded();
         for number in 0..DISK_THREADS {
             let (folder, listings) = (Arc::clone(folder), Arc::clone(&listings));
             let (queue, commits, reports) = (queue.clone(), commits.clone(), reports.clone());
-            let worker = Worker { folder, queue, listings, commits, reports };
+            let closer = closer.clone();
+            let worker = Worker { folder, queue, listings, commits, reports, closer };
             spawn(format!("disk-{number}"), move || worker.run())?;
         }
         for number in 0..DIGEST_THREADS {
@@ -181,7 +201,12 @@ impl Disk {
         spawn("batch".to_owned(), move || batcher.run())?;
         let folder = Arc::clone(folder);
         spawn("commit".to_owned(), move || committer::run(&folder, &prepared, &reports))?;
-        Ok(Self { jobs, commits, digests, listings, completions, wake })
+        Ok(Self { jobs, commits, digests, listings, closer, completions, wake })
+    }
+
+    /// Closes what is opened on the reactor.
+    pub(crate) fn closer(&self) -> &Closer {
+        &self.closer
     }
 
     /// Queues a job. The queue is bounded by what the sessions may have under way.
@@ -211,7 +236,7 @@ impl Disk {
     pub(crate) fn digest_file(
         &self,
         asker: Asker,
-        file: &Arc<File>,
+        file: &Arc<HeldFile>,
         end: u64,
         identity: Option<FileIdentity>,
     ) {

@@ -14,9 +14,11 @@ use crate::admission::descriptors::DescriptorPlan;
 use crate::admission::file_queue::FileQueue;
 use crate::config::Config;
 use crate::connection::control::Control;
+use crate::connection::data::slow_files::SlowFiles;
 use crate::connection::data::{Data, Owner};
 use crate::disk::Disk;
 use crate::disk::buffers::Buffers;
+use crate::disk::read_buffers::ReadBuffers;
 use crate::net::acceptor::{Accepted, Acceptor, Purpose};
 use crate::net::deadlines::{Deadlines, Timer};
 use crate::net::signals::Signals;
@@ -33,7 +35,7 @@ use ferry_common::limits::{
 use ferry_common::session::{Policy, Session};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -73,6 +75,12 @@ pub(crate) struct Reactor {
     small_bytes: u64,
     /// Uploads that wait for a buffer.
     starved: VecDeque<Key>,
+    read_buffers: ReadBuffers,
+    /// Downloads that wait for a buffer, by the device of their file.
+    starved_reads: BTreeMap<u64, VecDeque<Key>>,
+    /// Downloads that have buffers which their peers do not take.
+    holders: VecDeque<Key>,
+    slow_files: SlowFiles,
     /// What is read from control connections, and what is read to be dropped.
     scratch: Vec<u8>,
     /// When running transfers are cut off, once the server was asked to stop.
@@ -128,6 +136,10 @@ impl Reactor {
             buffers: Buffers::default(),
             small_bytes: 0,
             starved: VecDeque::new(),
+            read_buffers: ReadBuffers::default(),
+            starved_reads: BTreeMap::new(),
+            holders: VecDeque::new(),
+            slow_files: SlowFiles::default(),
             scratch: vec![0; CONTROL_READ_BYTES.max(UPLOAD_BUFFER_BYTES)],
             stop_at: None,
             finished: None,
@@ -169,6 +181,7 @@ impl Reactor {
         self.collect_completions(now);
         // Data first: the end of an idle data connection is to be known before the command that follows it.
         self.serve_datas(now);
+        self.feed_starved_reads();
         self.serve_controls(now);
         self.fire_deadlines(now);
         self.accept_controls(now);

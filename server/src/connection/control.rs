@@ -8,6 +8,7 @@ use crate::net::address::Address;
 use crate::net::slots::Key;
 use crate::net::socket::{Received, Socket};
 use crate::store::digest_cache::FileIdentity;
+use crate::store::held_file::HeldFile;
 use crate::store::staging::StagedFile;
 use ferry_common::command::Resume;
 use ferry_common::digest::Digest;
@@ -16,7 +17,6 @@ use ferry_common::limits::{LINGER_MAX_BYTES, LINGER_TIMEOUT};
 use ferry_common::outbox::Outbox;
 use ferry_common::session::Session;
 use ferry_common::ticket::Ticket;
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -74,7 +74,7 @@ impl DataLink {
 pub(crate) enum Resource {
     None,
     Source {
-        file: Arc<File>,
+        file: Arc<HeldFile>,
         /// Which state of the file was opened, where that matters.
         identity: Option<FileIdentity>,
     },

@@ -6,16 +6,20 @@
 mod line;
 mod receiving;
 mod sending;
+pub(crate) mod slow_files;
 
+use crate::disk::read_buffers::{ReadBuffer, ReadBuffers};
 use crate::net::slots::Key;
 use crate::net::socket::{Received, Socket};
+use crate::store::digest_cache::FileIdentity;
+use crate::store::held_file::HeldFile;
 use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
 use ferry_common::ticket::Ticket;
 use line::FixedLine;
 use receiving::{Gathering, Receiving};
 use sending::Sending;
-use std::fs::File;
+use slow_files::SlowFiles;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -32,6 +36,8 @@ pub(crate) struct Data {
     pub(crate) owner: Owner,
     /// In the queue for a buffer.
     pub(crate) starved: bool,
+    /// On the reactor's list of downloads whose buffers the peer does not take.
+    pub(crate) is_holder: bool,
     flow: Flow,
 }
 
@@ -62,6 +68,17 @@ enum Flow {
     },
 }
 
+/// What a step may make use of.
+#[derive(Debug)]
+pub(crate) struct Turn<'a> {
+    pub(crate) budget_bytes: u64,
+    /// What is read goes here.
+    pub(crate) buffer: &'a mut [u8],
+    pub(crate) read_buffers: &'a ReadBuffers,
+    pub(crate) slow_files: &'a mut SlowFiles,
+    pub(crate) now: Instant,
+}
+
 /// What came of a step.
 #[derive(Debug)]
 pub(crate) enum Step {
@@ -72,7 +89,11 @@ pub(crate) enum Step {
     /// Payload left for the peer, or was dropped.
     Moved(u64),
     /// This part of the file must be brought into memory.
-    Cold { file: Arc<File>, offset: u64, length: u64 },
+    Cold { file: Arc<HeldFile>, offset: u64, length: u64 },
+    /// A part of the file must be read into the buffer.
+    Read { file: Arc<HeldFile>, offset: u64, buffer: ReadBuffer },
+    /// There is no buffer for a file on this device.
+    Starved { device: u64 },
     /// So much of the buffer was filled, to be written next.
     Filled { length: usize },
     /// What follows an upload was read.
@@ -86,11 +107,11 @@ pub(crate) enum Step {
 impl Data {
     pub(crate) fn new(socket: Socket, now: Instant) -> Self {
         let owner = Owner::Unknown { ticket: FixedLine::EMPTY, since: now };
-        Self { socket, queued: false, armed: None, owner, starved: false, flow: Flow::IDLE }
+        Self { socket, queued: false, armed: None, owner, starved: false, is_holder: false, flow: Flow::IDLE }
     }
 
-    pub(crate) fn send(&mut self, file: Arc<File>, offset: u64, length: u64) {
-        self.flow = Flow::Sending(Sending::new(file, offset, length));
+    pub(crate) fn send(&mut self, file: Arc<HeldFile>, identity: FileIdentity, offset: u64, length: u64) {
+        self.flow = Flow::Sending(Sending::new(file, identity, offset, length));
     }
 
     pub(crate) fn receive(&mut self, length: u64, trailer: bool) {
@@ -127,7 +148,7 @@ impl Data {
                 Owner::Unknown { .. } => socket.is_readable(),
                 Owner::Session(_) => socket.is_write_closed() || socket.is_read_closed() && !hides_end,
             },
-            Flow::Sending(sending) => socket.is_writable() && !sending.is_warming(),
+            Flow::Sending(sending) => socket.is_writable() && !sending.is_waiting() && !self.starved,
             Flow::Receiving(receiving) => socket.is_readable() && receiving.can_read() && !self.starved,
             Flow::Gathering(gathering) => socket.is_readable() && gathering.wants_more(),
             Flow::Dropping { .. } => socket.is_readable(),
@@ -159,6 +180,25 @@ impl Data {
         }
     }
 
+    /// A disk thread has read this part of the file.
+    pub(crate) fn handle_read(&mut self, offset: u64, buffer: ReadBuffer) {
+        if let Flow::Sending(sending) = &mut self.flow {
+            sending.handle_read(offset, buffer);
+        }
+    }
+
+    /// True where the peer does not take what is in buffers for it.
+    pub(crate) fn holds_back_buffers(&self) -> bool {
+        !self.socket.is_writable() && matches!(&self.flow, Flow::Sending(sending) if sending.holds_pieces())
+    }
+
+    /// Leaves the buffers of a download to others; their parts will be read again.
+    pub(crate) fn give_up_buffers(&mut self) {
+        if let Flow::Sending(sending) = &mut self.flow {
+            sending.give_up_pieces();
+        }
+    }
+
     /// A disk thread has written so many buffers.
     pub(crate) fn handle_written(&mut self, buffers: usize) {
         if let Flow::Receiving(receiving) = &mut self.flow {
@@ -166,9 +206,10 @@ impl Data {
         }
     }
 
-    /// Does one piece of work of at most `budget_bytes`, reading into `buffer` where it reads.
-    pub(crate) fn step(&mut self, budget_bytes: u64, buffer: &mut [u8]) -> Step {
+    /// Does one piece of work within the budget.
+    pub(crate) fn step(&mut self, turn: &mut Turn<'_>) -> Step {
         let socket = &mut self.socket;
+        let Turn { buffer, .. } = turn;
         match &mut self.flow {
             Flow::Idle { hides_end } => match &mut self.owner {
                 Owner::Unknown { ticket, .. } => {
@@ -180,7 +221,7 @@ impl Data {
                 Owner::Session(_) => look_for_end(socket, hides_end),
             },
             Flow::Sending(sending) => {
-                let step = sending.step(socket, budget_bytes);
+                let step = sending.step(socket, turn);
                 if sending.is_done() {
                     self.flow = Flow::IDLE;
                 }

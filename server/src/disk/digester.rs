@@ -3,13 +3,14 @@
 use super::{Digested, Outcome, Reports};
 use crate::asker::Asker;
 use crate::store::digest_cache::{FileIdentity, read_step};
+use crate::store::held_file::HeldFile;
+use crate::store::mounts::Medium;
 use crate::store::staging::StagedFile;
 use crossbeam_channel::Receiver;
 use ferry_common::digest::{Digest, Hasher};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{DIGEST_REPORT_INTERVAL, DIGEST_STEP_BYTES};
 use std::collections::VecDeque;
-use std::fs::File;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -22,6 +23,8 @@ pub(super) struct DigestRun {
     source: Source,
     end: u64,
     identity: Option<FileIdentity>,
+    /// The file is still in the state of `identity`, now that it was read.
+    is_lasting: bool,
     /// When its progress was last told.
     reported: Instant,
 }
@@ -29,7 +32,7 @@ pub(super) struct DigestRun {
 #[derive(Debug)]
 enum Source {
     File {
-        file: Weak<File>,
+        file: Weak<HeldFile>,
         hasher: Box<Hasher>,
     },
     /// Keeps the hasher itself, to go on with what is yet to come.
@@ -37,9 +40,14 @@ enum Source {
 }
 
 impl DigestRun {
-    pub(super) fn of_file(asker: Asker, file: &Arc<File>, end: u64, identity: Option<FileIdentity>) -> Self {
+    pub(super) fn of_file(
+        asker: Asker,
+        file: &Arc<HeldFile>,
+        end: u64,
+        identity: Option<FileIdentity>,
+    ) -> Self {
         let source = Source::File { file: Arc::downgrade(file), hasher: Box::default() };
-        Self { asker, source, end, identity, reported: Instant::now() }
+        Self { asker, source, end, identity, is_lasting: false, reported: Instant::now() }
     }
 
     pub(super) fn of_staged(asker: Asker, staged: &Arc<StagedFile>, end: u64) -> Self {
@@ -48,6 +56,7 @@ impl DigestRun {
             source: Source::Staged(Arc::downgrade(staged)),
             end,
             identity: None,
+            is_lasting: false,
             reported: Instant::now(),
         }
     }
@@ -57,22 +66,28 @@ impl DigestRun {
         match &mut self.source {
             Source::File { file, hasher } => {
                 let file = file.upgrade().ok_or(ErrorCode::BrokenOff)?;
-                read_step(&file, hasher, self.end, DIGEST_STEP_BYTES, scratch)?;
+                read_step(file.file(), hasher, self.end, DIGEST_STEP_BYTES, scratch)?;
                 if hasher.length() < self.end {
                     return Ok(None);
                 }
-                match self.identity {
-                    Some(identity) if !FileIdentity::of(&file)?.has_content_of(&identity) => {
-                        Err(ErrorCode::Changed)
-                    }
-                    Some(_) | None => Ok(Some(hasher.digest())),
-                }
+                self.is_lasting = self.identity.is_some_and(|identity| is_still(&file, &identity));
+                Ok(Some(hasher.digest()))
             }
             Source::Staged(staged) => {
                 let staged = staged.upgrade().ok_or(ErrorCode::BrokenOff)?;
                 let done = staged.hash_step(self.end, DIGEST_STEP_BYTES, scratch)?;
                 Ok(done.then(|| staged.digest()))
             }
+        }
+    }
+}
+
+/// False also where the file system does not keep the times itself: they may stay while the content changes.
+fn is_still(file: &HeldFile, identity: &FileIdentity) -> bool {
+    match file.medium() {
+        Medium::Foreign => false,
+        Medium::Memory | Medium::Local => {
+            FileIdentity::of(file.file()).is_ok_and(|now| now.has_content_of(identity))
         }
     }
 }
@@ -99,7 +114,8 @@ pub(super) fn run(runs: &Receiver<DigestRun>, reports: &Reports) {
                 turns.push_back(run);
             }
             Some(result) => {
-                let digested = Digested { identity: run.identity, length: run.end, result };
+                let (identity, length, is_lasting) = (run.identity, run.end, run.is_lasting);
+                let digested = Digested { identity, length, result, is_lasting };
                 reports.complete(run.asker, Outcome::Digested(digested));
             }
         }

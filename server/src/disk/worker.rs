@@ -4,8 +4,10 @@ use super::batcher::{Request, Upload};
 use super::listings::Listings;
 use super::{Job, Outcome, Reports};
 use crate::asker::Asker;
+use crate::store::digest_cache::FileIdentity;
 use crate::store::errors::Call;
-use crate::store::folder::{Folder, Lookup};
+use crate::store::folder::{Folder, Lookup, OpenFile};
+use crate::store::held_file::Closer;
 use crate::store::staging::StagedFile;
 use crossbeam_channel::{Receiver, Sender};
 use ferry_common::action::{Publication, Question};
@@ -28,6 +30,7 @@ pub(super) struct Worker {
     pub(super) listings: Arc<Listings>,
     pub(super) commits: Sender<Request>,
     pub(super) reports: Reports,
+    pub(super) closer: Closer,
 }
 
 impl Worker {
@@ -51,13 +54,19 @@ impl Worker {
                 None
             }
             Job::Ask(Question::Sum { path, length }) => {
-                Some(Outcome::SumOpened(self.folder.open_for_sum(&path, length)))
+                Some(Outcome::SumOpened(self.folder.open_for_sum(&path, length, &self.closer)))
             }
-            Job::Ask(Question::Partial { path }) => Some(Outcome::SumOpened(self.folder.open_partial(&path))),
+            Job::Ask(Question::Partial { path }) => {
+                Some(Outcome::SumOpened(self.folder.open_partial(&path, &self.closer)))
+            }
             Job::Ask(question) => Some(Outcome::Found(self.folder.answer(&question))),
-            Job::Open { path } => Some(Outcome::Opened(
-                self.folder.open_file(&path, Lookup::MayBlock).map_err(Call::Open.of(&path)),
-            )),
+            Job::Open { path } => {
+                let open = self
+                    .folder
+                    .open_file(&path, Lookup::MayBlock, &self.closer)
+                    .map_err(Call::Open.of(&path));
+                Some(Outcome::Opened(open.and_then(OpenFile::with_known_size)))
+            }
             Job::Stage { path, size, new, resume } => {
                 let staged = self.folder.destination(&path).and_then(|destination| {
                     destination.admit(&path, new)?;
@@ -66,14 +75,15 @@ impl Worker {
                 Some(Outcome::Staged(staged.map(|file| (Arc::new(file), resume))))
             }
             Job::Write { staged, buffers } => Some(write(&staged, buffers)),
-            Job::Warm { file, offset, length } => Some(Outcome::Warmed(warm(&file, offset, length))),
+            Job::Warm { file, offset, length } => Some(Outcome::Warmed(warm(file.file(), offset, length))),
+            Job::Read { file, offset, mut buffer } => {
+                let result = buffer.fill_from(file.file(), offset).map(|()| buffer);
+                Some(Outcome::Read { offset, result })
+            }
+            Job::Inspect { file } => Some(Outcome::Inspected(FileIdentity::of(file.file()))),
             Job::Publish { staged, publication } => self.publish(asker, staged, publication),
             Job::Discard { staged } => {
                 drop(staged);
-                None
-            }
-            Job::Close { file } => {
-                drop(file);
                 None
             }
             Job::Keep { staged } => {

@@ -1,7 +1,7 @@
 //! The listeners of both ports: binding them, and accepting in bounded batches.
 
 use crate::config::Config;
-use ferry_common::limits::{KEEPALIVE_IDLE_TIMEOUT, LISTEN_BACKLOG};
+use ferry_common::limits::{KEEPALIVE_IDLE_TIMEOUT, LISTEN_BACKLOG, SOCKET_UNSENT_BYTES};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
@@ -152,9 +152,10 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     }
     // A port whose old connections still linger can be had again at once.
     socket.set_reuse_address(true)?;
-    // Accepted connections inherit these two.
+    // Accepted connections inherit these three.
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_IDLE_TIMEOUT))?;
+    socket.set_tcp_notsent_lowat(SOCKET_UNSENT_BYTES)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(LISTEN_BACKLOG)?;

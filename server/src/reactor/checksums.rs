@@ -3,16 +3,17 @@
 
 use super::Reactor;
 use crate::asker::Asker;
-use crate::connection::control::{Control, Resource, Sought};
+use crate::connection::control::{Resource, Sought};
 use crate::disk::{Digested, Job};
 use crate::net::slots::Key;
 use crate::store::digest_cache::{FileIdentity, Wanted};
+use crate::store::held_file::HeldFile;
+use crate::store::mounts::Medium;
 use crate::store::staging::StagedFile;
 use ferry_common::action::Found;
 use ferry_common::command::Resume;
 use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
-use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,36 +21,61 @@ impl Reactor {
     /// Begins to send a file, and to compute its digest beside that.
     pub(super) fn send(&mut self, key: Key, offset: u64, length: u64, digest: bool) {
         let Some(control) = self.controls.get_mut(key) else { return };
-        let Resource::Source { file, identity } = &control.resource else { return };
+        let Resource::Source { file, identity: Some(identity) } = &control.resource else { return };
         let (file, identity) = (Arc::clone(file), *identity);
-        if let (true, Some(identity)) = (digest, identity) {
+        if digest {
             control.sought = Sought::Download { found: None, is_due: false };
             let asker = control.asker(key);
             self.want_digest(asker, &file, offset + length, identity);
         }
         if length > 0 {
-            self.with_data(key, |data| data.send(file, offset, length));
+            self.with_data(key, |data| data.send(file, identity, offset, length));
         }
     }
 
     /// Everything is sent: sees whether the file is still what it was, and waits for its digest.
-    pub(super) fn check(&mut self, key: Key, digest: bool, now: Instant) {
+    pub(super) fn check(&mut self, key: Key, now: Instant) {
         let Some(control) = self.controls.get_mut(key) else { return };
-        if !control.is_source_unchanged() {
+        let Resource::Source { file, .. } = &control.resource else { return };
+        match file.medium() {
+            Medium::Foreign => {
+                let job = Job::Inspect { file: Arc::clone(file) };
+                self.disk.submit(control.asker(key), job);
+            }
+            Medium::Memory | Medium::Local => {
+                let state = FileIdentity::of(file.file());
+                self.conclude_check(key, state, now);
+            }
+        }
+    }
+
+    /// The state of a file that was sent. Where a digest goes with it, the digest tells whether the bytes are those
+    /// of the file, and times tell nothing.
+    pub(super) fn conclude_check(&mut self, key: Key, state: Result<FileIdentity, ErrorCode>, now: Instant) {
+        let Some(control) = self.controls.get_mut(key) else { return };
+        let Resource::Source { file, identity: Some(opened) } = &control.resource else { return };
+        let has_digest = matches!(control.sought, Sought::Download { .. });
+        let trusts_times = !has_digest && file.medium() != Medium::Foreign;
+        if !state.is_ok_and(|state| state.has_beginning_of(opened, trusts_times)) {
             return control.session.handle_checked(Err(ErrorCode::Changed), now);
         }
         match &mut control.sought {
-            Sought::Download { found, is_due } if digest => match *found {
+            Sought::Download { found, is_due } => match *found {
                 Some(found) => control.session.handle_checked(found.map(Some), now),
                 None => *is_due = true,
             },
-            Sought::Nothing | Sought::Sum | Sought::Resume(_) | Sought::Download { .. } => {
+            Sought::Nothing | Sought::Sum | Sought::Resume(_) => {
                 control.session.handle_checked(Ok(None), now);
             }
         }
     }
 
-    pub(super) fn begin_sum(&mut self, asker: Asker, opened: Result<(File, u64), ErrorCode>, now: Instant) {
+    pub(super) fn begin_sum(
+        &mut self,
+        asker: Asker,
+        opened: Result<(HeldFile, u64), ErrorCode>,
+        now: Instant,
+    ) {
         let Some(control) = self.controls.get_mut(asker.session) else { return };
         match opened {
             Ok((file, length)) => {
@@ -87,11 +113,11 @@ impl Reactor {
     }
 
     pub(super) fn handle_digested(&mut self, asker: Asker, digested: Digested, now: Instant) {
-        let Digested { identity, length, result } = digested;
+        let Digested { identity, length, result, is_lasting } = digested;
         let Some(identity) = identity else {
             return self.tell_digest(asker, length, result, now);
         };
-        let waiting = self.digests.finish(identity, result.ok());
+        let waiting = self.digests.finish(identity, result.ok().filter(|_| is_lasting));
         for waiter in waiting {
             if result == Err(ErrorCode::BrokenOff) {
                 // Who began the run is gone, and its file with it; the others go on with their own.
@@ -130,7 +156,7 @@ impl Reactor {
         }
     }
 
-    fn want_digest(&mut self, asker: Asker, file: &Arc<File>, size: u64, identity: FileIdentity) {
+    fn want_digest(&mut self, asker: Asker, file: &Arc<HeldFile>, size: u64, identity: FileIdentity) {
         match self.digests.want(identity, asker) {
             Wanted::Known(digest) => {
                 if let Some(control) = self.controls.get_mut(asker.session)
@@ -163,18 +189,14 @@ impl Reactor {
             Sought::Sum => {
                 let found = result.map(|digest| Found::Digest { length, digest });
                 control.session.handle_found(found, now);
-                if let Resource::Source { file, .. } = self.take_resource(asker.session) {
-                    self.close_source(asker, file);
-                }
+                drop(self.take_resource(asker.session));
             }
             Sought::Resume(resume) => self.resume(asker, resume, result, now),
             Sought::Download { is_due: false, .. } => {
                 control.sought = Sought::Download { found: Some(result), is_due: false };
             }
             Sought::Download { is_due: true, .. } => {
-                let unchanged = control.is_source_unchanged();
-                let checked = if unchanged { result.map(Some) } else { Err(ErrorCode::Changed) };
-                control.session.handle_checked(checked, now);
+                control.session.handle_checked(result.map(Some), now);
             }
         }
         self.drive(asker.session, now);
@@ -194,20 +216,5 @@ impl Reactor {
         }
         let Some(control) = self.controls.get_mut(asker.session) else { return };
         control.session.handle_staged(staged, now);
-    }
-}
-
-impl Control {
-    /// True while the open file is in the state in which it was opened.
-    fn is_source_unchanged(&self) -> bool {
-        match &self.resource {
-            Resource::Source { file, identity: Some(identity) } => {
-                FileIdentity::of(file).is_ok_and(|now| now.has_content_of(identity))
-            }
-            Resource::Source { identity: None, .. }
-            | Resource::None
-            | Resource::Small { .. }
-            | Resource::Staged { .. } => true,
-        }
     }
 }

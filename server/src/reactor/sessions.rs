@@ -5,6 +5,7 @@ use super::Reactor;
 use crate::admission::file_queue::{Standing, file_purpose};
 use crate::asker::Asker;
 use crate::connection::control::{Control, DataLink, Resource, Sought};
+use crate::disk::read_buffers::ReadBuffer;
 use crate::disk::{Completion, Job, Outcome};
 use crate::logging;
 use crate::net::deadlines::Timer;
@@ -21,7 +22,6 @@ use ferry_common::limits::{
 };
 use ferry_common::path::RemotePath;
 use rustix::io::Errno;
-use std::fs::File;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -195,7 +195,7 @@ impl Reactor {
             }
             Action::CancelData | Action::CloseData => self.detach_data(key),
             Action::Send { offset, length, digest } => self.send(key, offset, length, digest),
-            Action::Check { digest } => self.check(key, digest, now),
+            Action::Check { .. } => self.check(key, now),
             Action::Receive { length, trailer, .. } => {
                 let is_small = matches!(control.resource, Resource::Small { .. });
                 self.with_data(key, |data| {
@@ -219,7 +219,7 @@ impl Reactor {
     /// Opens a file at once if the kernel has all it needs for that, else on a disk thread.
     fn open(&mut self, key: Key, path: RemotePath, now: Instant) {
         let Some(control) = self.controls.get_mut(key) else { return };
-        match self.folder.open_file(&path, Lookup::CachedOnly) {
+        match self.folder.open_file(&path, Lookup::CachedOnly, self.disk.closer()) {
             Ok(open) => {
                 let facts = control.keep_source(open);
                 control.session.handle_opened(Ok(facts), now);
@@ -257,20 +257,12 @@ impl Reactor {
         self.with_data(key, |data| data.rest());
         match resource {
             Resource::None => {}
-            Resource::Source { file, .. } => self.close_source(asker, file),
+            Resource::Source { file, .. } => drop(file),
             Resource::Small { bytes } => self.small_bytes -= bytes,
             Resource::Staged { file, queued, .. } => {
                 queued.into_iter().for_each(|(buffer, _)| self.give_back(buffer));
                 self.submit_letting_go(asker, job(file));
             }
-        }
-    }
-
-    /// Closes a file. If it has no name any more, that removes it, which takes the longer the larger it is.
-    pub(super) fn close_source(&self, asker: Asker, file: Arc<File>) {
-        let is_removed = rustix::fs::fstat(&*file).is_ok_and(|stat| stat.st_nlink == 0);
-        if is_removed {
-            self.disk.submit(asker, Job::Close { file });
         }
     }
 
@@ -392,13 +384,17 @@ impl Reactor {
             }
             (Outcome::Staged(staged), Some(_)) => self.begin_receiving(asker, staged, now),
             (Outcome::Warmed(result), Some(_)) => self.handle_warmed(key, result, now),
+            (Outcome::Read { offset, result }, Some(_)) => self.handle_read(key, offset, result, now),
+            (Outcome::Inspected(state), Some(_)) => self.conclude_check(key, state, now),
             (
                 Outcome::Listed(_)
                 | Outcome::Found(_)
                 | Outcome::SumOpened(_)
                 | Outcome::Opened(_)
                 | Outcome::Staged(_)
-                | Outcome::Warmed(_),
+                | Outcome::Warmed(_)
+                | Outcome::Read { .. }
+                | Outcome::Inspected(_),
                 None,
             ) => return,
         }
@@ -408,6 +404,17 @@ impl Reactor {
     fn handle_warmed(&mut self, key: Key, result: Result<(), ErrorCode>, now: Instant) {
         match result {
             Ok(()) => self.with_data(key, |data| data.handle_warmed()),
+            Err(code) => {
+                if let Some(control) = self.controls.get_mut(key) {
+                    control.session.handle_send_failed(code, now);
+                }
+            }
+        }
+    }
+
+    fn handle_read(&mut self, key: Key, offset: u64, result: Result<ReadBuffer, ErrorCode>, now: Instant) {
+        match result {
+            Ok(buffer) => self.with_data(key, |data| data.handle_read(offset, buffer)),
             Err(code) => {
                 if let Some(control) = self.controls.get_mut(key) {
                     control.session.handle_send_failed(code, now);

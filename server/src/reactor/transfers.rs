@@ -3,11 +3,13 @@
 
 use super::Reactor;
 use crate::connection::control::{DataLink, Resource};
-use crate::connection::data::{Data, Owner, Step};
+use crate::connection::data::{Data, Owner, Step, Turn};
 use crate::disk::Job;
 use crate::net::deadlines::Timer;
 use crate::net::slots::Key;
-use ferry_common::limits::{STALL_WINDOW, TICKET_SECRET_BYTES, TURN_CONNECTION_BYTES, TURN_TOTAL_BYTES};
+use ferry_common::limits::{
+    READ_BUFFERS_MAX, STALL_WINDOW, TICKET_SECRET_BYTES, TURN_CONNECTION_BYTES, TURN_TOTAL_BYTES,
+};
 use ferry_common::session::Session;
 use ferry_common::ticket::Ticket;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -18,6 +20,9 @@ impl Reactor {
     /// Serves data connections in turn until all have been, or the budget of the turn is spent.
     pub(super) fn serve_datas(&mut self, now: Instant) {
         let mut left_bytes = TURN_TOTAL_BYTES;
+        if !self.ready_datas.is_empty() {
+            self.slow_files.begin_turn();
+        }
         for _ in 0..self.ready_datas.len() {
             if left_bytes == 0 {
                 return;
@@ -138,6 +143,56 @@ impl Reactor {
         }
     }
 
+    /// Has a download wait for a buffer, or takes one from a download whose peer does not take what is in it.
+    fn starve(&mut self, key: Key, device: u64) {
+        if let Some(data) = self.datas.get_mut(key) {
+            data.starved = true;
+            self.starved_reads.entry(device).or_default().push_back(key);
+        }
+        while let Some(holder) = self.holders.pop_front() {
+            if let Some(data) = self.datas.get_mut(holder) {
+                data.is_holder = false;
+                if data.holds_back_buffers() {
+                    data.give_up_buffers();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A download whose peer is slow keeps its buffers only as long as nobody else waits for one.
+    fn note_holder(&mut self, key: Key) {
+        let Some(data) = self.datas.get_mut(key).filter(|data| data.holds_back_buffers()) else { return };
+        if !self.starved_reads.is_empty() {
+            data.give_up_buffers();
+        } else if !data.is_holder {
+            data.is_holder = true;
+            self.holders.push_back(key);
+        }
+    }
+
+    /// Has downloads go on for which there is a buffer again.
+    pub(super) fn feed_starved_reads(&mut self) {
+        let Self { starved_reads, read_buffers, datas, ready_datas, .. } = self;
+        starved_reads.retain(|device, line| {
+            // As many as may find one: those who do not go to the end of the line.
+            for _ in 0..READ_BUFFERS_MAX {
+                if !read_buffers.has_one_for(*device) {
+                    break;
+                }
+                let Some(key) = line.pop_front() else { break };
+                if let Some(data) = datas.get_mut(key) {
+                    data.starved = false;
+                    if data.has_work() && !data.queued {
+                        data.queued = true;
+                        ready_datas.push_back(key);
+                    }
+                }
+            }
+            !line.is_empty()
+        });
+    }
+
     fn issue_ticket(&mut self, session: Key, now: Instant) {
         let Some(control) = self.controls.get_mut(session) else { return };
         if !matches!(control.data, DataLink::Waiting(_)) {
@@ -177,10 +232,19 @@ impl Reactor {
                     Err(step) => step,
                 }
             } else {
-                data.step(left_bytes, &mut self.scratch)
+                data.step(&mut Turn {
+                    budget_bytes: left_bytes,
+                    buffer: &mut self.scratch,
+                    read_buffers: &self.read_buffers,
+                    slow_files: &mut self.slow_files,
+                    now,
+                })
             };
             match step {
-                Step::Blocked => break,
+                Step::Blocked => {
+                    self.note_holder(key);
+                    break;
+                }
                 Step::Moved(bytes) => {
                     left_bytes = left_bytes.saturating_sub(bytes);
                     if bytes > 0 {
@@ -188,7 +252,16 @@ impl Reactor {
                     }
                 }
                 Step::Presented(ticket) => self.attach(key, ticket.as_ref(), now),
-                Step::Cold { file, offset, length } => self.warm(key, Job::Warm { file, offset, length }),
+                Step::Cold { file, offset, length } => {
+                    self.submit_for(key, Job::Warm { file, offset, length })
+                }
+                Step::Read { file, offset, buffer } => {
+                    self.submit_for(key, Job::Read { file, offset, buffer });
+                }
+                Step::Starved { device } => {
+                    self.starve(key, device);
+                    break;
+                }
                 // Only a step with a buffer of its own fills one.
                 Step::Filled { .. } => {}
                 Step::Trailer(digest) => self.report(key, now, |session| session.handle_trailer(digest, now)),
@@ -204,7 +277,13 @@ impl Reactor {
     /// Reads part of an upload and hands it to a disk thread; any other step is handed back.
     fn receive_step(&mut self, key: Key, mut buffer: Vec<u8>, now: Instant) -> Result<u64, Step> {
         let step = match self.datas.get_mut(key) {
-            Some(data) => data.step(buffer.len() as u64, &mut buffer),
+            Some(data) => data.step(&mut Turn {
+                budget_bytes: buffer.len() as u64,
+                buffer: &mut buffer,
+                read_buffers: &self.read_buffers,
+                slow_files: &mut self.slow_files,
+                now,
+            }),
             None => Step::Blocked,
         };
         if let Step::Filled { length } = step
@@ -234,7 +313,8 @@ impl Reactor {
         }
     }
 
-    fn warm(&mut self, key: Key, job: Job) {
+    /// Submits a job for the download on a data connection.
+    fn submit_for(&mut self, key: Key, job: Job) {
         if let Some(session) = self.owner_of(key)
             && let Some(control) = self.controls.get(session)
         {

@@ -57,11 +57,28 @@ impl FileIdentity {
         }
     }
 
+    /// The mounted file system, as far as its number tells.
+    pub(crate) fn device(&self) -> u64 {
+        self.device
+    }
+
+    /// Names the file, in whatever state, as long as it is open.
+    pub(crate) fn file_key(&self) -> (u64, u64) {
+        (self.device, self.inode)
+    }
+
     /// True where nothing tells that the content of the file is another. Its name may be: a file that was
     /// renamed or removed while it is open is still the same.
     pub(crate) fn has_content_of(&self, other: &Self) -> bool {
         let content = |identity: &Self| (identity.device, identity.inode, identity.size, identity.modified);
         content(self) == content(other)
+    }
+
+    /// True where nothing tells that the file differs in what it had when it was opened: it may have grown. Times
+    /// count only where the file system keeps them itself and no digest tells more.
+    pub(crate) fn has_beginning_of(&self, opened: &Self, trusts_times: bool) -> bool {
+        let is_same = self.size == opened.size && (!trusts_times || self.modified == opened.modified);
+        self.size > opened.size || is_same
     }
 
     /// True when the last change is so long ago that the next one will show.
@@ -89,9 +106,10 @@ impl Digests {
         self.running.get(identity).map_or(&[], Vec::as_slice)
     }
 
-    /// A run has ended; tells who waited for it.
-    pub(crate) fn finish(&mut self, identity: FileIdentity, digest: Option<Digest>) -> Vec<Asker> {
-        if let Some(digest) = digest
+    /// A run has ended; tells who waited for it. The digest is remembered if `lasting` has it: the file was still
+    /// in this state when it had been read, and its file system is one whose times tell that.
+    pub(crate) fn finish(&mut self, identity: FileIdentity, lasting: Option<Digest>) -> Vec<Asker> {
+        if let Some(digest) = lasting
             && identity.is_settled()
         {
             if self.known.insert(identity, digest).is_none() {

@@ -13,6 +13,7 @@ mod uploads;
 use crate::config::Durability;
 use crate::store::digest_cache::FileIdentity;
 use crate::store::errors::Call;
+use crate::store::held_file::{Closer, HeldFile};
 use crate::store::mounts::Medium;
 use crate::store::staging::Retention;
 use ferry_common::action::{Found, Opened, Question};
@@ -42,12 +43,10 @@ pub(crate) enum Lookup {
 /// A regular file, opened for a download.
 #[derive(Debug)]
 pub(crate) struct OpenFile {
-    pub(crate) file: File,
+    pub(crate) file: HeldFile,
     pub(crate) facts: Opened,
     /// Which state of the file this is.
     pub(crate) identity: FileIdentity,
-    #[expect(dead_code, reason = "the way of sending is chosen by it next")]
-    pub(crate) medium: Medium,
 }
 
 #[derive(Debug)]
@@ -59,6 +58,21 @@ pub(crate) struct Folder {
     retention: Retention,
     /// Where uploads are staged on each mounted file system; `None` where nothing may be uploaded.
     homes: Option<Homes>,
+}
+
+impl OpenFile {
+    /// Refuses a file that says that it is empty and is not, as those of `/proc` and of some FUSE file systems: how
+    /// much of it there is shows only when it is read. A file system that keeps its own files knows their size.
+    pub(crate) fn with_known_size(self) -> Result<Self, ErrorCode> {
+        if self.file.medium() == Medium::Foreign && self.facts.size_bytes == 0 {
+            match rustix::io::retry_on_intr(|| rustix::io::pread(self.file.file(), &mut [0], 0)) {
+                Ok(0) => {}
+                Ok(_) => return Err(ErrorCode::UnknownSize),
+                Err(errno) => return Err(Call::Read.of_file(self.file.file())(errno)),
+            }
+        }
+        Ok(self)
+    }
 }
 
 impl Folder {
@@ -86,14 +100,24 @@ impl Folder {
 
     /// Opens a regular file. `EAGAIN` is for the caller to try again where it may block. With
     /// [`Lookup::CachedOnly`] only the root's own file system is entered, and only where that answers from memory.
-    pub(crate) fn open_file(&self, path: &RemotePath, lookup: Lookup) -> Result<OpenFile, Errno> {
+    pub(crate) fn open_file(
+        &self,
+        path: &RemotePath,
+        lookup: Lookup,
+        closer: &Closer,
+    ) -> Result<OpenFile, Errno> {
         if lookup == Lookup::CachedOnly && self.medium == Medium::Foreign {
             return Err(Errno::AGAIN);
         }
         let seen = rustix::fs::fstat(self.resolve(path, OFlags::PATH, lookup)?)?;
         regular_only(&seen)?;
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let descriptor = self.resolve(path, flags, lookup)?;
+        // Writing down that a file was read may wait for the disk's journal, and sending reads it on the reactor. Only
+        // the owner of a file may do without.
+        let descriptor = match self.resolve(path, flags | OFlags::NOATIME, lookup) {
+            Err(Errno::PERM) => self.resolve(path, flags, lookup)?,
+            result => result?,
+        };
         let stat = rustix::fs::fstat(&descriptor)?;
         // What was looked at may have been replaced since.
         regular_only(&stat)?;
@@ -103,7 +127,8 @@ impl Folder {
             Lookup::MayBlock => Medium::of(&descriptor),
         };
         let identity = FileIdentity::from_stat(&stat);
-        Ok(OpenFile { file: File::from(descriptor), facts, identity, medium })
+        let file = HeldFile::new(File::from(descriptor), medium, closer);
+        Ok(OpenFile { file, facts, identity })
     }
 
     /// Facts of one file or directory.
@@ -130,8 +155,10 @@ impl Folder {
         &self,
         path: &RemotePath,
         length: Option<u64>,
-    ) -> Result<(File, u64), ErrorCode> {
-        let open = self.open_file(path, Lookup::MayBlock).map_err(Call::Open.of(path))?;
+        closer: &Closer,
+    ) -> Result<(HeldFile, u64), ErrorCode> {
+        let open =
+            self.open_file(path, Lookup::MayBlock, closer).map_err(Call::Open.of(path))?.with_known_size()?;
         let length = length.unwrap_or(open.facts.size_bytes);
         if length > open.facts.size_bytes { Err(ErrorCode::BadOffset) } else { Ok((open.file, length)) }
     }

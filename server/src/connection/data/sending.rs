@@ -1,67 +1,122 @@
-//! A download: from the page cache to the socket inside the kernel, where the pages are in memory.
+//! A download: from the page cache to the socket inside the kernel, where that does not wait for a disk, and else
+//! through buffers that disk threads fill. Never calls a foreign file system.
 
-use super::{Step, clamp};
+mod course;
+
+use super::{Step, Turn, clamp};
+use crate::disk::read_buffers::ReadBuffer;
 use crate::net::socket::Socket;
+use crate::store::digest_cache::FileIdentity;
 use crate::store::errors::Call;
+use crate::store::held_file::HeldFile;
+use crate::store::residency::Residency;
+use course::{Course, Next};
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{WARM_PROBE_STRIDE_BYTES, WARM_WINDOW_BYTES};
-use rustix::io::{Errno, ReadWriteFlags};
-use std::fs::File;
-use std::io::IoSliceMut;
+use rustix::io::Errno;
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 #[derive(Debug)]
 pub(super) struct Sending {
-    file: Arc<File>,
-    offset: u64,
-    end: u64,
-    /// Up to here the file is known to be in memory.
-    warm_until: u64,
-    /// A disk thread is bringing more of it in.
-    warming: bool,
+    file: Arc<HeldFile>,
+    identity: FileIdentity,
+    residency: Residency,
+    course: Course,
+    pieces: VecDeque<Piece>,
+}
+
+/// A part of the file that was read into a buffer.
+#[derive(Debug)]
+struct Piece {
+    buffer: ReadBuffer,
+    /// How much of it the socket has.
+    written: usize,
 }
 
 impl Sending {
-    pub(super) fn new(file: Arc<File>, offset: u64, length: u64) -> Self {
-        Self { file, offset, end: offset.saturating_add(length), warm_until: offset, warming: false }
+    pub(super) fn new(file: Arc<HeldFile>, identity: FileIdentity, offset: u64, length: u64) -> Self {
+        let course = Course::new(file.medium(), offset, offset.saturating_add(length));
+        Self { file, identity, residency: Residency::new(), course, pieces: VecDeque::new() }
     }
 
-    pub(super) fn is_warming(&self) -> bool {
-        self.warming
+    pub(super) fn is_waiting(&self) -> bool {
+        self.course.is_waiting()
     }
 
     pub(super) fn is_done(&self) -> bool {
-        self.offset >= self.end
+        self.course.is_done()
+    }
+
+    pub(super) fn holds_pieces(&self) -> bool {
+        self.course.holds_pieces()
     }
 
     /// A disk thread has brought in what was cold.
     pub(super) fn handle_warmed(&mut self) {
-        self.warming = false;
-        self.warm_until = self.window_end();
+        self.course.handle_warmed();
     }
 
-    pub(super) fn step(&mut self, socket: &mut Socket, budget_bytes: u64) -> Step {
-        if self.is_done() {
-            return Step::Blocked;
+    /// A disk thread has read a part.
+    pub(super) fn handle_read(&mut self, offset: u64, buffer: ReadBuffer) {
+        if self.course.handle_read(offset, buffer.bytes().len() as u64) {
+            self.pieces.push_back(Piece { buffer, written: 0 });
         }
-        if self.offset >= self.warm_until {
-            match is_in_memory(&self.file, self.offset, self.window_end()) {
-                Ok(true) => self.warm_until = self.window_end(),
-                Ok(false) => {
-                    self.warming = true;
-                    let length = self.window_end() - self.offset;
-                    return Step::Cold { file: Arc::clone(&self.file), offset: self.offset, length };
-                }
-                Err(code) => return Step::SendFailed(code),
+    }
+
+    /// Leaves the buffers to others.
+    pub(super) fn give_up_pieces(&mut self) {
+        self.pieces.clear();
+        self.course.handle_given_up();
+    }
+
+    pub(super) fn step(&mut self, socket: &mut Socket, turn: &mut Turn<'_>) -> Step {
+        let is_slow = turn.slow_files.has(self.identity.file_key(), turn.now);
+        let Self { file, residency, course, .. } = self;
+        let look = |part: &Range<u64>| residency.look(file.file(), part);
+        match course.next(turn.budget_bytes, is_slow, look) {
+            Ok(next) => self.perform(next, socket, turn),
+            Err(errno) => Step::SendFailed(Call::Read.of_file(self.file.file())(errno)),
+        }
+    }
+
+    fn perform(&mut self, next: Next, socket: &mut Socket, turn: &mut Turn<'_>) -> Step {
+        match &next {
+            Next::Send(part) => self.send(part, socket, turn),
+            Next::Warm(part) => {
+                self.course.handle_submitted(&next);
+                let (offset, length) = (part.start, part.end - part.start);
+                Step::Cold { file: Arc::clone(&self.file), offset, length }
             }
+            Next::Read(part) => {
+                let device = self.identity.device();
+                match turn.read_buffers.take(device, part.end - part.start) {
+                    Some(buffer) => {
+                        self.course.handle_submitted(&next);
+                        Step::Read { file: Arc::clone(&self.file), offset: part.start, buffer }
+                    }
+                    None if self.course.next_without_buffer() == Next::Write => self.write(socket),
+                    None => Step::Starved { device },
+                }
+            }
+            Next::Write => self.write(socket),
+            Next::Wait => Step::Blocked,
+            Next::Short => Step::SendFailed(ErrorCode::Changed),
         }
-        let length = (self.warm_until - self.offset).min(budget_bytes);
-        let mut offset = self.offset;
-        match socket.send_file(&self.file, &mut offset, clamp(length, usize::MAX)) {
+    }
+
+    fn send(&mut self, part: &Range<u64>, socket: &mut Socket, turn: &mut Turn<'_>) -> Step {
+        let (mut offset, length) = (part.start, clamp(part.end - part.start, usize::MAX));
+        let begun = Instant::now();
+        let sent = socket.send_file(self.file.file(), &mut offset, length);
+        // A page may have been reclaimed in between, or be in the middle of being read.
+        turn.slow_files.handle_sent(self.identity.file_key(), begun.elapsed(), turn.now);
+        match sent {
             // Bytes are owed, but the file has no more.
             Ok(0) => Step::SendFailed(ErrorCode::Changed),
             Ok(count) => {
-                self.offset += count as u64;
+                self.course.handle_sent(count as u64);
                 Step::Moved(count as u64)
             }
             Err(Errno::AGAIN) => Step::Blocked,
@@ -71,30 +126,25 @@ impl Sending {
         }
     }
 
-    /// Windows lie at multiples of their size, so that a resumed download warms no page twice.
-    fn window_end(&self) -> u64 {
-        ((self.offset / WARM_WINDOW_BYTES + 1) * WARM_WINDOW_BYTES).min(self.end)
-    }
-}
-
-/// Probes single bytes of `start..end` without waiting for a disk. Pages are read and dropped in runs far
-/// longer than the stride, so a hit is as good as certain; a page that is missing all the same costs one
-/// wait for the disk.
-fn is_in_memory(file: &File, start: u64, end: u64) -> Result<bool, ErrorCode> {
-    let mut at = start;
-    loop {
-        let mut byte = [0];
-        match rustix::io::preadv2(file, &mut [IoSliceMut::new(&mut byte)], at, ReadWriteFlags::NOWAIT) {
-            Ok(0) => return Err(ErrorCode::Changed),
-            Ok(_) => {}
-            // The file system cannot tell, or it would have to read.
-            Err(Errno::AGAIN | Errno::OPNOTSUPP) => return Ok(false),
-            Err(Errno::INTR) => continue,
-            Err(errno) => return Err(Call::Read.of_file(file)(errno)),
+    fn write(&mut self, socket: &mut Socket) -> Step {
+        let Some(piece) = self.pieces.front_mut() else { return Step::Blocked };
+        let left = &piece.buffer.bytes()[piece.written..];
+        if left.is_empty() {
+            // A read that brought nothing: bytes are owed, but the file has no more.
+            return Step::SendFailed(ErrorCode::Changed);
         }
-        if at + 1 >= end {
-            return Ok(true);
+        match socket.write(left) {
+            Ok(0) => Step::Blocked,
+            Ok(count) => {
+                let is_emptied = count == left.len();
+                piece.written += count;
+                self.course.handle_written(count as u64, is_emptied);
+                if is_emptied {
+                    self.pieces.pop_front();
+                }
+                Step::Moved(count as u64)
+            }
+            Err(_) => Step::Lost,
         }
-        at = (at + WARM_PROBE_STRIDE_BYTES).min(end - 1);
     }
 }

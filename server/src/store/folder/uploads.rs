@@ -5,6 +5,8 @@ use super::{Folder, Lookup, size_of_file};
 use crate::config::Durability;
 use crate::store::attributes::{Attributes, Inherited, Replaced};
 use crate::store::errors::Call;
+use crate::store::held_file::{Closer, HeldFile};
+use crate::store::mounts::Medium;
 use crate::store::staging::{Home, StagedFile};
 use ferry_common::action::Publication;
 use ferry_common::command::Resume;
@@ -48,14 +50,19 @@ impl Folder {
     }
 
     /// Opens what is kept of an upload to this path, and tells how much it is.
-    pub(crate) fn open_partial(&self, path: &RemotePath) -> Result<(File, u64), ErrorCode> {
+    pub(crate) fn open_partial(
+        &self,
+        path: &RemotePath,
+        closer: &Closer,
+    ) -> Result<(HeldFile, u64), ErrorCode> {
         let target = self.target(path)?;
         let partial = self.home_of(path, &target)?.open_partial(path).map_err(|errno| match errno {
             Errno::NOENT => ErrorCode::NoPartial,
             other => Call::Stage.of(path)(other),
         })?;
         let stat = rustix::fs::fstat(&partial).map_err(Call::Stage.of(path))?;
-        Ok((File::from(partial), size_of_file(&stat)))
+        let medium = Medium::of(&partial);
+        Ok((HeldFile::new(File::from(partial), medium, closer), size_of_file(&stat)))
     }
 
     /// Removes what is kept beyond its bounds; tells when the next will be too old.
