@@ -5,11 +5,12 @@ use ferry_common::error::ErrorCode;
 use ferry_tests::content::Content;
 use ferry_tests::conversation::Conversation;
 use ferry_tests::order::{Renamed, Story};
-use ferry_tests::server::Server;
+use ferry_tests::server::{Options, Server};
 use ferry_tests::trace::{Call, Trace};
 use std::collections::HashMap;
 use std::io::Write;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::time::Duration;
 
 const IDLE_TIME: Duration = Duration::from_secs(10);
@@ -41,6 +42,8 @@ const REACTOR_CALLS: &[&str] = &[
     "sendfile",
     "sendto",
     "shutdown",
+    // cachestat, to an strace that is older than it.
+    "syscall_0x1c3",
     "write",
 ];
 
@@ -85,6 +88,22 @@ fn the_reactor_makes_no_call_that_can_wait_for_a_disk() {
     for name in ["fsync", "renameat2", "pwrite64", "getdents64"] {
         assert!(calls.iter().any(|call| call.name == name), "the disk threads called no {name}");
     }
+}
+
+#[test]
+#[ignore = "needs strace; run tests/checks"]
+fn what_is_in_a_file_system_in_memory_is_sent_without_looking() {
+    let server = Options::default().within(Path::new("/dev/shm")).start();
+    let mut session = Conversation::in_a_download(&server, Content::new(9, 64 << 20), 1 << 20);
+    let trace = Trace::attach(server.process());
+    session.expect_data(Content::new(9, 64 << 20), 1 << 20, 64 << 20);
+    session.answer().outcome.unwrap();
+    let calls = trace.finish();
+    assert!(calls.iter().any(|call| call.name == "sendfile"));
+    let is_needless =
+        |name: &str| ["cachestat", "syscall_0x1c3", "preadv2", "pread64", "fadvise64"].contains(&name);
+    let needless: Vec<_> = calls.iter().filter(|call| is_needless(&call.name)).collect();
+    assert!(needless.is_empty(), "{needless:?}");
 }
 
 #[test]

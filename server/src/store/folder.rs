@@ -114,9 +114,10 @@ impl Folder {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         // Writing down that a file was read may wait for the disk's journal, and sending reads it on the reactor. Only
         // the owner of a file may do without.
-        let descriptor = match self.resolve(path, flags | OFlags::NOATIME, lookup) {
-            Err(Errno::PERM) => self.resolve(path, flags, lookup)?,
-            result => result?,
+        let (descriptor, updates_atime) = match self.resolve(path, flags | OFlags::NOATIME, lookup) {
+            Err(Errno::PERM) if lookup == Lookup::CachedOnly => return Err(Errno::AGAIN),
+            Err(Errno::PERM) => (self.resolve(path, flags, lookup)?, true),
+            result => (result?, false),
         };
         let stat = rustix::fs::fstat(&descriptor)?;
         // What was looked at may have been replaced since.
@@ -126,6 +127,10 @@ impl Folder {
             Lookup::CachedOnly => self.medium,
             Lookup::MayBlock => Medium::of(&descriptor),
         };
+        if updates_atime && medium == Medium::Local {
+            // The first read of the day updates it, and that is this one.
+            let _ = rustix::io::pread(&descriptor, &mut [0], 0);
+        }
         let identity = FileIdentity::from_stat(&stat);
         let file = HeldFile::new(File::from(descriptor), medium, closer);
         Ok(OpenFile { file, facts, identity })
