@@ -136,7 +136,9 @@ pub const SMALL_UPLOADS_TOTAL_BYTES: u64 = 64 * 1024 * 1024;
 pub const WARM_WINDOW_BYTES: u64 = 2 * 1024 * 1024;
 /// Sending a part of a file from memory takes far less than this: one that takes longer has waited for a disk...
 pub const SLOW_SEND_TIME: Duration = Duration::from_millis(5);
-/// ...and its file goes through buffers for so long.
+/// ...or for a processor, unless it takes longer than this...
+pub const STALLED_SEND_TIME: Duration = Duration::from_millis(100);
+/// ...and the file of one that has waited for a disk goes through buffers for so long.
 pub const SLOW_FILE_TIME: Duration = Duration::from_secs(10);
 /// Files that are known to be slow; the oldest give way.
 pub const SLOW_FILES_MAX: usize = 256;
@@ -184,6 +186,7 @@ const _: () = assert!(XATTR_MAX_BYTES <= KEPT_ATTRIBUTES_MAX_BYTES);
 const _: () = assert!(LISTING_PART_BYTES < OUTBOX_PAUSE_BYTES);
 const _: () = assert!(TURN_CONNECTION_BYTES <= TURN_TOTAL_BYTES);
 const _: () = assert!(UPLOAD_WRITES_MAX < UPLOAD_BUFFERS_MAX);
+const _: () = assert!(SLOW_SEND_TIME.as_millis() < STALLED_SEND_TIME.as_millis());
 const _: () = assert!(READ_PIECES_MAX < READ_BUFFERS_MAX);
 const _: () = assert!(TURN_CONNECTION_BYTES <= WARM_WINDOW_BYTES);
 /// One batch is put together while another is flushed.

@@ -21,7 +21,7 @@ impl Reactor {
     pub(super) fn serve_datas(&mut self, now: Instant) {
         let mut left_bytes = TURN_TOTAL_BYTES;
         if !self.ready_datas.is_empty() {
-            self.slow_files.begin_turn();
+            self.slow_files.begin_turn(now);
         }
         for _ in 0..self.ready_datas.len() {
             if left_bytes == 0 {

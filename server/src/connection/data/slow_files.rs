@@ -1,7 +1,7 @@
 //! Files whose pages were not in memory when they were sent, although they had seemed to be: for a while they go
 //! through buffers, where disk threads do the waiting. Never touches a file.
 
-use ferry_common::limits::{SLOW_FILE_TIME, SLOW_FILES_MAX, SLOW_SEND_TIME};
+use ferry_common::limits::{SLOW_FILE_TIME, SLOW_FILES_MAX, SLOW_SEND_TIME, STALLED_SEND_TIME};
 use nix::sys::resource::{UsageWho, getrusage};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct SlowFiles {
     /// Until when, by device and inode.
     until: HashMap<(u64, u64), Instant>,
+    /// Counting costs a system call in each turn, so this is done only for a while after something was slow.
+    counting_until: Option<Instant>,
     waits: Waits,
 }
 
@@ -20,17 +22,24 @@ struct Waits(i64);
 
 impl SlowFiles {
     /// To be called before files are sent in a turn: what the thread waited for until then was no file.
-    pub(crate) fn begin_turn(&mut self) {
-        self.waits = Waits::so_far();
+    pub(crate) fn begin_turn(&mut self, now: Instant) {
+        match self.counting_until {
+            Some(until) if until > now => self.waits = Waits::so_far(),
+            Some(_) | None => self.counting_until = None,
+        }
     }
 
     /// Sending this file took that long.
     pub(crate) fn handle_sent(&mut self, file: (u64, u64), took: Duration, now: Instant) {
-        if took >= SLOW_SEND_TIME {
-            let waits = Waits::so_far();
-            if std::mem::replace(&mut self.waits, waits) != waits {
-                self.add(file, now);
-            }
+        if took < SLOW_SEND_TIME {
+            return;
+        }
+        let waits = Waits::so_far();
+        let has_waited = std::mem::replace(&mut self.waits, waits) != waits;
+        let was_counting = self.counting_until.replace(now + SLOW_FILE_TIME).is_some();
+        // Slower than any pause that other threads cause is slow enough without a count.
+        if was_counting && has_waited || took >= STALLED_SEND_TIME {
+            self.add(file, now);
         }
     }
 
@@ -63,7 +72,10 @@ mod tests {
     #[test]
     fn only_what_waited_is_slow() {
         let (mut files, now) = (SlowFiles::default(), Instant::now());
-        files.begin_turn();
+        // The first time it is not known what the thread did before.
+        files.handle_sent((1, 1), SLOW_SEND_TIME, now);
+        assert!(!files.has((1, 1), now));
+        files.begin_turn(now);
         std::thread::sleep(Duration::from_millis(1));
         files.handle_sent((1, 1), SLOW_SEND_TIME / 2, now);
         assert!(!files.has((1, 1), now), "not for long");
@@ -71,6 +83,8 @@ mod tests {
         assert!(files.has((1, 1), now));
         files.handle_sent((1, 2), SLOW_SEND_TIME, now);
         assert!(!files.has((1, 2), now), "the processor was busy with others");
+        files.handle_sent((1, 3), STALLED_SEND_TIME, now);
+        assert!(files.has((1, 3), now), "whatever it was, it was too long");
     }
 
     #[test]
