@@ -3,6 +3,8 @@
 //! `cachestat(2)` (Linux 6.5) answers for every page in one call. The kernel refuses it to a process that neither
 //! owns the file nor may write it, and a sandbox may refuse it as well; then each page is probed by a read of one
 //! byte with `RWF_NOWAIT`, which costs eight times as much.
+//!
+//! The wrapper of `cachestat` comes from `pagers-core`, of which nothing else is used; rustix has none yet.
 
 use rustix::io::{Errno, ReadWriteFlags};
 use rustix::param::page_size;

@@ -93,7 +93,11 @@ impl Course {
         if self.job.is_some() {
             return Ok(Next::Wait);
         }
-        let part = self.offset..self.end.min(self.offset.saturating_add(budget_bytes));
+        let mut part = self.offset..self.end.min(self.offset.saturating_add(budget_bytes));
+        if self.offset < self.warmed_until {
+            // What lies behind has not been brought in yet.
+            part.end = part.end.min(self.warmed_until);
+        }
         if self.medium == Medium::Memory {
             return Ok(Next::Send(part));
         }
@@ -227,6 +231,19 @@ mod tests {
         assert_eq!(decide_blindly(&mut course, false), Next::Write);
         course.handle_written(BUDGET, true);
         assert_eq!(decide(&mut course, false, Found::Resident), Next::Send(BUDGET..2 * BUDGET));
+    }
+
+    #[test]
+    fn a_part_ends_with_the_window_that_was_warmed() {
+        let start = WARM_WINDOW_BYTES - 10;
+        let mut course = Course::new(Medium::Local, start, WARM_WINDOW_BYTES * 2);
+        assert_eq!(decide(&mut course, false, Found::Cold), Next::Warm(start..WARM_WINDOW_BYTES));
+        course.handle_warmed();
+        let next = decide(&mut course, false, Found::Resident);
+        assert_eq!(next, Next::Send(start..WARM_WINDOW_BYTES));
+        course.handle_sent(10);
+        let next = decide(&mut course, false, Found::Cold);
+        assert_eq!(next, Next::Warm(WARM_WINDOW_BYTES..2 * WARM_WINDOW_BYTES));
     }
 
     #[test]
