@@ -14,6 +14,7 @@ use crate::asker::Asker;
 use crate::store::digest_cache::FileIdentity;
 use crate::store::folder::{Folder, OpenFile};
 use crate::store::held_file::{Closer, HeldFile};
+use crate::store::readers::Reading;
 use crate::store::staging::StagedFile;
 use batcher::{Batcher, Request, Upload};
 use crossbeam_channel::{Receiver, Sender};
@@ -60,12 +61,14 @@ pub(crate) enum Job {
         file: Arc<HeldFile>,
         offset: u64,
         length: u64,
+        reading: Arc<Reading>,
     },
     /// Read part of a file into a buffer, to be sent.
     Read {
         file: Arc<HeldFile>,
         offset: u64,
         buffer: ReadBuffer,
+        reading: Arc<Reading>,
     },
     /// Find out in which state an open file is.
     Inspect {
@@ -239,8 +242,10 @@ impl Disk {
         file: &Arc<HeldFile>,
         end: u64,
         identity: Option<FileIdentity>,
+        reading: Option<Arc<Reading>>,
     ) {
-        report_lost(self.digests.send(DigestRun::of_file(asker, file, end, identity)).is_ok());
+        let run = DigestRun::of_file(asker, file, end, identity, reading);
+        report_lost(self.digests.send(run).is_ok());
     }
 
     /// Begins to hash the first `end` bytes of a resumed upload.

@@ -27,6 +27,7 @@ use crate::net::socket::Socket;
 use crate::store::digest_cache::Digests;
 use crate::store::folder::Folder;
 use crate::store::kept_uploads::Uploads;
+use crate::store::readers::Readers;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{
     ACCEPT_RETRY_TIMEOUT, CONTROL_READ_BYTES, DISK_FINISH_TIMEOUT, REFUSALS_MAX, SHUTDOWN_GRACE,
@@ -81,6 +82,7 @@ pub(crate) struct Reactor {
     /// Downloads that have buffers which their peers do not take.
     holders: VecDeque<Key>,
     slow_files: SlowFiles,
+    readers: Readers,
     /// What is read from control connections, and what is read to be dropped.
     scratch: Vec<u8>,
     /// When running transfers are cut off, once the server was asked to stop.
@@ -140,6 +142,7 @@ impl Reactor {
             starved_reads: BTreeMap::new(),
             holders: VecDeque::new(),
             slow_files: SlowFiles::default(),
+            readers: Readers::default(),
             scratch: vec![0; CONTROL_READ_BYTES.max(UPLOAD_BUFFER_BYTES)],
             stop_at: None,
             finished: None,

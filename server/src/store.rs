@@ -10,6 +10,7 @@ pub(crate) mod held_file;
 pub(crate) mod kept_uploads;
 pub(crate) mod mounts;
 pub(crate) mod names;
+pub(crate) mod readers;
 pub(crate) mod residency;
 pub(crate) mod shortfalls;
 pub(crate) mod staging;

@@ -13,6 +13,7 @@ use crate::net::slots::Key;
 use crate::net::socket::{Received, Socket};
 use crate::store::digest_cache::FileIdentity;
 use crate::store::held_file::HeldFile;
+use crate::store::readers::{Readers, Reading};
 use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
 use ferry_common::ticket::Ticket;
@@ -76,6 +77,7 @@ pub(crate) struct Turn<'a> {
     pub(crate) buffer: &'a mut [u8],
     pub(crate) read_buffers: &'a ReadBuffers,
     pub(crate) slow_files: &'a mut SlowFiles,
+    pub(crate) readers: &'a mut Readers,
     pub(crate) now: Instant,
 }
 
@@ -89,9 +91,9 @@ pub(crate) enum Step {
     /// Payload left for the peer, or was dropped.
     Moved(u64),
     /// This part of the file must be brought into memory.
-    Cold { file: Arc<HeldFile>, offset: u64, length: u64 },
+    Cold { file: Arc<HeldFile>, offset: u64, length: u64, reading: Arc<Reading> },
     /// A part of the file must be read into the buffer.
-    Read { file: Arc<HeldFile>, offset: u64, buffer: ReadBuffer },
+    Read { file: Arc<HeldFile>, offset: u64, buffer: ReadBuffer, reading: Arc<Reading> },
     /// There is no buffer for a file on this device.
     Starved { device: u64 },
     /// So much of the buffer was filled, to be written next.

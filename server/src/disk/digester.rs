@@ -5,6 +5,7 @@ use crate::asker::Asker;
 use crate::store::digest_cache::{FileIdentity, read_step};
 use crate::store::held_file::HeldFile;
 use crate::store::mounts::Medium;
+use crate::store::readers::Reading;
 use crate::store::staging::StagedFile;
 use crossbeam_channel::Receiver;
 use ferry_common::digest::{Digest, Hasher};
@@ -27,6 +28,7 @@ pub(super) struct DigestRun {
     is_lasting: bool,
     /// When its progress was last told.
     reported: Instant,
+    _reading: Option<Arc<Reading>>,
 }
 
 #[derive(Debug)]
@@ -45,9 +47,10 @@ impl DigestRun {
         file: &Arc<HeldFile>,
         end: u64,
         identity: Option<FileIdentity>,
+        reading: Option<Arc<Reading>>,
     ) -> Self {
         let source = Source::File { file: Arc::downgrade(file), hasher: Box::default() };
-        Self { asker, source, end, identity, is_lasting: false, reported: Instant::now() }
+        Self { asker, source, end, identity, is_lasting: false, reported: Instant::now(), _reading: reading }
     }
 
     pub(super) fn of_staged(asker: Asker, staged: &Arc<StagedFile>, end: u64) -> Self {
@@ -58,6 +61,7 @@ impl DigestRun {
             identity: None,
             is_lasting: false,
             reported: Instant::now(),
+            _reading: None,
         }
     }
 

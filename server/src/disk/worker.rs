@@ -75,8 +75,10 @@ impl Worker {
                 Some(Outcome::Staged(staged.map(|file| (Arc::new(file), resume))))
             }
             Job::Write { staged, buffers } => Some(write(&staged, buffers)),
-            Job::Warm { file, offset, length } => Some(Outcome::Warmed(warm(file.file(), offset, length))),
-            Job::Read { file, offset, mut buffer } => {
+            Job::Warm { file, offset, length, reading: _reading } => {
+                Some(Outcome::Warmed(warm(file.file(), offset, length)))
+            }
+            Job::Read { file, offset, mut buffer, reading: _reading } => {
                 let result = buffer.fill_from(file.file(), offset).map(|()| buffer);
                 Some(Outcome::Read { offset, result })
             }

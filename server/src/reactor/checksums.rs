@@ -80,7 +80,12 @@ impl Reactor {
         match opened {
             Ok((file, length)) => {
                 let file = Arc::new(file);
-                self.disk.digest_file(asker, &file, length, None);
+                let identity = match file.medium() {
+                    Medium::Memory | Medium::Local => FileIdentity::of(file.file()).ok(),
+                    Medium::Foreign => None,
+                };
+                let reading = identity.map(|identity| self.readers.begin(identity.file_key()));
+                self.disk.digest_file(asker, &file, length, None, reading);
                 control.resource = Resource::Source { file, identity: None };
                 control.sought = Sought::Sum;
             }
@@ -166,7 +171,10 @@ impl Reactor {
                 }
             }
             Wanted::Joined => {}
-            Wanted::Begin => self.disk.digest_file(asker, file, size, Some(identity)),
+            Wanted::Begin => {
+                let reading = self.readers.begin(identity.file_key());
+                self.disk.digest_file(asker, file, size, Some(identity), Some(reading));
+            }
         }
     }
 

@@ -237,6 +237,7 @@ impl Reactor {
                     buffer: &mut self.scratch,
                     read_buffers: &self.read_buffers,
                     slow_files: &mut self.slow_files,
+                    readers: &mut self.readers,
                     now,
                 })
             };
@@ -252,11 +253,11 @@ impl Reactor {
                     }
                 }
                 Step::Presented(ticket) => self.attach(key, ticket.as_ref(), now),
-                Step::Cold { file, offset, length } => {
-                    self.submit_for(key, Job::Warm { file, offset, length })
+                Step::Cold { file, offset, length, reading } => {
+                    self.submit_for(key, Job::Warm { file, offset, length, reading })
                 }
-                Step::Read { file, offset, buffer } => {
-                    self.submit_for(key, Job::Read { file, offset, buffer });
+                Step::Read { file, offset, buffer, reading } => {
+                    self.submit_for(key, Job::Read { file, offset, buffer, reading });
                 }
                 Step::Starved { device } => {
                     self.starve(key, device);
@@ -282,6 +283,7 @@ impl Reactor {
                 buffer: &mut buffer,
                 read_buffers: &self.read_buffers,
                 slow_files: &mut self.slow_files,
+                readers: &mut self.readers,
                 now,
             }),
             None => Step::Blocked,

@@ -2,7 +2,7 @@
 //!
 //! `cachestat(2)` (Linux 6.5) answers for every page in one call. The kernel refuses it to a process that neither
 //! owns the file nor may write it, and a sandbox may refuse it as well; then each page is probed by a read of one
-//! byte with `RWF_NOWAIT`, which costs eight times as much.
+//! byte with `RWF_NOWAIT`, which costs ten times as much.
 //!
 //! The wrapper of `cachestat` comes from `pagers-core`, of which nothing else is used; rustix has none yet.
 
@@ -36,13 +36,21 @@ impl Residency {
     }
 
     /// Looks for a part, which must not be empty. What is in memory may leave it right behind the answer.
-    pub(crate) fn look(&mut self, file: &File, part: &Range<u64>) -> Result<Found, Errno> {
+    ///
+    /// Pages that are being read count as present. Those of one reader become readable in order, so that the last
+    /// page of the part answers for all; where threads of this process read the file, each page is probed.
+    pub(crate) fn look(
+        &mut self,
+        file: &File,
+        part: &Range<u64>,
+        is_being_read: bool,
+    ) -> Result<Found, Errno> {
         let page_bytes = page_size() as u64;
         if *self == Self::Counted {
             match pagers_core::cachestat::cached_pages(file.as_fd(), part.start, part.end - part.start) {
                 Ok(cached) if cached < pages(part, page_bytes) => return Ok(Found::Cold),
-                // Pages that are being read count as present. They become readable in order.
-                Ok(_) => return probe(file, part.end - 1),
+                Ok(_) if !is_being_read => return probe(file, part.end - 1),
+                Ok(_) => {}
                 Err(_) => *self = Self::Probed,
             }
         }
@@ -99,15 +107,21 @@ mod tests {
     fn a_single_page_that_is_missing_is_found_both_ways() {
         let page_bytes = page_size() as u64;
         let file = file_of(64);
-        for mut residency in [Residency::new(), Residency::Probed] {
-            let kind = residency;
+        for (kind, is_being_read) in
+            [(Residency::new(), false), (Residency::new(), true), (Residency::Probed, false)]
+        {
+            let mut residency = kind;
             let whole = 0..64 * page_bytes;
             file.read_exact_at(&mut [0], 37 * page_bytes).unwrap();
-            assert_eq!(residency.look(&file, &whole), Ok(Found::Resident), "{kind:?}");
+            assert_eq!(residency.look(&file, &whole, is_being_read), Ok(Found::Resident), "{kind:?}");
             let hole = NonZeroU64::new(page_bytes);
             rustix::fs::fadvise(&file, 37 * page_bytes, hole, Advice::DontNeed).unwrap();
-            assert_eq!(residency.look(&file, &whole), Ok(Found::Cold), "{kind:?}");
-            assert_eq!(residency.look(&file, &(0..37 * page_bytes)), Ok(Found::Resident), "{kind:?}");
+            assert_eq!(residency.look(&file, &whole, is_being_read), Ok(Found::Cold), "{kind:?}");
+            assert_eq!(
+                residency.look(&file, &(0..37 * page_bytes), is_being_read),
+                Ok(Found::Resident),
+                "{kind:?}"
+            );
             assert_eq!(residency, kind);
         }
     }
@@ -117,7 +131,7 @@ mod tests {
         let page_bytes = page_size() as u64;
         let file = file_of(2);
         for mut residency in [Residency::new(), Residency::Probed] {
-            let found = residency.look(&file, &(page_bytes..2 * page_bytes + 1)).unwrap();
+            let found = residency.look(&file, &(page_bytes..2 * page_bytes + 1), false).unwrap();
             assert_ne!(found, Found::Resident);
         }
     }

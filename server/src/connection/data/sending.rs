@@ -74,7 +74,8 @@ impl Sending {
     pub(super) fn step(&mut self, socket: &mut Socket, turn: &mut Turn<'_>) -> Step {
         let is_slow = turn.slow_files.has(self.identity.file_key(), turn.now);
         let Self { file, residency, course, .. } = self;
-        let look = |part: &Range<u64>| residency.look(file.file(), part);
+        let is_being_read = turn.readers.has(self.identity.file_key());
+        let look = |part: &Range<u64>| residency.look(file.file(), part, is_being_read);
         match course.next(turn.budget_bytes, is_slow, look) {
             Ok(next) => self.perform(next, socket, turn),
             Err(errno) => Step::SendFailed(Call::Read.of_file(self.file.file())(errno)),
@@ -87,14 +88,16 @@ impl Sending {
             Next::Warm(part) => {
                 self.course.handle_submitted(&next);
                 let (offset, length) = (part.start, part.end - part.start);
-                Step::Cold { file: Arc::clone(&self.file), offset, length }
+                let reading = turn.readers.begin(self.identity.file_key());
+                Step::Cold { file: Arc::clone(&self.file), offset, length, reading }
             }
             Next::Read(part) => {
                 let device = self.identity.device();
                 match turn.read_buffers.take(device, part.end - part.start) {
                     Some(buffer) => {
                         self.course.handle_submitted(&next);
-                        Step::Read { file: Arc::clone(&self.file), offset: part.start, buffer }
+                        let reading = turn.readers.begin(self.identity.file_key());
+                        Step::Read { file: Arc::clone(&self.file), offset: part.start, buffer, reading }
                     }
                     None if self.course.next_without_buffer() == Next::Write => self.write(socket),
                     None => Step::Starved { device },
