@@ -9,9 +9,11 @@ use crate::net::socket::Socket;
 use crate::store::digest_cache::FileIdentity;
 use crate::store::errors::Call;
 use crate::store::held_file::HeldFile;
+use crate::store::readers::Reading;
 use crate::store::residency::Residency;
 use course::{Course, Next};
 use ferry_common::error::ErrorCode;
+use ferry_common::limits::WARM_WINDOW_BYTES;
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -25,6 +27,8 @@ pub(super) struct Sending {
     residency: Residency,
     course: Course,
     pieces: VecDeque<Piece>,
+    /// What is read ahead behind a part that was brought in, until all of it is sent: up to here.
+    ahead: Option<(u64, Arc<Reading>)>,
 }
 
 /// A part of the file that was read into a buffer.
@@ -38,7 +42,7 @@ struct Piece {
 impl Sending {
     pub(super) fn new(file: Arc<HeldFile>, identity: FileIdentity, offset: u64, length: u64) -> Self {
         let course = Course::new(file.medium(), offset, offset.saturating_add(length));
-        Self { file, identity, residency: Residency::new(), course, pieces: VecDeque::new() }
+        Self { file, identity, residency: Residency::new(), course, pieces: VecDeque::new(), ahead: None }
     }
 
     pub(super) fn is_waiting(&self) -> bool {
@@ -73,9 +77,12 @@ impl Sending {
 
     pub(super) fn step(&mut self, socket: &mut Socket, turn: &mut Turn<'_>) -> Step {
         let is_slow = turn.slow_files.has(self.identity.file_key(), turn.now);
-        let Self { file, residency, course, .. } = self;
-        let is_being_read = turn.readers.has(self.identity.file_key());
-        let look = |part: &Range<u64>| residency.look(file.file(), part, is_being_read);
+        let Self { file, residency, course, ahead, .. } = self;
+        let key = self.identity.file_key();
+        let look = |part: &Range<u64>| {
+            ahead.take_if(|(until, _)| *until <= part.start);
+            residency.look(file.file(), part, turn.readers.has(key))
+        };
         match course.next(turn.budget_bytes, is_slow, look) {
             Ok(next) => self.perform(next, socket, turn),
             Err(errno) => Step::SendFailed(Call::Read.of_file(self.file.file())(errno)),
@@ -89,6 +96,7 @@ impl Sending {
                 self.course.handle_submitted(&next);
                 let (offset, length) = (part.start, part.end - part.start);
                 let reading = turn.readers.begin(self.identity.file_key());
+                self.ahead = Some((part.end.saturating_add(WARM_WINDOW_BYTES), Arc::clone(&reading)));
                 Step::Cold { file: Arc::clone(&self.file), offset, length, reading }
             }
             Next::Read(part) => {
