@@ -69,7 +69,7 @@ impl Target {
         // A file system that cannot tell is one to be tried.
         let Ok(facts) = rustix::fs::fstatvfs(file) else { return Ok(()) };
         let free_bytes = facts.f_bavail.saturating_mul(facts.f_frsize);
-        if free_bytes >= length {
+        if facts.f_blocks == 0 || free_bytes >= length {
             return Ok(());
         }
         let directory = show_path(&self.directory);

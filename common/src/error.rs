@@ -71,6 +71,8 @@ error_codes! {
     /// The bytes that came are not those that were sent.
     Mismatch = "mismatch", "the digest does not match; send the file again";
     NoSpace = "no-space", "no space left on the server";
+    /// What the server keeps for itself on that file system cannot be made or used.
+    CannotStage = "cannot-stage", "the server cannot take uploads here; its log says why";
     /// The file changed while it was being sent, or a directory was replaced while it was in use.
     Changed = "changed", "this changed on the server meanwhile; try again";
     /// The cause is in the server's log.

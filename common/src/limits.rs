@@ -128,6 +128,19 @@ pub const DIGEST_SETTLE_TIME: Duration = Duration::from_secs(2);
 pub const PARTIAL_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// ...and how many bytes of such uploads.
 pub const PARTIAL_MAX_BYTES: u64 = 16 * 1024 * 1024 * 1024;
+/// Free space that uploads leave on a file system by default: a hundredth of it, but no more than this.
+pub const KEEP_FREE_MAX_BYTES: u64 = 1024 * 1024 * 1024;
+/// Space that is set aside for a large upload ahead of the bytes that come.
+pub const SPACE_STEP_BYTES: u64 = 16 * 1024 * 1024;
+/// What an upload counts against others before its bytes come, at most.
+pub const SPACE_CLAIM_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes that may be written before a file system is asked again for its free space...
+pub const SPACE_CREDIT_BYTES: u64 = 16 * 1024 * 1024;
+/// ...or after this time.
+pub const SPACE_CREDIT_TIME: Duration = Duration::from_secs(1);
+/// Staged files that are whole and kept open until they are flushed, so that no error of writing them back is
+/// lost; those beyond are flushed at once, or with their whole file system.
+pub const STAGED_OPEN_MAX: u64 = 32;
 /// Uploads up to this size are gathered in memory and reach the disk in one piece...
 pub const SMALL_UPLOAD_MAX_BYTES: u64 = 64 * 1024;
 /// ...as long as all of these together are no more than this.
@@ -150,14 +163,14 @@ pub const READ_BUFFERS_MAX: usize = 128;
 pub const READ_PIECES_MAX: usize = 2;
 
 /// Descriptors kept aside for listeners, the folder, the log, and what the disk threads open in passing.
-pub const RESERVED_DESCRIPTORS: u64 = 64 + 4 * DISK_THREADS as u64;
+pub const RESERVED_DESCRIPTORS: u64 = 64 + 4 * DISK_THREADS as u64 + STAGED_OPEN_MAX;
 /// Sessions that may have a file open before there is a place for their data connection; as many more for a
 /// digest.
 pub const FILES_AHEAD_MAX: u64 = 32;
 /// Sessions beyond the limit that are being told so.
 pub const REFUSALS_MAX: u64 = 64;
 /// Data connections that have not presented a ticket yet.
-pub const UNTICKETED_MAX: u64 = 256;
+pub const UNTICKETED_MAX: u64 = 224;
 /// A data connection without a ticket may be given up for a newer one after this time.
 pub const UNTICKETED_GRACE: Duration = Duration::from_secs(1);
 /// Fewest data connections that a server must have room for.
@@ -187,6 +200,7 @@ const _: () = assert!(LISTING_PART_BYTES < OUTBOX_PAUSE_BYTES);
 const _: () = assert!(TURN_CONNECTION_BYTES <= TURN_TOTAL_BYTES);
 const _: () = assert!(UPLOAD_WRITES_MAX < UPLOAD_BUFFERS_MAX);
 const _: () = assert!(SLOW_SEND_TIME.as_millis() < STALLED_SEND_TIME.as_millis());
+const _: () = assert!(SPACE_STEP_BYTES <= SPACE_CLAIM_BYTES);
 const _: () = assert!(READ_PIECES_MAX < READ_BUFFERS_MAX);
 const _: () = assert!(TURN_CONNECTION_BYTES <= WARM_WINDOW_BYTES);
 /// One batch is put together while another is flushed.

@@ -50,6 +50,10 @@ pub(crate) struct Config {
     #[arg(long, value_name = "BYTES", default_value_t = PARTIAL_MAX_BYTES)]
     pub(crate) partial_bytes: u64,
 
+    /// Free space that uploads leave on a disk [default: a hundredth of it, at most 1 GiB]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) keep_free: Option<u64>,
+
     /// Most sessions at once [default: what the limit on open files allows]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_sessions: Option<u64>,

@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use std::path::Path;
 use std::process::ExitCode;
 use store::folder::Folder;
-use store::staging::Retention;
+use store::staging::{Retention, StagingError};
 
 /// What a shell reports for a program that SIGINT ended.
 const INTERRUPTED: u8 = 130;
@@ -81,11 +81,17 @@ fn open_folder(config: &Config) -> Result<Folder, String> {
     if config.read_only {
         return Ok(folder);
     }
-    folder.with_staging().map_err(|errno| {
-        format!(
-            "cannot prepare uploads in {}: {errno}; make the folder writable, or serve it with --read-only",
-            directory.display()
-        )
+    folder.with_staging(config.keep_free).map_err(|error| {
+        let advice = match error {
+            StagingError::Call(Errno::ACCESS | Errno::PERM) => "; make the folder writable",
+            StagingError::Call(_)
+            | StagingError::LockedTwice
+            | StagingError::NoLocks(_)
+            | StagingError::Occupied(_)
+            | StagingError::OfAnotherUser { .. } => "",
+        };
+        let shown = directory.display();
+        format!("cannot prepare uploads in {shown}: {error}{advice}, or serve it with --read-only")
     })
 }
 

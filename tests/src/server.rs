@@ -193,8 +193,8 @@ impl Server {
         self.wait_for_exit();
     }
 
-    /// Everything in the served folder, the server's own hidden directory included, as relative paths. A
-    /// directory ends in a slash.
+    /// Everything in the served folder, the server's own hidden directory included but for its locks, as relative
+    /// paths. A directory ends in a slash.
     pub fn files(&self) -> Vec<String> {
         let mut found = Vec::new();
         let mut left = vec![self.root.clone()];
@@ -212,6 +212,8 @@ impl Server {
                 }
             }
         }
+        let hidden = String::from_utf8_lossy(ferry_common::path::HIDDEN_NAME).into_owned();
+        found.retain(|name| !(name.starts_with(&hidden) && name.ends_with("/lock")));
         found.sort();
         found
     }
@@ -219,7 +221,9 @@ impl Server {
     /// The files that uploads have left unfinished.
     pub fn staged_files(&self) -> Vec<String> {
         let hidden = String::from_utf8_lossy(ferry_common::path::HIDDEN_NAME).into_owned();
-        self.files().into_iter().filter(|name| name.starts_with(&hidden) && !name.ends_with('/')).collect()
+        let is_staged =
+            |name: &String| name.starts_with(&hidden) && !name.ends_with('/') && !name.ends_with("/lock");
+        self.files().into_iter().filter(is_staged).collect()
     }
 
     #[track_caller]

@@ -119,7 +119,7 @@ impl Batcher {
         let (staged, is_flushed) = match upload {
             Upload::Staged { staged, is_flushed } => (staged, is_flushed),
             Upload::Small { content } => {
-                let staged = destination.stage(&publication.path, small_bytes, None)?;
+                let staged = destination.stage(&publication.path, small_bytes, None, asker.address)?;
                 staged.append(&content)?;
                 (Arc::new(staged), false)
             }

@@ -79,7 +79,7 @@ impl DigestRun {
             }
             Source::Staged(staged) => {
                 let staged = staged.upgrade().ok_or(ErrorCode::BrokenOff)?;
-                let done = staged.hash_step(self.end, DIGEST_STEP_BYTES, scratch)?;
+                let done = staged.hash_step(DIGEST_STEP_BYTES, scratch)?;
                 Ok(done.then(|| staged.digest()))
             }
         }

@@ -70,7 +70,7 @@ impl Worker {
             Job::Stage { path, size, new, resume } => {
                 let staged = self.folder.destination(&path).and_then(|destination| {
                     destination.admit(&path, new)?;
-                    destination.stage(&path, size, resume)
+                    destination.stage(&path, size, resume, asker.address)
                 });
                 Some(Outcome::Staged(staged.map(|file| (Arc::new(file), resume))))
             }

@@ -52,7 +52,7 @@ impl Call {
 
     fn refused(self, subject: &dyn Display, errno: Errno) -> ErrorCode {
         let code = self.code_of(errno);
-        if code == ErrorCode::Io {
+        if matches!(code, ErrorCode::Io | ErrorCode::CannotStage) {
             log::warn!("Cannot {self} {subject}: {errno}");
         } else {
             log::debug!("Cannot {self} {subject}: {errno}; answered {}", code.word());
@@ -92,7 +92,19 @@ impl Call {
             },
             // Whatever it is, the change is made, so that a code which says that it was refused is wrong.
             Self::FlushNames => return ErrorCode::Io,
-            Self::Read | Self::Stage => None,
+            Self::Read => None,
+            Self::Stage => match errno {
+                Errno::ACCESS
+                | Errno::PERM
+                | Errno::NOENT
+                | Errno::NOTDIR
+                | Errno::ISDIR
+                | Errno::EXIST
+                | Errno::LOOP
+                | Errno::INVAL
+                | Errno::OPNOTSUPP => Some(ErrorCode::CannotStage),
+                _ => None,
+            },
         };
         own.unwrap_or_else(|| of_any_call(errno))
     }

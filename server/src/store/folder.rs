@@ -15,15 +15,17 @@ use crate::store::digest_cache::FileIdentity;
 use crate::store::errors::Call;
 use crate::store::held_file::{Closer, HeldFile};
 use crate::store::mounts::Medium;
-use crate::store::staging::Retention;
+use crate::store::staging::{Retention, StagingError};
 use ferry_common::action::{Found, Opened, Question};
 use ferry_common::entry::{Entry, EntryKind};
 use ferry_common::error::ErrorCode;
-use ferry_common::path::RemotePath;
-use rustix::fd::OwnedFd;
+use ferry_common::path::{HIDDEN_NAME, RemotePath};
+use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
+use std::ffi::OsStr;
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use target::Target;
 pub(crate) use uploads::Destination;
@@ -88,9 +90,9 @@ impl Folder {
         Ok(Self { root, medium, durability, retention, homes: None })
     }
 
-    /// Makes the folder ready for uploads.
-    pub(crate) fn with_staging(mut self) -> rustix::io::Result<Self> {
-        self.homes = Some(Homes::new(&self.root)?);
+    /// Makes the folder ready for uploads, which leave so much free; `None` for a part of each file system.
+    pub(crate) fn with_staging(mut self, keep_free_bytes: Option<u64>) -> Result<Self, StagingError> {
+        self.homes = Some(Homes::new(&self.root, keep_free_bytes)?);
         Ok(self)
     }
 
@@ -203,8 +205,16 @@ impl Folder {
                 Ok(_) | Err(_) => break,
             }
         }
-        result
+        result.and_then(|found| if leads_into_staging(&found) { Err(Errno::NOENT) } else { Ok(found) })
     }
+}
+
+/// True where something lies in the staging directory, by whatever link or spelling of its name it was found: the
+/// kernel tells the name by which the server itself has that directory open.
+fn leads_into_staging(found: &OwnedFd) -> bool {
+    let name = std::fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd()));
+    let is_hidden = |part: &OsStr| part.as_bytes() == HIDDEN_NAME;
+    name.is_ok_and(|name| name.iter().any(is_hidden))
 }
 
 fn entry_of(stat: &Stat, name: &[u8]) -> Option<Entry> {

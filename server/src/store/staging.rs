@@ -1,33 +1,43 @@
 //! Where uploads wait until they are whole: a hidden directory at the top of each file system that the
 //! folder spans, so that a rename publishes them.
 //!
-//! Each server process has a subdirectory of its own there, which it holds locked while it lives. What a
+//! Each server process has a subdirectory of its own there, which it claims by a lock while it lives. What a
 //! dead server left is looked through when the next one starts: large uploads are kept for their clients to
-//! go on with, the rest is removed. What a living one holds is left alone.
+//! go on with, the rest is removed. What a living one has is left alone. Nothing is ever written to a file that
+//! has got its name.
 
+mod claim;
+mod error;
 mod home;
+mod open_whole;
 mod partials;
+mod space;
 
+use crate::net::address::Address;
+use crate::store::attributes::Attributes;
+use crate::store::errors::Call;
+use crate::store::names::{self, Name, Renamed};
+use crate::store::shortfalls::{Shortfall, is_unsupported_flush};
+pub(crate) use error::StagingError;
+use ferry_common::command::Resume;
 use ferry_common::digest::{Digest, Hasher};
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{EAGER_MAX_BYTES, UPLOAD_UNFLUSHED_BYTES};
+use ferry_common::limits::{EAGER_MAX_BYTES, SPACE_STEP_BYTES, UPLOAD_UNFLUSHED_BYTES};
 use ferry_common::path::RemotePath;
 pub(crate) use home::Home;
+use open_whole::OpenWhole;
 pub(crate) use partials::Retention;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
+use space::Announcement;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::store::attributes::Attributes;
-use crate::store::errors::Call;
-use crate::store::names::{self, Name, Renamed};
-use crate::store::shortfalls::{Shortfall, is_unsupported_flush};
-
-/// A file that has no name that a client could use. It is removed when dropped, unless it was renamed.
+/// A file that has no name that a client could use. When it is dropped and was not renamed, a new one is removed,
+/// and one that was kept before is kept again.
 #[derive(Debug)]
 pub(crate) struct StagedFile {
     home: Arc<Home>,
@@ -37,66 +47,88 @@ pub(crate) struct StagedFile {
     size: u64,
     /// Data is brought to the disk while it comes.
     flush: bool,
-    /// What was there already of a resumed upload.
-    resumed_bytes: u64,
+    /// What was kept of a resumed upload.
+    resume: Option<Resume>,
     content: Mutex<Content>,
     renamed: AtomicBool,
 }
 
 #[derive(Debug)]
 struct Content {
-    /// Closed when everything is written, so that an upload that waits for its flush holds no descriptor.
+    /// Where bytes can still be written, or flushed.
     file: Option<File>,
     hasher: Hasher,
     unflushed_bytes: u64,
+    /// Up to here space was set aside, where the file system can do that.
+    reserved_bytes: u64,
+    announcement: Option<Announcement>,
+    flushing: Flushing,
+    /// To have the file open though it is whole; held until the file is let go of.
+    _permit: Option<OpenWhole>,
+    /// What was kept is not what its client has, or is not known to be yet: nothing of it may be changed.
+    is_unconfirmed: bool,
+}
+
+/// How a whole file is to come to the disk.
+#[derive(Debug)]
+enum Flushing {
+    /// By the descriptor that it was written by.
+    ByFile,
+    /// With its whole file system, which tells of errors whatever was closed meanwhile.
+    WithAll,
+    /// Its content is there already.
+    Done,
 }
 
 impl StagedFile {
-    /// Makes an empty file, with the space that it will need where it is large.
+    /// Makes an empty file, where its file system has room for what it is to become.
     pub(crate) fn create(
         home: &Arc<Home>,
         path: &RemotePath,
         size: u64,
         flush: bool,
+        address: Address,
     ) -> Result<Self, ErrorCode> {
+        let announcement = if size <= EAGER_MAX_BYTES {
+            home.space().take(home.directory(), size)?;
+            None
+        } else {
+            Some(home.space().announce(home.directory(), address, size)?)
+        };
         let name = home.new_name(path);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         // As any new file; the directory around it keeps others out until it is published.
         let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
         let file = rustix::fs::openat(home.directory(), &name, flags, mode).map_err(Call::Stage.of(path))?;
-        let staged = Self::new(home, name, path, size, flush, File::from(file));
-        staged.reserve(0)?;
-        staged.close_if_whole();
+        let staged = Self::new(home, name, path, size, flush, None, File::from(file));
+        staged.content().announcement = announcement;
+        staged.close_if_whole()?;
         Ok(staged)
     }
 
-    /// Takes up the kept part of an upload, cut to `offset`. Its bytes are still to be hashed, by
-    /// [`StagedFile::hash_step`].
+    /// Takes up the kept part of an upload. Nothing of it is changed before its first bytes were found to be what
+    /// the client has, by [`StagedFile::hash_step`].
     pub(crate) fn resume(
         home: &Arc<Home>,
         path: &RemotePath,
         size: u64,
-        offset: u64,
+        resume: Resume,
         flush: bool,
+        address: Address,
     ) -> Result<Self, ErrorCode> {
+        let missing_bytes = size.saturating_sub(resume.offset);
+        let announcement = home.space().announce(home.directory(), address, missing_bytes)?;
         let name = home.new_name(path);
         home.claim_partial(path, &name).map_err(|errno| match errno {
             Errno::NOENT => ErrorCode::NoPartial,
             other => Call::Stage.of(path)(other),
         })?;
-        let file = open_kept(home, &name, path, offset).inspect_err(|_| {
+        let file = open_kept(home, &name, path, resume.offset).inspect_err(|_| {
             // It is as good as before, for the next who asks.
-            home.put_back(&name, path);
+            let _ = home.put_back(&name, path);
         })?;
-        let mut staged = Self::new(home, name, path, size, flush, file);
-        staged.resumed_bytes = offset;
-        staged
-            .content()
-            .file
-            .as_ref()
-            .map_or(Ok(()), |file| rustix::fs::ftruncate(file, offset))
-            .map_err(Call::Stage.of(path))?;
-        staged.reserve(offset)?;
+        let staged = Self::new(home, name, path, size, flush, Some(resume), file);
+        staged.content().announcement = Some(announcement);
         Ok(staged)
     }
 
@@ -117,6 +149,10 @@ impl StagedFile {
         let mut content = self.content();
         let offset = content.hasher.length();
         // The session has let go of it.
+        if content.file.is_none() || content.is_unconfirmed {
+            return Err(ErrorCode::BrokenOff);
+        }
+        self.make_room(&mut content, bytes.len() as u64)?;
         let Some(file) = &content.file else { return Err(ErrorCode::BrokenOff) };
         file.write_all_at(bytes, offset).map_err(Call::Write.of_file_io(file))?;
         content.hasher.update(bytes);
@@ -128,23 +164,29 @@ impl StagedFile {
             content.unflushed_bytes = 0;
         }
         drop(content);
-        self.close_if_whole();
-        Ok(())
+        self.close_if_whole()
     }
 
-    /// Reads on what was there before, up to `end` and at most `step_bytes`; tells whether the end is reached.
-    pub(crate) fn hash_step(&self, end: u64, step_bytes: u64, scratch: &mut [u8]) -> Result<bool, ErrorCode> {
+    /// Reads on what was there before, up to the offset that its client goes on from and at most `step_bytes`; tells
+    /// whether that is reached. Only if it is what the client has, the file is made ready for what follows.
+    pub(crate) fn hash_step(&self, step_bytes: u64, scratch: &mut [u8]) -> Result<bool, ErrorCode> {
+        let Some(resume) = self.resume else { return Ok(true) };
         let mut content = self.content();
         let Content { file: Some(file), hasher, .. } = &mut *content else {
             return Err(ErrorCode::BrokenOff);
         };
-        crate::store::digest_cache::read_step(file, hasher, end, step_bytes, scratch)?;
-        let done = hasher.length() >= end;
-        drop(content);
-        if done {
-            self.close_if_whole();
+        crate::store::digest_cache::read_step(file, hasher, resume.offset, step_bytes, scratch)?;
+        if hasher.length() < resume.offset {
+            return Ok(false);
         }
-        Ok(done)
+        if hasher.digest() != resume.digest {
+            return Err(ErrorCode::NoPartial);
+        }
+        rustix::fs::ftruncate(&*file, resume.offset).map_err(Call::Stage.of(&self.path))?;
+        content.is_unconfirmed = false;
+        drop(content);
+        self.close_if_whole()?;
+        Ok(true)
     }
 
     /// The digest of what is written.
@@ -174,6 +216,23 @@ impl StagedFile {
 
     /// Brings the content to the disk, where its file system can do that.
     pub(crate) fn sync(&self) -> Result<(), ErrorCode> {
+        let mut content = self.content();
+        if let Content { file: Some(file), flushing: Flushing::ByFile, .. } = &*content {
+            self.flushed(rustix::fs::fsync(file))?;
+            content.file = None;
+            content._permit = None;
+            content.flushing = Flushing::Done;
+            return Ok(());
+        }
+        if matches!(content.flushing, Flushing::WithAll) {
+            // Where it was told of an error once, a success proves nothing any more.
+            if !self.home.flush_all().map_err(Call::Flush.of(&self.path))? {
+                return Err(Call::Flush.of(&self.path)(Errno::IO));
+            }
+            content.flushing = Flushing::Done;
+            return Ok(());
+        }
+        // Its content is there, but not what it was given since.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::openat(self.home.directory(), &self.name, flags, Mode::empty()) {
             Ok(file) => self.flushed(rustix::fs::fsync(file)),
@@ -196,6 +255,8 @@ impl StagedFile {
 
     /// Gives the file its name; `new` where it must be free, else in place of whatever file has it.
     pub(crate) fn rename_to(&self, directory: &OwnedFd, name: &[u8], new: bool) -> Result<(), ErrorCode> {
+        // From now on nothing can be written to it.
+        self.content().file = None;
         let from = Name { directory: self.home.directory(), name: self.name.as_bytes() };
         let to = Name { directory, name };
         let renamed = if new {
@@ -226,12 +287,11 @@ impl StagedFile {
         let mut content = self.content();
         // A write that is still on its way must not reach a file that somebody else goes on with.
         let file = content.file.take();
-        let written = content.hasher.length().max(self.resumed_bytes);
-        if written <= EAGER_MAX_BYTES {
+        let written = content.hasher.length();
+        if content.is_unconfirmed || written <= EAGER_MAX_BYTES {
             return;
         }
-        // Where it is not whole, gives back the space that was set aside for the rest; a matter of tidiness
-        // only.
+        // Gives back the space that was set aside for more; a matter of tidiness only.
         if let Some(file) = file {
             let _ = rustix::fs::ftruncate(&file, written);
         }
@@ -240,54 +300,113 @@ impl StagedFile {
         }
     }
 
-    fn new(home: &Arc<Home>, name: String, path: &RemotePath, size: u64, flush: bool, file: File) -> Self {
-        let content = Content { file: Some(file), hasher: Hasher::default(), unflushed_bytes: 0 };
+    fn new(
+        home: &Arc<Home>,
+        name: String,
+        path: &RemotePath,
+        size: u64,
+        flush: bool,
+        resume: Option<Resume>,
+        file: File,
+    ) -> Self {
+        let content = Content {
+            file: Some(file),
+            hasher: Hasher::default(),
+            unflushed_bytes: 0,
+            reserved_bytes: resume.map_or(0, |resume| resume.offset),
+            announcement: None,
+            flushing: Flushing::ByFile,
+            _permit: None,
+            is_unconfirmed: resume.is_some(),
+        };
         let (home, path, content) = (Arc::clone(home), path.clone(), Mutex::new(content));
-        Self { home, name, path, size, flush, resumed_bytes: 0, content, renamed: AtomicBool::new(false) }
+        Self { home, name, path, size, flush, resume, content, renamed: AtomicBool::new(false) }
     }
 
-    /// Has the disk set the space of a large file aside, so that a lack of it shows at the start.
-    fn reserve(&self, offset: u64) -> Result<(), ErrorCode> {
-        let content = self.content();
-        let Some(file) = &content.file else { return Ok(()) };
-        if self.size <= EAGER_MAX_BYTES || offset >= self.size {
+    /// Sees that so much more can be written, and has space set aside for it and some of what follows. A small
+    /// file was asked for when it was made.
+    fn make_room(&self, content: &mut Content, bytes: u64) -> Result<(), ErrorCode> {
+        let end = content.hasher.length().saturating_add(bytes);
+        if self.size <= EAGER_MAX_BYTES || end <= content.reserved_bytes {
             return Ok(());
         }
-        match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, offset, self.size - offset) {
-            Ok(()) => Ok(()),
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-                let space = rustix::fs::fstatvfs(file).map_err(Call::Stage.of(&self.path))?;
-                let free_bytes = space.f_bavail.saturating_mul(space.f_frsize);
-                if free_bytes < self.size - offset { Err(ErrorCode::NoSpace) } else { Ok(()) }
-            }
-            Err(errno) => Err(Call::Write.of(&self.path)(errno)),
+        let Some(file) = &content.file else { return Ok(()) };
+        let (start, space) = (content.reserved_bytes, self.home.space());
+        let needed_bytes = end - start;
+        let step_bytes = needed_bytes.max(SPACE_STEP_BYTES).min(self.size.saturating_sub(start));
+        let reserved_bytes = match space.take(file, step_bytes) {
+            Ok(()) => step_bytes,
+            Err(_) => space.take(file, needed_bytes).map(|()| needed_bytes)?,
+        };
+        // Where it cannot be set aside, the writes themselves tell whether there is room.
+        let _ = rustix::io::retry_on_intr(|| {
+            rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, start, reserved_bytes)
+        });
+        content.reserved_bytes = start + reserved_bytes;
+        if let Some(announcement) = &mut content.announcement {
+            announcement.shrink_to(self.size.saturating_sub(start + reserved_bytes));
         }
+        Ok(())
     }
 
-    fn close_if_whole(&self) {
+    /// A whole file has its descriptor closed while it waits for its flush, but for a few, and but for those whose
+    /// errors could be told by nothing else.
+    fn close_if_whole(&self) -> Result<(), ErrorCode> {
         let mut content = self.content();
-        if content.hasher.length() >= self.size {
-            content.file = None;
+        if content.hasher.length() < self.size || content.is_unconfirmed {
+            return Ok(());
         }
+        content.announcement = None;
+        let Some(file) = &content.file else { return Ok(()) };
+        if !self.flush {
+            content.flushing = Flushing::Done;
+        } else if let Some(permit) = OpenWhole::try_new() {
+            content._permit = Some(permit);
+            return Ok(());
+        } else if self.home.is_flushable() {
+            content.flushing = Flushing::WithAll;
+        } else {
+            self.flushed(rustix::fs::fdatasync(file))?;
+            content.flushing = Flushing::Done;
+        }
+        content.file = None;
+        Ok(())
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Puts the kept part of an upload back, as it was before this upload went on with it. False where there is
+    /// none, or something newer is kept.
+    fn restore(&self) -> bool {
+        let Some(resume) = self.resume else { return false };
+        if !self.content().is_unconfirmed {
+            let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let file = rustix::fs::openat(self.home.directory(), &self.name, flags, Mode::empty());
+            if resume.offset <= EAGER_MAX_BYTES
+                || file.and_then(|file| rustix::fs::ftruncate(file, resume.offset)).is_err()
+            {
+                return false;
+            }
+        }
+        self.home.put_back(&self.name, &self.path).is_ok()
+    }
 }
 
-/// Opens what was kept of an upload, if it has `offset` bytes at least.
+/// Opens what was kept of an upload, if it has `offset` bytes at least and no second name.
 fn open_kept(home: &Home, name: &str, path: &RemotePath, offset: u64) -> Result<File, ErrorCode> {
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file =
         rustix::fs::openat(home.directory(), name, flags, Mode::empty()).map_err(Call::Stage.of(path))?;
-    let kept = rustix::fs::fstat(&file).map_err(Call::Stage.of(path))?.st_size;
-    if u64::try_from(kept).unwrap_or(0) < offset { Err(ErrorCode::NoPartial) } else { Ok(File::from(file)) }
+    let kept = rustix::fs::fstat(&file).map_err(Call::Stage.of(path))?;
+    let is_enough = u64::try_from(kept.st_size).unwrap_or(0) >= offset;
+    if is_enough && kept.st_nlink == 1 { Ok(File::from(file)) } else { Err(ErrorCode::NoPartial) }
 }
 
 impl Drop for StagedFile {
     fn drop(&mut self) {
-        if !self.renamed.load(Ordering::Relaxed) {
+        if !self.renamed.load(Ordering::Relaxed) && !self.restore() {
             // What cannot be removed now is looked at again at the next start.
             let _ = rustix::fs::unlinkat(self.home.directory().as_fd(), &self.name, AtFlags::empty());
         }

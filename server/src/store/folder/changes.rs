@@ -37,7 +37,11 @@ impl Folder {
     pub(super) fn remove(&self, path: &RemotePath) -> Result<(), ErrorCode> {
         let name = path.file_name().ok_or(ErrorCode::Denied)?;
         let target = self.source(path)?;
-        let flags = match kind_of(&target.look_at(name)?) {
+        let removed = target.look_at(name)?;
+        if self.is_staging(&removed) {
+            return Err(ErrorCode::BadPath);
+        }
+        let flags = match kind_of(&removed) {
             FileType::Directory => AtFlags::REMOVEDIR,
             FileType::RegularFile | FileType::Symlink => AtFlags::empty(),
             FileType::Fifo
@@ -56,6 +60,9 @@ impl Folder {
         let source = self.source(from)?;
         let target = self.target(to)?;
         let moved = source.look_at(from_name)?;
+        if self.is_staging(&moved) {
+            return Err(ErrorCode::BadPath);
+        }
         let is_directory = match kind_of(&moved) {
             FileType::Directory => true,
             FileType::RegularFile | FileType::Symlink => false,

@@ -84,7 +84,7 @@ impl Folder {
         if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
             return self.follow(path, name);
         }
-        entry_of(&stat, name)
+        if self.is_staging(&stat) { None } else { entry_of(&stat, name) }
     }
 
     /// A link is listed as what it leads to, if that is inside the folder.

@@ -3,17 +3,18 @@
 use super::target::Target;
 use super::{Folder, Lookup, size_of_file};
 use crate::config::Durability;
+use crate::net::address::Address;
 use crate::store::attributes::{Attributes, Inherited, Replaced};
 use crate::store::errors::Call;
 use crate::store::held_file::{Closer, HeldFile};
 use crate::store::mounts::Medium;
-use crate::store::staging::{Home, StagedFile};
+use crate::store::staging::{Home, StagedFile, StagingError};
 use ferry_common::action::Publication;
 use ferry_common::command::Resume;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Access, AtFlags, OFlags, StatxFlags};
+use rustix::fs::{Access, AtFlags, FileType, OFlags, Stat, StatxFlags};
 use rustix::io::Errno;
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -23,7 +24,10 @@ use std::time::Duration;
 
 /// The staging place of each mounted file system.
 #[derive(Debug)]
-pub(super) struct Homes(Mutex<HashMap<MountId, Arc<Home>>>);
+pub(super) struct Homes {
+    places: Mutex<HashMap<MountId, Arc<Home>>>,
+    keep_free_bytes: Option<u64>,
+}
 
 /// The kernel's number of a mounted file system.
 type MountId = u64;
@@ -74,18 +78,41 @@ impl Folder {
         homes.iter().filter_map(|home| home.sweep_partials(self.retention)).min()
     }
 
-    /// Where uploads to a directory are staged: at the top of its file system.
+    /// Where uploads to a directory are staged: at the top of its file system. What somebody has removed is made
+    /// again.
     pub(super) fn home_of(&self, path: &RemotePath, target: &Target) -> Result<Arc<Home>, ErrorCode> {
         let homes = self.homes.as_ref().ok_or(ErrorCode::Denied)?;
         let mount = mount_of(target.directory()).map_err(Call::Open.of(path))?;
-        if let Some(home) = homes.lock().get(&mount) {
-            return Ok(Arc::clone(home));
+        let before = homes.lock().get(&mount).cloned();
+        if let Some(home) = before {
+            if home.is_there() {
+                return Ok(home);
+            }
+            log::warn!("What uploads to the file system of {path} are staged in is gone; it is made again");
+            homes.lock().retain(|_, other| !Arc::ptr_eq(other, &home));
         }
-        // Nobody waits here for this file system, whose disk may be slow, but those who want it. Where two
-        // came first, one place is used, and the other goes.
+        // Prepared without holding the lock: a slow mount delays only its own uploads. Where two came first, one
+        // place is used, and the other goes.
         let top = self.top_of_mount(path, mount).map_err(Call::Open.of(path))?;
-        let home = Arc::new(Home::prepare(top.as_fd()).map_err(Call::Stage.of(path))?);
-        Ok(Arc::clone(homes.lock().entry(mount).or_insert(home)))
+        let home = Home::prepare(top.as_fd(), homes.keep_free_bytes).map_err(|error| {
+            log::warn!("Uploads to the file system of {path} are refused: {error}");
+            match error {
+                StagingError::Call(errno) => Call::Stage.of(path)(errno),
+                StagingError::LockedTwice
+                | StagingError::NoLocks(_)
+                | StagingError::Occupied(_)
+                | StagingError::OfAnotherUser { .. } => ErrorCode::CannotStage,
+            }
+        })?;
+        Ok(Arc::clone(homes.lock().entry(mount).or_insert_with(|| Arc::new(home))))
+    }
+
+    /// True for the directory in which uploads are staged, by whatever name it was found: some file systems have
+    /// several spellings of one name.
+    pub(super) fn is_staging(&self, stat: &Stat) -> bool {
+        let is_home = |homes: &Homes| homes.lock().values().any(|home| home.is_top(stat));
+        FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+            && self.homes.as_ref().is_some_and(is_home)
     }
 
     /// The first directory on the way to a path that is on this file system.
@@ -105,13 +132,13 @@ impl Folder {
 
 impl Homes {
     /// Prepares the one of the root's own file system.
-    pub(super) fn new(root: &OwnedFd) -> rustix::io::Result<Self> {
-        let home = Arc::new(Home::prepare(root.as_fd())?);
-        Ok(Self(Mutex::new(HashMap::from([(mount_of(root)?, home)]))))
+    pub(super) fn new(root: &OwnedFd, keep_free_bytes: Option<u64>) -> Result<Self, StagingError> {
+        let home = Arc::new(Home::prepare(root.as_fd(), keep_free_bytes)?);
+        Ok(Self { places: Mutex::new(HashMap::from([(mount_of(root)?, home)])), keep_free_bytes })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<MountId, Arc<Home>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -127,11 +154,12 @@ impl Destination {
         path: &RemotePath,
         size: u64,
         resume: Option<Resume>,
+        address: Address,
     ) -> Result<StagedFile, ErrorCode> {
         let flush = self.durability != Durability::None;
         match resume {
-            None => StagedFile::create(&self.home, path, size, flush),
-            Some(Resume { offset, .. }) => StagedFile::resume(&self.home, path, size, offset, flush),
+            None => StagedFile::create(&self.home, path, size, flush, address),
+            Some(resume) => StagedFile::resume(&self.home, path, size, resume, flush, address),
         }
     }
 

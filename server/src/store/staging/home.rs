@@ -1,26 +1,34 @@
 //! One server process's place on one file system: `.ferry-staging/<process>/` for what comes in, and
-//! `.ferry-staging/partial/`, shared by all, for what broke off.
+//! `.ferry-staging/partial/`, shared by all, for what broke off. Each process has a claim on its own directory
+//! while it lives; what a process has claimed, no other touches.
 
+use super::claim::{Claim, LOCK_NAME};
+use super::error::StagingError;
+use super::partials::Kept;
+use super::space::Space;
 use crate::store::acl;
 use ferry_common::digest::Digest;
 use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::{HIDDEN_NAME, RemotePath};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{Access, AtFlags, Dir, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const PARTIAL_NAME: &str = "partial";
 /// Between the digest of a path and the number of the file.
 const SEPARATOR: char = '-';
+/// Attempts at preparing while another server, as the last, takes its directories away.
+const ATTEMPTS: usize = 16;
 
 /// File systems on which one flush of everything is known to flush everything, and to tell of errors:
 /// ext2 to ext4, xfs, btrfs, f2fs, tmpfs.
 const FLUSHABLE_MAGICS: &[u64] = &[0xEF53, 0x5846_5342, 0x9123_683E, 0xF2F5_2010, 0x0102_1994];
 
-/// A locked subdirectory; removed when nothing refers to it any more.
+/// A claimed subdirectory; removed when nothing refers to it any more.
 #[derive(Debug)]
 pub(crate) struct Home {
     /// The top of the file system.
@@ -29,20 +37,37 @@ pub(crate) struct Home {
     parent: OwnedFd,
     partial: OwnedFd,
     directory: OwnedFd,
+    /// Device and inode of `parent`, which are nobody else's while that is open.
+    top_identity: (u64, u64),
     name: String,
+    /// `None` only while the home is dropped.
+    claim: Option<Claim>,
+    kept: Mutex<Kept>,
+    space: Arc<Space>,
     next_number: AtomicU64,
     is_flushable: AtomicBool,
 }
 
 impl Home {
-    /// Makes and locks a subdirectory of this process's own, and looks through those of dead processes.
-    pub(crate) fn prepare(top: BorrowedFd<'_>) -> rustix::io::Result<Self> {
-        make_directory(top, HIDDEN_NAME)?;
-        let parent = rustix::fs::openat(top, HIDDEN_NAME, DIRECTORY, Mode::empty())?;
-        // Between making a subdirectory and locking it, another server's look must not come.
-        rustix::fs::flock(&parent, FlockOperation::LockExclusive)?;
-        make_directory(parent.as_fd(), PARTIAL_NAME.as_bytes())?;
-        let partial = rustix::fs::openat(&parent, PARTIAL_NAME, DIRECTORY, Mode::empty())?;
+    /// Makes and claims a subdirectory of this process's own, and looks through those of dead processes. Refuses
+    /// a file system on which a claim keeps nobody out.
+    pub(crate) fn prepare(top: BorrowedFd<'_>, keep_free_bytes: Option<u64>) -> Result<Self, StagingError> {
+        let mut result = Err(StagingError::Call(Errno::NOENT));
+        for _ in 0..ATTEMPTS {
+            result = Self::prepare_once(top, keep_free_bytes);
+            if !matches!(result, Err(StagingError::Call(Errno::NOENT))) {
+                break;
+            }
+        }
+        result
+    }
+
+    fn prepare_once(top: BorrowedFd<'_>, keep_free_bytes: Option<u64>) -> Result<Self, StagingError> {
+        let parent = directory_in(top, HIDDEN_NAME)?;
+        // Between making a subdirectory and claiming it, another server's look must not come.
+        let whole = Claim::wait(parent.as_fd())?;
+        whole.prove(parent.as_fd())?;
+        let partial = directory_in(parent.as_fd(), PARTIAL_NAME.as_bytes())?;
         sweep(parent.as_fd(), partial.as_fd());
         let mut secret = [0_u8; 8];
         rustix::rand::getrandom(&mut secret, rustix::rand::GetRandomFlags::empty())?;
@@ -51,13 +76,52 @@ impl Home {
         let directory = rustix::fs::openat(&parent, &name, DIRECTORY, Mode::empty())?;
         // What is staged is to have nothing of this directory; most have no such list, and some no lists.
         let _ = rustix::fs::fremovexattr(&directory, acl::DEFAULT_NAME);
-        rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive)?;
-        rustix::fs::flock(&parent, FlockOperation::Unlock)?;
+        let claim = Some(Claim::wait(directory.as_fd())?);
+        drop(whole);
         let top = rustix::io::fcntl_dupfd_cloexec(top, 0)?;
         let magic = rustix::fs::fstatfs(&directory)?.f_type;
         let is_known = u64::try_from(magic).is_ok_and(|magic| FLUSHABLE_MAGICS.contains(&magic));
-        let is_flushable = AtomicBool::new(is_known);
-        Ok(Self { top, parent, partial, directory, name, next_number: AtomicU64::new(0), is_flushable })
+        let kept = Mutex::new(Kept::read(&partial));
+        let hidden = rustix::fs::fstat(&parent)?;
+        Ok(Self {
+            top,
+            parent,
+            partial,
+            directory,
+            top_identity: (hidden.st_dev, hidden.st_ino),
+            name,
+            claim,
+            kept,
+            space: Arc::new(Space::new(keep_free_bytes)),
+            next_number: AtomicU64::new(0),
+            is_flushable: AtomicBool::new(is_known),
+        })
+    }
+
+    /// True while uploads can be staged and kept here: nobody has removed any of it.
+    pub(crate) fn is_there(&self) -> bool {
+        let is_there = |directory| {
+            rustix::fs::statat(directory, ".", AtFlags::empty()).is_ok_and(|stat| stat.st_nlink > 0)
+        };
+        is_there(&self.partial)
+            && rustix::fs::statat(&self.directory, LOCK_NAME, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    /// True for the directory that holds everything that Ferry keeps on this file system.
+    pub(crate) fn is_top(&self, stat: &Stat) -> bool {
+        (stat.st_dev, stat.st_ino) == self.top_identity
+    }
+
+    pub(super) fn space(&self) -> &Arc<Space> {
+        &self.space
+    }
+
+    pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_flushable(&self) -> bool {
+        self.is_flushable.load(Ordering::Relaxed)
     }
 
     pub(crate) fn directory(&self) -> &OwnedFd {
@@ -98,22 +162,40 @@ impl Home {
 
     /// Takes the kept part of an upload away from whoever else would go on with it.
     pub(super) fn claim_partial(&self, path: &RemotePath, name: &str) -> rustix::io::Result<()> {
-        rustix::fs::renameat(&self.partial, partial_name(path), &self.directory, name)
+        let kept_name = partial_name(path);
+        rustix::fs::renameat(&self.partial, &kept_name, &self.directory, name)?;
+        self.kept().look_at(&self.partial, kept_name.as_bytes());
+        Ok(())
     }
 
     /// Keeps a file of this process for the client to go on with.
     pub(super) fn keep(&self, name: &str, path: &RemotePath) -> rustix::io::Result<()> {
-        rustix::fs::renameat(&self.directory, name, &self.partial, partial_name(path))
+        self.keep_as(name, path, RenameFlags::empty())
     }
 
     /// Undoes [`Home::claim_partial`], unless something newer is kept by now.
-    pub(super) fn put_back(&self, name: &str, path: &RemotePath) {
-        let flags = RenameFlags::NOREPLACE;
-        let put_back =
-            rustix::fs::renameat_with(&self.directory, name, &self.partial, partial_name(path), flags);
-        if put_back.is_err() {
-            let _ = rustix::fs::unlinkat(&self.directory, name, AtFlags::empty());
+    pub(super) fn put_back(&self, name: &str, path: &RemotePath) -> rustix::io::Result<()> {
+        match self.keep_as(name, path, RenameFlags::NOREPLACE) {
+            // Not every file system has the flag. Then the newer one is lost if it comes just now.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if self.open_partial(path).is_err() => {
+                self.keep(name, path)
+            }
+            result => result,
         }
+    }
+
+    fn keep_as(&self, name: &str, path: &RemotePath, flags: RenameFlags) -> rustix::io::Result<()> {
+        let kept_name = partial_name(path);
+        let rename = || {
+            if flags.is_empty() {
+                rustix::fs::renameat(&self.directory, name, &self.partial, &kept_name)
+            } else {
+                rustix::fs::renameat_with(&self.directory, name, &self.partial, &kept_name, flags)
+            }
+        };
+        rename()?;
+        self.kept().look_at(&self.partial, kept_name.as_bytes());
+        Ok(())
     }
 
     /// Opens the kept part of an upload, to look at it.
@@ -125,10 +207,18 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        // Each fails, rightly, where something is kept or another server has its own subdirectory.
+        if let Some(claim) = self.claim.take() {
+            claim.remove(self.directory.as_fd());
+        }
+        // Each of these fails, rightly, where something is kept or another server has its own subdirectory.
         let _ = rustix::fs::unlinkat(&self.parent, &self.name, AtFlags::REMOVEDIR);
+        // The whole goes only while no other server prepares its own.
+        let Some(whole) = Claim::of_abandoned(self.parent.as_fd()) else { return };
         let _ = rustix::fs::unlinkat(&self.parent, PARTIAL_NAME, AtFlags::REMOVEDIR);
-        let _ = rustix::fs::unlinkat(&self.top, HIDDEN_NAME, AtFlags::REMOVEDIR);
+        if names_in(self.parent.as_fd()) == [LOCK_NAME.as_bytes()] {
+            whole.remove(self.parent.as_fd());
+            let _ = rustix::fs::unlinkat(&self.top, HIDDEN_NAME, AtFlags::REMOVEDIR);
+        }
     }
 }
 
@@ -137,24 +227,37 @@ fn partial_name(path: &RemotePath) -> String {
     Digest::of(path.as_bytes()).to_string()
 }
 
-fn make_directory(parent: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<()> {
+/// Opens a directory of Ferry's own, made where it is missing; never what stands in its place.
+fn directory_in(parent: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, StagingError> {
     match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
-        Ok(()) | Err(Errno::EXIST) => Ok(()),
-        Err(errno) => Err(errno),
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(StagingError::Call(errno)),
     }
+    let opened = rustix::fs::openat(parent, name, DIRECTORY, Mode::empty());
+    let opened = opened.map_err(|errno| StagingError::of_directory(parent, name, errno))?;
+    let access = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+    rustix::fs::accessat(&opened, ".", access, AtFlags::EACCESS)
+        .map_err(|errno| StagingError::of_directory(parent, name, errno))?;
+    Ok(opened)
 }
 
-/// Empties the subdirectories whose lock nobody holds. What cannot be removed stays for another time.
+/// Empties the subdirectories that no server claims. What cannot be removed stays for another time, and so does
+/// what has no lock: its server may live.
 fn sweep(parent: BorrowedFd<'_>, partial: BorrowedFd<'_>) {
     for name in names_in(parent) {
-        let Ok(directory) = rustix::fs::openat(parent, &name, DIRECTORY, Mode::empty()) else { continue };
-        if name == PARTIAL_NAME.as_bytes()
-            || rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive).is_err()
-        {
+        if name == PARTIAL_NAME.as_bytes() || name == LOCK_NAME.as_bytes() {
             continue;
         }
-        for file in names_in(directory.as_fd()) {
-            adopt_or_remove(directory.as_fd(), &file, partial);
+        let Ok(directory) = rustix::fs::openat(parent, &name, DIRECTORY, Mode::empty()) else { continue };
+        if let Some(claim) = Claim::of_abandoned(directory.as_fd()) {
+            for file in names_in(directory.as_fd()) {
+                if file != LOCK_NAME.as_bytes() {
+                    adopt_or_remove(directory.as_fd(), &file, partial);
+                }
+            }
+            if names_in(directory.as_fd()) == [LOCK_NAME.as_bytes()] {
+                claim.remove(directory.as_fd());
+            }
         }
         let _ = rustix::fs::unlinkat(parent, &name, AtFlags::REMOVEDIR);
     }
@@ -162,16 +265,20 @@ fn sweep(parent: BorrowedFd<'_>, partial: BorrowedFd<'_>) {
 
 /// Keeps what a killed server had of a large upload.
 fn adopt_or_remove(directory: BorrowedFd<'_>, name: &[u8], partial: BorrowedFd<'_>) {
-    let kept =
-        std::str::from_utf8(name).ok().and_then(|name| name.split_once(SEPARATOR)).filter(|(stem, _)| {
-            let size =
-                rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map_or(0, |stat| stat.st_size);
-            Digest::parse(stem.as_bytes()).is_some() && u64::try_from(size).unwrap_or(0) > EAGER_MAX_BYTES
-        });
+    let kept = std::str::from_utf8(name)
+        .ok()
+        .and_then(|name| name.split_once(SEPARATOR))
+        .filter(|(stem, _)| Digest::parse(stem.as_bytes()).is_some() && is_adoptable(directory, name));
     let is_kept = kept.is_some_and(|(stem, _)| rustix::fs::renameat(directory, name, partial, stem).is_ok());
     if !is_kept {
         let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
     }
+}
+
+/// True for a large file without a second name: a published one must never be written to again.
+fn is_adoptable(directory: BorrowedFd<'_>, name: &[u8]) -> bool {
+    rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+        .is_ok_and(|stat| u64::try_from(stat.st_size).unwrap_or(0) > EAGER_MAX_BYTES && stat.st_nlink == 1)
 }
 
 pub(super) fn names_in(directory: BorrowedFd<'_>) -> Vec<Vec<u8>> {
@@ -185,8 +292,11 @@ pub(super) fn names_in(directory: BorrowedFd<'_>) -> Vec<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Retention, StagedFile};
+    use super::super::StagedFile;
     use super::*;
+    use crate::net::address::Address;
+    use ferry_common::command::Resume;
+    use ferry_common::error::ErrorCode;
     use std::path::{Path, PathBuf};
     use std::sync::Arc;
 
@@ -195,7 +305,7 @@ mod tests {
     }
 
     fn home_in(folder: &Path) -> Arc<Home> {
-        Arc::new(Home::prepare(root_of(folder).as_fd()).unwrap())
+        Arc::new(Home::prepare(root_of(folder).as_fd(), Some(0)).unwrap())
     }
 
     fn hidden(folder: &Path) -> PathBuf {
@@ -206,6 +316,12 @@ mod tests {
         std::fs::read_dir(folder).map_or(0, Iterator::count)
     }
 
+    fn hash(staged: &StagedFile) -> Result<(), ErrorCode> {
+        let mut scratch = vec![0; 4096];
+        while !staged.hash_step(1 << 20, &mut scratch)? {}
+        Ok(())
+    }
+
     fn path() -> RemotePath {
         RemotePath::parse(b"some/file").unwrap()
     }
@@ -214,7 +330,7 @@ mod tests {
     fn leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
         let home = home_in(folder.path());
-        let staged = StagedFile::create(&home, &path(), 10, true).unwrap();
+        let staged = StagedFile::create(&home, &path(), 10, true, Address::OWN).unwrap();
         assert_eq!(count(folder.path()), 1);
         drop((home, staged));
         assert_eq!(count(folder.path()), 0);
@@ -224,9 +340,10 @@ mod tests {
     fn removes_what_the_dead_left_keeps_what_is_large_and_spares_the_living() {
         let folder = tempfile::tempdir().unwrap();
         let living = home_in(folder.path());
-        let staged = StagedFile::create(&living, &path(), 10, true).unwrap();
+        let staged = StagedFile::create(&living, &path(), 10, true, Address::OWN).unwrap();
         let dead = hidden(folder.path()).join("dead");
         std::fs::create_dir(&dead).unwrap();
+        std::fs::write(dead.join(LOCK_NAME), "").unwrap();
         std::fs::write(dead.join(living.new_name(&path())), "small").unwrap();
         let large = RemotePath::parse(b"large").unwrap();
         let content = vec![7; 1 + usize::try_from(EAGER_MAX_BYTES).unwrap()];
@@ -246,18 +363,104 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let home = home_in(folder.path());
         let half = vec![1; 2 << 20];
-        let staged = StagedFile::create(&home, &path(), 4 << 20, true).unwrap();
+        let staged = StagedFile::create(&home, &path(), 4 << 20, true, Address::OWN).unwrap();
         staged.append(&half).unwrap();
         staged.keep();
         drop(staged);
 
-        let resumed = StagedFile::resume(&home, &path(), 4 << 20, 2 << 20, true).unwrap();
-        assert!(StagedFile::resume(&home, &path(), 4 << 20, 2 << 20, true).is_err());
-        let mut scratch = vec![0; 4096];
-        while !resumed.hash_step(2 << 20, 1 << 20, &mut scratch).unwrap() {}
-        assert_eq!(resumed.digest(), Digest::of(&half));
+        let resume = Resume { offset: 2 << 20, digest: Digest::of(&half) };
+        let go_on = |resume| StagedFile::resume(&home, &path(), 4 << 20, resume, true, Address::OWN);
+        let resumed = go_on(resume).unwrap();
+        assert!(go_on(resume).is_err());
+        hash(&resumed).unwrap();
+        assert_eq!(resumed.digest(), resume.digest);
         resumed.append(&half).unwrap();
         assert_eq!(resumed.digest(), Digest::of(&vec![1; 4 << 20]));
+    }
+
+    #[test]
+    fn a_resume_that_comes_to_nothing_leaves_what_was_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = home_in(folder.path());
+        let content = vec![1; 3 << 20];
+        let staged = StagedFile::create(&home, &path(), 4 << 20, true, Address::OWN).unwrap();
+        staged.append(&content).unwrap();
+        staged.keep();
+        drop(staged);
+        let kept_bytes = || {
+            let kept = home.open_partial(&path()).unwrap();
+            rustix::fs::fstat(kept).unwrap().st_size
+        };
+        let go_on = |offset, digest| {
+            let resume = Resume { offset, digest };
+            StagedFile::resume(&home, &path(), 4 << 20, resume, true, Address::OWN)
+        };
+
+        let wrong = go_on(2 << 20, Digest::of(b"something else")).unwrap();
+        assert_eq!(hash(&wrong), Err(ErrorCode::NoPartial));
+        wrong.keep();
+        drop(wrong);
+        assert_eq!(kept_bytes(), 3 << 20, "a wrong digest changes nothing");
+        assert_eq!(go_on(4 << 20, Digest::of(b"")).unwrap_err(), ErrorCode::NoPartial);
+        assert_eq!(kept_bytes(), 3 << 20, "nor does one of more than there is");
+        drop(go_on(2 << 20, Digest::of(&content[..2 << 20])).unwrap());
+        assert_eq!(kept_bytes(), 3 << 20, "nor one that ends before it is compared");
+        let failing = go_on(2 << 20, Digest::of(&content[..2 << 20])).unwrap();
+        hash(&failing).unwrap();
+        failing.append(&[2; 100]).unwrap();
+        drop(failing);
+        assert_eq!(kept_bytes(), 2 << 20, "what failed behind it is not kept");
+    }
+
+    #[test]
+    fn a_file_with_a_second_name_is_never_written_to_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = home_in(folder.path());
+        let content = vec![1; 2 << 20];
+        let staged = StagedFile::create(&home, &path(), 4 << 20, true, Address::OWN).unwrap();
+        staged.append(&content).unwrap();
+        staged.keep();
+        drop(staged);
+        let kept = hidden(folder.path()).join(PARTIAL_NAME).join(partial_name(&path()));
+        std::fs::hard_link(kept, folder.path().join("published")).unwrap();
+        let resume = Resume { offset: 2 << 20, digest: Digest::of(&content) };
+        let resumed = StagedFile::resume(&home, &path(), 4 << 20, resume, true, Address::OWN);
+        assert_eq!(resumed.unwrap_err(), ErrorCode::NoPartial);
+    }
+
+    #[test]
+    fn what_has_its_name_takes_no_more_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = home_in(folder.path());
+        let staged = StagedFile::create(&home, &path(), 10, true, Address::OWN).unwrap();
+        staged.append(b"0123").unwrap();
+        staged.rename_to(&root_of(folder.path()), b"file", true).unwrap();
+        assert_eq!(staged.append(b"4567"), Err(ErrorCode::BrokenOff));
+        assert_eq!(std::fs::read(folder.path().join("file")).unwrap(), b"0123");
+    }
+
+    #[test]
+    fn what_was_removed_shows() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = home_in(folder.path());
+        assert!(home.is_there());
+        std::fs::remove_dir(hidden(folder.path()).join(PARTIAL_NAME)).unwrap();
+        assert!(!home.is_there());
+        let second = home_in(folder.path());
+        assert!(second.is_there());
+        std::fs::remove_dir_all(hidden(folder.path())).unwrap();
+        assert!(!second.is_there());
+    }
+
+    #[test]
+    fn what_has_no_lock_may_have_a_living_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let living = home_in(folder.path());
+        let staged = StagedFile::create(&living, &path(), 10, true, Address::OWN).unwrap();
+        std::fs::remove_file(hidden(folder.path()).join(&living.name).join(LOCK_NAME)).unwrap();
+        let _second = home_in(folder.path());
+        staged.append(b"0123456789").unwrap();
+        staged.rename_to(&root_of(folder.path()), b"file", true).unwrap();
     }
 
     #[test]
@@ -265,27 +468,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let elsewhere = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(elsewhere.path(), hidden(folder.path())).unwrap();
-        assert!(Home::prepare(root_of(folder.path()).as_fd()).is_err());
+        let refused = Home::prepare(root_of(folder.path()).as_fd(), Some(0)).unwrap_err();
+        assert_eq!(refused, StagingError::Occupied("a link"));
         assert_eq!(count(elsewhere.path()), 0);
-    }
-
-    #[test]
-    fn old_and_surplus_partials_go() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = home_in(folder.path());
-        let partial = hidden(folder.path()).join(PARTIAL_NAME);
-        let age = |seconds| std::time::SystemTime::now() - std::time::Duration::from_secs(seconds);
-        for (name, seconds) in [("a", 5000), ("b", 300), ("c", 200), ("d", 100)] {
-            let file = std::fs::File::create(partial.join(name)).unwrap();
-            file.set_len(100).unwrap();
-            file.set_modified(age(seconds)).unwrap();
-        }
-        let retention = Retention { age_s: 1000, bytes: 250 };
-        let next = home.sweep_partials(retention).unwrap();
-        let mut left: Vec<_> =
-            std::fs::read_dir(&partial).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        left.sort();
-        assert_eq!(left, ["c", "d"]);
-        assert!((795..=805).contains(&next.as_secs()), "{next:?}");
+        std::fs::remove_file(hidden(folder.path())).unwrap();
+        std::fs::write(hidden(folder.path()), "").unwrap();
+        let refused = Home::prepare(root_of(folder.path()).as_fd(), Some(0)).unwrap_err();
+        assert_eq!(refused, StagingError::Occupied("no directory"));
     }
 }

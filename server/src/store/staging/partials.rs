@@ -1,8 +1,11 @@
-//! How long what broke off is kept, and how much of it.
+//! What is kept of uploads that broke off: how long, how much, and which it is. The index is read once from the
+//! directory; every change by this process goes through here. Of what other servers on the same folder keep it
+//! knows nothing, and touches nothing: each server looks after its own.
 
 use super::home::{Home, names_in};
-use rustix::fd::AsFd;
-use rustix::fs::AtFlags;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{AtFlags, Stat};
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The bounds of what is kept.
@@ -12,41 +15,128 @@ pub(crate) struct Retention {
     pub(crate) bytes: u64,
 }
 
-#[derive(Debug)]
-struct Kept {
-    name: Vec<u8>,
-    age_s: u64,
+/// Of each kept upload, by its name, since when and how much it is.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    entries: HashMap<Vec<u8>, Entry>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    /// Seconds since 1970: the change time, which the rename that kept the upload has set. The modification time
+    /// would not do, since clients choose it.
+    since_s: u64,
     bytes: u64,
 }
 
-impl Home {
-    /// Removes what is too old, then the oldest until the rest is not too much. Tells when the next will be
-    /// too old, if there is any left.
-    pub(crate) fn sweep_partials(&self, retention: Retention) -> Option<Duration> {
-        let directory = self.partial_directory();
-        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let mut kept: Vec<Kept> = names_in(directory.as_fd())
-            .into_iter()
-            .filter_map(|name| {
-                let stat = rustix::fs::statat(directory, &name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-                let mtime_s = u64::try_from(stat.st_mtime).unwrap_or(0);
-                let bytes = u64::try_from(stat.st_size).unwrap_or(0);
-                Some(Kept { name, age_s: now_s.saturating_sub(mtime_s), bytes })
-            })
-            .collect();
-        kept.sort_by_key(|kept| kept.age_s);
+impl Kept {
+    /// Looks through the directory.
+    pub(super) fn read(directory: &OwnedFd) -> Self {
+        let mut kept = Self::default();
+        for name in names_in(directory.as_fd()) {
+            kept.look_at(directory, &name);
+        }
+        kept
+    }
+
+    /// Something was kept under this name, or taken away.
+    pub(super) fn look_at(&mut self, directory: &OwnedFd, name: &[u8]) {
+        match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => _ = self.entries.insert(name.to_vec(), Entry::of(&stat)),
+            Err(_) => _ = self.entries.remove(name),
+        }
+    }
+
+    /// Removes what is too old, then the oldest until the rest is not too much. Tells when the next will be too
+    /// old, if there is any left.
+    fn sweep(&mut self, directory: &OwnedFd, retention: Retention, now_s: u64) -> Option<Duration> {
+        let mut by_age: Vec<(Vec<u8>, Entry)> =
+            self.entries.iter().map(|(name, entry)| (name.clone(), *entry)).collect();
+        by_age.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.since_s));
         let mut total_bytes: u64 = 0;
         let mut oldest_s = None;
-        for Kept { name, age_s, bytes } in kept {
-            let grown = total_bytes.saturating_add(bytes);
-            if age_s >= retention.age_s || grown > retention.bytes {
-                // Somebody may have gone on with it meanwhile.
-                let _ = rustix::fs::unlinkat(directory, &name, AtFlags::empty());
-            } else {
-                total_bytes = grown;
-                oldest_s = Some(age_s);
+        for (name, entry) in by_age {
+            let age_s = now_s.saturating_sub(entry.since_s);
+            let grown = total_bytes.saturating_add(entry.bytes);
+            if (age_s >= retention.age_s || grown > retention.bytes) && self.remove(directory, &name, entry) {
+                continue;
             }
+            total_bytes = grown;
+            oldest_s = oldest_s.max(Some(age_s));
         }
-        oldest_s.map(|age_s| Duration::from_secs(retention.age_s - age_s))
+        oldest_s.map(|age_s| Duration::from_secs(retention.age_s.saturating_sub(age_s)))
+    }
+
+    /// True where the index has it no more; what cannot be removed is left for the next start. What another server
+    /// has kept under the name since is left alone, too.
+    fn remove(&mut self, directory: &OwnedFd, name: &[u8], entry: Entry) -> bool {
+        let there = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
+        if let Ok(stat) = &there
+            && Entry::of(stat) != entry
+        {
+            self.entries.insert(name.to_vec(), Entry::of(stat));
+            return false;
+        }
+        let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
+        self.entries.remove(name);
+        true
+    }
+}
+
+impl Entry {
+    fn of(stat: &Stat) -> Self {
+        Self {
+            since_s: u64::try_from(stat.st_ctime).unwrap_or(0),
+            bytes: u64::try_from(stat.st_size).unwrap_or(0),
+        }
+    }
+}
+
+impl Home {
+    /// See [`Kept::sweep`].
+    pub(crate) fn sweep_partials(&self, retention: Retention) -> Option<Duration> {
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.kept().sweep(self.partial_directory(), retention, now_s)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{Mode, OFlags};
+    use std::fs::File;
+
+    #[test]
+    fn old_and_surplus_ones_go_and_the_times_that_clients_choose_count_for_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = rustix::fs::open(folder.path(), OFlags::RDONLY, Mode::empty()).unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["a", "b", "c", "d"] {
+            let file = File::create(path(name)).unwrap();
+            file.set_len(100).unwrap();
+            file.set_modified(UNIX_EPOCH).unwrap();
+        }
+        let mut kept = Kept::read(&directory);
+        let now_s = kept.entries[b"a".as_slice()].since_s;
+        let retention = Retention { age_s: 1000, bytes: 250 };
+        assert_eq!(kept.entries.len(), 4);
+        for (name, age_s) in [("a", 5000), ("b", 300), ("c", 200)] {
+            // As if it had been there for so long; what is on the disk is of the same age.
+            kept.entries.get_mut(name.as_bytes()).unwrap().since_s -= age_s;
+        }
+        // What differs from the disk was kept anew by another server, so nothing goes.
+        kept.sweep(&directory, retention, now_s);
+        assert!(path("a").exists() && path("b").exists());
+
+        let mut kept = Kept::read(&directory);
+        let left = |kept: &Kept| {
+            let mut names: Vec<_> = kept.entries.keys().cloned().collect();
+            names.sort();
+            (names.len(), std::fs::read_dir(folder.path()).unwrap().count())
+        };
+        assert_eq!(kept.sweep(&directory, retention, now_s + 10), Some(Duration::from_secs(990)));
+        assert_eq!(left(&kept), (2, 2), "two of them are 200 bytes");
+        assert_eq!(kept.sweep(&directory, retention, now_s + 1000), None);
+        assert_eq!(left(&kept), (0, 0));
     }
 }
