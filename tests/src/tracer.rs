@@ -351,8 +351,13 @@ impl fmt::Display for Point {
     }
 }
 
+/// The same on every architecture but alpha; libc does not name it.
+const SYS_CACHESTAT: i64 = 451;
+
 macro_rules! names {
-    ($($name:ident),* $(,)?) => { &[$((nix::libc::$name, stringify!($name).split_at(4).1)),*] };
+    ($($name:ident),* $(,)?) => {
+        &[$((nix::libc::$name, stringify!($name).split_at(4).1),)* (SYS_CACHESTAT, "cachestat")]
+    };
 }
 
 const NAMES: &[(i64, &str)] = names![
@@ -440,6 +445,7 @@ const NAMES: &[(i64, &str)] = names![
     SYS_syncfs,
     SYS_renameat2,
     SYS_getrandom,
+    SYS_getrusage,
     SYS_statx,
     SYS_preadv2,
     SYS_rseq,

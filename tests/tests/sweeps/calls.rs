@@ -22,6 +22,7 @@ const FILE_CALLS: &[&str] = &[
     "read",
     "pread64",
     "preadv2",
+    "cachestat",
     "write",
     "pwrite64",
     "pwritev",
