@@ -96,8 +96,21 @@ pub const SOCKET_UNSENT_BYTES: u32 = 128 * 1024;
 /// Idle time after which the system probes whether the peer of a connection is still there.
 pub const KEEPALIVE_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Threads that do what may wait for a disk.
-pub const DISK_THREADS: usize = 8;
+/// Threads of a mounted file system that look names up...
+pub const NAME_THREADS: usize = 3;
+/// ...that make and change names...
+pub const CHANGE_THREADS: usize = 2;
+/// ...that read, write and close files...
+pub const BYTE_THREADS: usize = 4;
+/// ...and that flush single large files.
+pub const FLUSH_THREADS: usize = 2;
+/// Jobs of one kind that may wait for the threads of one file system. An address with fewer of them takes a place
+/// of the one with the most when all are taken.
+pub const LANE_QUEUE_JOBS_MAX: usize = 64 * 1024;
+/// When the threads of one kind have answered nothing for this long, what waits for them is told to come again...
+pub const LANE_SILENCE: Duration = Duration::from_secs(10);
+/// ...and for this long where uploads are brought to the disk, which takes its time on a slow one.
+pub const LANE_FLUSH_SILENCE: Duration = Duration::from_secs(60);
 /// Size of a buffer between an upload's socket and its file.
 pub const UPLOAD_BUFFER_BYTES: usize = 256 * 1024;
 /// Such buffers in use at once, over all uploads.
@@ -117,6 +130,8 @@ pub const BATCH_SINGLE_FLUSHES_MAX: usize = 3;
 pub const DIGEST_THREADS: usize = 2;
 /// Part of a file after which a digest lets the next one have a turn.
 pub const DIGEST_STEP_BYTES: u64 = 8 * 1024 * 1024;
+/// The same in time, where reading takes long.
+pub const DIGEST_STEP_TIME: Duration = Duration::from_millis(50);
 /// How often the progress of a digest is told to those who wait for it.
 pub const DIGEST_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Digests of unchanged files that are remembered.
@@ -163,7 +178,8 @@ pub const READ_BUFFERS_MAX: usize = 128;
 pub const READ_PIECES_MAX: usize = 2;
 
 /// Descriptors kept aside for listeners, the folder, the log, and what the disk threads open in passing.
-pub const RESERVED_DESCRIPTORS: u64 = 64 + 4 * DISK_THREADS as u64 + STAGED_OPEN_MAX;
+pub const RESERVED_DESCRIPTORS: u64 =
+    52 + 4 * (NAME_THREADS + CHANGE_THREADS + BYTE_THREADS + FLUSH_THREADS) as u64 + STAGED_OPEN_MAX;
 /// Sessions that may have a file open before there is a place for their data connection; as many more for a
 /// digest.
 pub const FILES_AHEAD_MAX: u64 = 32;
@@ -185,9 +201,9 @@ pub const XATTR_MAX_BYTES: usize = 64 * 1024;
 pub const KEPT_ATTRIBUTES_MAX_BYTES: usize = 1 << 20;
 
 /// Encoded entries after which one step of a listing ends.
-pub const LISTING_PART_BYTES: usize = 32 * 1024;
+pub const LISTING_PART_BYTES: usize = 16 * 1024;
 /// Directory entries examined after which one step of a listing ends, served or not.
-pub const LISTING_PART_ENTRIES: usize = 512;
+pub const LISTING_PART_ENTRIES: usize = 256;
 
 const fn larger(one: usize, other: usize) -> usize {
     if one > other { one } else { other }
@@ -206,6 +222,9 @@ const _: () = assert!(TURN_CONNECTION_BYTES <= WARM_WINDOW_BYTES);
 /// One batch is put together while another is flushed.
 const _: () = assert!(2 * BATCH_UPLOADS_MAX <= PUBLISHING_MAX);
 const _: () = assert!(2 * BATCH_DIRECTORIES_MAX as u64 <= RESERVED_DESCRIPTORS / 2);
+/// A session is told that the disk does not answer before it gives up on the disk itself.
+const _: () = assert!(LANE_SILENCE.as_millis() < LANE_FLUSH_SILENCE.as_millis());
+const _: () = assert!(LANE_FLUSH_SILENCE.as_millis() < DISK_TIMEOUT.as_millis());
 const _: () = assert!(STALL_WINDOW_MIN_BYTES < EAGER_MAX_BYTES);
 const _: () = assert!(GIVE_WAY_SILENCE.as_millis() < STALL_WINDOW.as_millis());
 const _: () = assert!(TICKET_LINE_TIMEOUT.as_millis() < TICKET_TIMEOUT.as_millis());

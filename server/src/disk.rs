@@ -1,4 +1,4 @@
-//! Everything that may wait for a disk, on threads of its own: a pool for short jobs, a pair that computes
+//! Everything that may wait for a disk, on threads of its own: some for each kind of short jobs, some that compute
 //! digests, and two that publish uploads, one behind the other. They tell the reactor when something is done, and hold no state
 //! that outlives a job; every step is bounded in bytes, so that none keeps a thread long on a healthy disk.
 
@@ -6,8 +6,12 @@ mod batcher;
 pub(crate) mod buffers;
 mod committer;
 mod digester;
+mod fair_queue;
+mod flushes;
+mod lane;
 mod listings;
 pub(crate) mod read_buffers;
+mod turns;
 mod worker;
 
 use crate::asker::Asker;
@@ -16,23 +20,21 @@ use crate::store::folder::{Folder, OpenFile};
 use crate::store::held_file::{Closer, HeldFile};
 use crate::store::readers::Reading;
 use crate::store::staging::StagedFile;
-use batcher::{Batcher, Request, Upload};
+use batcher::{Request, Upload};
 use crossbeam_channel::{Receiver, Sender};
 use digester::DigestRun;
 use ferry_common::action::{Cursor, Found, ListingPart, Publication, Question};
 use ferry_common::command::Resume;
 use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{DIGEST_THREADS, DISK_THREADS};
 use ferry_common::path::RemotePath;
-use listings::Listings;
+use lane::Lane;
 use mio::Waker;
 use read_buffers::ReadBuffer;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use worker::Worker;
 
 /// What a thread of the pool is asked to do.
 #[derive(Debug)]
@@ -154,11 +156,7 @@ pub(crate) struct Completion {
 /// The reactor's side of the threads. Dropping it lets them finish their queues and end.
 #[derive(Debug)]
 pub(crate) struct Disk {
-    jobs: Sender<(Asker, Job)>,
-    commits: Sender<Request>,
-    digests: Sender<DigestRun>,
-    listings: Arc<Listings>,
-    closer: Closer,
+    lane: Arc<Lane>,
     completions: Receiver<Completion>,
     wake: Arc<Wake>,
 }
@@ -182,56 +180,30 @@ impl Disk {
         let (done, completions) = crossbeam_channel::unbounded();
         let wake = Arc::new(Wake { waker, pending: AtomicBool::new(false) });
         let reports = Reports { completions: done, wake: Arc::clone(&wake) };
-        let listings = Arc::new(Listings::default());
-        let (closer, files) = Closer::new();
-        spawn("close".to_owned(), move || files.iter().for_each(drop))?;
-        let (jobs, queue) = crossbeam_channel::unbounded();
-        let (commits, requests) = crossbeam_channel::unbounded();
-        let (digests, runs) = crossbeam_channel::unbounded();
-        for number in 0..DISK_THREADS {
-            let (folder, listings) = (Arc::clone(folder), Arc::clone(&listings));
-            let (queue, commits, reports) = (queue.clone(), commits.clone(), reports.clone());
-            let closer = closer.clone();
-            let worker = Worker { folder, queue, listings, commits, reports, closer };
-            spawn(format!("disk-{number}"), move || worker.run())?;
-        }
-        for number in 0..DIGEST_THREADS {
-            let (runs, reports) = (runs.clone(), reports.clone());
-            spawn(format!("digest-{number}"), move || digester::run(&runs, &reports))?;
-        }
-        let (batches, prepared) = crossbeam_channel::bounded(0);
-        let batcher = Batcher { folder: Arc::clone(folder), requests, batches, reports: reports.clone() };
-        spawn("batch".to_owned(), move || batcher.run())?;
-        let folder = Arc::clone(folder);
-        spawn("commit".to_owned(), move || committer::run(&folder, &prepared, &reports))?;
-        Ok(Self { jobs, commits, digests, listings, closer, completions, wake })
+        let lane = Lane::start(folder, &reports)?;
+        Ok(Self { lane, completions, wake })
     }
 
     /// Closes what is opened on the reactor.
     pub(crate) fn closer(&self) -> &Closer {
-        &self.closer
+        &self.lane.closer
     }
 
-    /// Queues a job. The queue is bounded by what the sessions may have under way.
+    /// Queues a job, or refuses it at once; the outcome tells.
     pub(crate) fn submit(&self, asker: Asker, job: Job) {
-        if let Job::List { path, cursor } = &job
-            && self.listings.join(path, *cursor, asker)
-        {
-            return;
-        }
-        report_lost(self.jobs.send((asker, job)).is_ok());
+        self.lane.submit(asker, job, Instant::now());
     }
 
     /// Queues an upload to be published together with others.
     pub(crate) fn commit(&self, asker: Asker, staged: Arc<StagedFile>, publication: Publication) {
         let upload = Upload::Staged { staged, is_flushed: false };
-        report_lost(self.commits.send(Request { asker, upload, publication }).is_ok());
+        self.lane.commit(asker, Request { upload, publication }, Instant::now());
     }
 
     /// The same for one that is still in memory.
     pub(crate) fn commit_small(&self, asker: Asker, content: Vec<u8>, publication: Publication) {
         let upload = Upload::Small { content };
-        report_lost(self.commits.send(Request { asker, upload, publication }).is_ok());
+        self.lane.commit(asker, Request { upload, publication }, Instant::now());
     }
 
     /// Begins to compute the digest of the first `end` bytes of a file, or of all of it where `identity` is
@@ -244,13 +216,30 @@ impl Disk {
         identity: Option<FileIdentity>,
         reading: Option<Arc<Reading>>,
     ) {
-        let run = DigestRun::of_file(asker, file, end, identity, reading);
-        report_lost(self.digests.send(run).is_ok());
+        let run = DigestRun::of_file(file, end, identity, reading);
+        self.lane.digest(asker, run, Instant::now());
     }
 
     /// Begins to hash the first `end` bytes of a resumed upload.
     pub(crate) fn digest_staged(&self, asker: Asker, staged: &Arc<StagedFile>, end: u64) {
-        report_lost(self.digests.send(DigestRun::of_staged(asker, staged, end)).is_ok());
+        self.lane.digest(asker, DigestRun::of_staged(staged, end), Instant::now());
+    }
+
+    /// Takes away what a session that has gone has queued, as far as it need not be done all the same.
+    pub(crate) fn cancel(&self, asker: &Asker) {
+        self.lane.cancel(asker, Instant::now());
+    }
+
+    /// When [`Disk::refuse_unanswered`] may have something to do; `None` while nothing waits.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.lane.silent_at()
+    }
+
+    /// Refuses what waits for threads that have not answered for [`LANE_SILENCE`].
+    ///
+    /// [`LANE_SILENCE`]: ferry_common::limits::LANE_SILENCE
+    pub(crate) fn refuse_unanswered(&self, now: Instant) {
+        self.lane.refuse_unanswered(now);
     }
 
     /// To be called when the waker has fired, before [`Disk::next_completion`].
@@ -265,8 +254,9 @@ impl Disk {
     /// Lets the threads finish what is queued, for a bounded time. True when they have.
     pub(crate) fn finish(self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
-        let Self { jobs, commits, digests, completions, .. } = self;
-        drop((jobs, commits, digests));
+        let Self { lane, completions, .. } = self;
+        lane.close();
+        drop(lane);
         // Every thread holds a sender; when none is left, all have ended.
         while completions.recv_deadline(deadline).is_ok() {}
         Instant::now() < deadline
@@ -289,16 +279,5 @@ impl Wake {
         {
             log::error!("Cannot wake the reactor: {error}");
         }
-    }
-}
-
-fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    std::thread::Builder::new().name(name).spawn(work).map(drop)
-}
-
-/// A queue can only be lost when its threads have panicked; the sessions' deadlines answer for that.
-fn report_lost(is_sent: bool) {
-    if !is_sent {
-        log::error!("The disk threads are gone");
     }
 }

@@ -217,6 +217,7 @@ impl Reactor {
             self.sweep_at,
             self.uploads.due(),
             self.file_queue.due(),
+            self.disk.due(),
         ]
         .into_iter()
         .flatten()
@@ -272,6 +273,7 @@ impl Reactor {
             self.accept_retry = None;
         }
         self.sweep_if_due(now);
+        self.disk.refuse_unanswered(now);
         while let Some(timer) = self.deadlines.pop_due(now) {
             match timer {
                 Timer::Control(key) => {

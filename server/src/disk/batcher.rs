@@ -3,11 +3,11 @@
 //! whatever comes joins the batch.
 
 use super::committer::Commit;
-use super::{Outcome, Reports, report_lost};
+use super::flushes::{Flushes, Next};
+use super::{Outcome, Reports};
 use crate::asker::Asker;
 use crate::store::folder::{Destination, Folder};
 use crate::store::staging::StagedFile;
-use crossbeam_channel::{Receiver, Sender, select};
 use ferry_common::action::Publication;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{BATCH_DIRECTORIES_MAX, BATCH_UPLOADS_MAX};
@@ -19,7 +19,6 @@ use std::sync::Arc;
 /// One upload to be published.
 #[derive(Debug)]
 pub(super) struct Request {
-    pub(super) asker: Asker,
     pub(super) upload: Upload,
     pub(super) publication: Publication,
 }
@@ -32,13 +31,21 @@ pub(super) enum Upload {
     Small { content: Vec<u8> },
 }
 
+impl Upload {
+    /// Memory that is set aside for it.
+    pub(super) fn small_bytes(&self) -> u64 {
+        match self {
+            Self::Staged { .. } => 0,
+            Self::Small { content } => content.len() as u64,
+        }
+    }
+}
+
 /// The thread's work.
-pub(super) struct Batcher {
-    pub(super) folder: Arc<Folder>,
-    pub(super) requests: Receiver<Request>,
-    /// Takes a batch only when the committing thread has nothing else to do.
-    pub(super) batches: Sender<Vec<Commit>>,
-    pub(super) reports: Reports,
+pub(super) struct Batcher<'a> {
+    pub(super) folder: &'a Folder,
+    pub(super) flushes: &'a Flushes,
+    pub(super) reports: &'a Reports,
 }
 
 /// A batch on its way, and the directories that it goes to. They are known only while one upload comes right
@@ -50,7 +57,7 @@ struct Batch {
     destinations: HashMap<RemotePath, Destination>,
 }
 
-impl Batcher {
+impl Batcher<'_> {
     /// Works until nobody can ask any more.
     pub(super) fn run(self) {
         let mut batch = Batch::default();
@@ -58,43 +65,32 @@ impl Batcher {
             // Those that are there already join it, whether or not somebody waits for it.
             if batch.commits.len() >= BATCH_UPLOADS_MAX {
                 self.hand_over(&mut batch);
-            } else if let Ok(request) = self.requests.try_recv() {
-                self.add(&mut batch, request);
+            } else if let Some((asker, request)) = self.flushes.try_next() {
+                self.add(&mut batch, asker, request);
                 continue;
             }
             batch.destinations.clear();
-            let request = if batch.commits.is_empty() {
-                self.requests.recv()
-            } else {
-                select! {
-                    recv(self.requests) -> request => request,
-                    send(self.batches, std::mem::take(&mut batch.commits)) -> sent => {
-                        report_lost(sent.is_ok());
-                        batch.parents.clear();
-                        continue;
-                    }
-                }
-            };
-            match request {
-                Ok(request) => self.add(&mut batch, request),
-                Err(_) => return self.hand_over(&mut batch),
+            match self.flushes.next(!batch.commits.is_empty()) {
+                Next::Add(asker, request) => self.add(&mut batch, asker, request),
+                Next::HandOver => self.hand_over(&mut batch),
+                Next::End => break,
             }
         }
+        self.hand_over(&mut batch);
+        self.flushes.end();
     }
 
     /// Takes an upload in; one that cannot be is answered.
-    fn add(&self, batch: &mut Batch, request: Request) {
-        let Request { asker, upload, publication } = request;
+    fn add(&self, batch: &mut Batch, asker: Asker, request: Request) {
+        let Request { upload, publication } = request;
         let id = publication.id;
-        let small_bytes = match &upload {
-            Upload::Staged { .. } => 0,
-            Upload::Small { content } => content.len() as u64,
-        };
+        let small_bytes = upload.small_bytes();
         match self.prepare(batch, asker, upload, publication, small_bytes) {
             Ok(commit) => batch.commits.push(commit),
             Err(code) => {
                 let result = Err(code);
                 self.reports.complete(asker, Outcome::Published { id, result, small_bytes });
+                self.flushes.finish(1);
             }
         }
     }
@@ -134,7 +130,7 @@ impl Batcher {
     fn hand_over(&self, batch: &mut Batch) {
         let Batch { commits, .. } = std::mem::take(batch);
         if !commits.is_empty() {
-            report_lost(self.batches.send(commits).is_ok());
+            self.flushes.hand_over(commits);
         }
     }
 }

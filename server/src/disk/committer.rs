@@ -1,13 +1,13 @@
 //! The thread that publishes uploads, batch by batch. The members of a batch share their flushes: the data of
 //! all is flushed, then each file renamed, then the directories flushed, and only then is any of them answered.
 
+use super::flushes::Flushes;
 use super::{Outcome, Reports};
 use crate::asker::Asker;
 use crate::config::Durability;
 use crate::store::errors::Call;
 use crate::store::folder::{Destination, Folder};
 use crate::store::staging::{Home, StagedFile};
-use crossbeam_channel::Receiver;
 use ferry_common::action::Publication;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::BATCH_SINGLE_FLUSHES_MAX;
@@ -36,9 +36,11 @@ pub(super) struct Commit {
 }
 
 /// Works until no more batches can come.
-pub(super) fn run(folder: &Folder, batches: &Receiver<Vec<Commit>>, reports: &Reports) {
-    for commits in batches {
+pub(super) fn run(folder: &Folder, flushes: &Flushes, reports: &Reports) {
+    while let Some(commits) = flushes.next_batch() {
+        let count = commits.len();
         Batch { commits, destinations: HashMap::new() }.commit(folder, reports);
+        flushes.finish(count);
     }
 }
 

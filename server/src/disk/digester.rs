@@ -1,17 +1,15 @@
 //! The threads that compute digests, a step of each run in turn.
 
+use super::turns::Turns;
 use super::{Digested, Outcome, Reports};
-use crate::asker::Asker;
 use crate::store::digest_cache::{FileIdentity, read_step};
 use crate::store::held_file::HeldFile;
 use crate::store::mounts::Medium;
 use crate::store::readers::Reading;
 use crate::store::staging::StagedFile;
-use crossbeam_channel::Receiver;
 use ferry_common::digest::{Digest, Hasher};
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{DIGEST_REPORT_INTERVAL, DIGEST_STEP_BYTES};
-use std::collections::VecDeque;
+use ferry_common::limits::{DIGEST_REPORT_INTERVAL, DIGEST_STEP_BYTES, DIGEST_STEP_TIME};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -20,7 +18,6 @@ const READ_BYTES: usize = 256 * 1024;
 /// One digest on its way. It holds nothing open: when those who wanted it are gone, it ends.
 #[derive(Debug)]
 pub(super) struct DigestRun {
-    asker: Asker,
     source: Source,
     end: u64,
     identity: Option<FileIdentity>,
@@ -43,26 +40,24 @@ enum Source {
 
 impl DigestRun {
     pub(super) fn of_file(
-        asker: Asker,
         file: &Arc<HeldFile>,
         end: u64,
         identity: Option<FileIdentity>,
         reading: Option<Arc<Reading>>,
     ) -> Self {
         let source = Source::File { file: Arc::downgrade(file), hasher: Box::default() };
-        Self { asker, source, end, identity, is_lasting: false, reported: Instant::now(), _reading: reading }
+        Self { source, end, identity, is_lasting: false, reported: Instant::now(), _reading: reading }
     }
 
-    pub(super) fn of_staged(asker: Asker, staged: &Arc<StagedFile>, end: u64) -> Self {
-        Self {
-            asker,
-            source: Source::Staged(Arc::downgrade(staged)),
-            end,
-            identity: None,
-            is_lasting: false,
-            reported: Instant::now(),
-            _reading: None,
-        }
+    pub(super) fn of_staged(staged: &Arc<StagedFile>, end: u64) -> Self {
+        let source = Source::Staged(Arc::downgrade(staged));
+        Self { source, end, identity: None, is_lasting: false, reported: Instant::now(), _reading: None }
+    }
+
+    /// What its end is told with, but for the result.
+    pub(super) fn described(&self) -> Digested {
+        let (identity, length, is_lasting) = (self.identity, self.end, self.is_lasting);
+        Digested { identity, length, result: Err(ErrorCode::BrokenOff), is_lasting }
     }
 
     /// One step; the digest when it was the last.
@@ -70,7 +65,11 @@ impl DigestRun {
         match &mut self.source {
             Source::File { file, hasher } => {
                 let file = file.upgrade().ok_or(ErrorCode::BrokenOff)?;
-                read_step(file.file(), hasher, self.end, DIGEST_STEP_BYTES, scratch)?;
+                let until = Instant::now() + DIGEST_STEP_TIME;
+                let stop = hasher.length().saturating_add(DIGEST_STEP_BYTES).min(self.end);
+                while hasher.length() < stop && Instant::now() < until {
+                    read_step(file.file(), hasher, stop, scratch.len() as u64, scratch)?;
+                }
                 if hasher.length() < self.end {
                     return Ok(None);
                 }
@@ -97,30 +96,21 @@ fn is_still(file: &HeldFile, identity: &FileIdentity) -> bool {
 }
 
 /// Works until nobody can ask any more.
-pub(super) fn run(runs: &Receiver<DigestRun>, reports: &Reports) {
+pub(super) fn run(runs: &Turns<DigestRun>, reports: &Reports) {
     let mut scratch = vec![0; READ_BYTES];
-    let mut turns = VecDeque::new();
-    loop {
-        if turns.is_empty() {
-            match runs.recv() {
-                Ok(run) => turns.push_back(run),
-                Err(_) => return,
-            }
-        }
-        turns.extend(runs.try_iter());
-        let Some(mut run) = turns.pop_front() else { continue };
+    while let Some((asker, mut run)) = runs.take() {
         match run.step(&mut scratch).transpose() {
             None => {
                 if run.reported.elapsed() >= DIGEST_REPORT_INTERVAL {
                     run.reported = Instant::now();
-                    reports.complete(run.asker, Outcome::Progress { identity: run.identity });
+                    reports.complete(asker, Outcome::Progress { identity: run.identity });
                 }
-                turns.push_back(run);
+                runs.put_back(asker, run);
             }
             Some(result) => {
-                let (identity, length, is_lasting) = (run.identity, run.end, run.is_lasting);
-                let digested = Digested { identity, length, result, is_lasting };
-                reports.complete(run.asker, Outcome::Digested(digested));
+                let digested = Digested { result, ..run.described() };
+                reports.complete(asker, Outcome::Digested(digested));
+                runs.finish();
             }
         }
     }

@@ -1,15 +1,14 @@
-//! The pool for short jobs.
+//! What a thread does with a job.
 
 use super::batcher::{Request, Upload};
-use super::listings::Listings;
-use super::{Job, Outcome, Reports};
+use super::lane::Lane;
+use super::turns::Turns;
+use super::{Job, Outcome};
 use crate::asker::Asker;
 use crate::store::digest_cache::FileIdentity;
 use crate::store::errors::Call;
-use crate::store::folder::{Folder, Lookup, OpenFile};
-use crate::store::held_file::Closer;
+use crate::store::folder::{Lookup, OpenFile};
 use crate::store::staging::StagedFile;
-use crossbeam_channel::{Receiver, Sender};
 use ferry_common::action::{Publication, Question};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::WARM_WINDOW_BYTES;
@@ -19,29 +18,22 @@ use std::io;
 use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Size of the pieces in which a cold part of a file is read.
 const WARM_READ_BYTES: usize = 256 * 1024;
 
-/// What a thread works with.
-pub(super) struct Worker {
-    pub(super) folder: Arc<Folder>,
-    pub(super) queue: Receiver<(Asker, Job)>,
-    pub(super) listings: Arc<Listings>,
-    pub(super) commits: Sender<Request>,
-    pub(super) reports: Reports,
-    pub(super) closer: Closer,
+/// Works until nobody can ask any more.
+pub(super) fn run(lane: &Lane, queue: &Turns<Job>) {
+    while let Some((asker, job)) = queue.take() {
+        if let Some(outcome) = lane.perform(asker, job) {
+            lane.reports.complete(asker, outcome);
+        }
+        queue.finish();
+    }
 }
 
-impl Worker {
-    pub(super) fn run(self) {
-        for (asker, job) in &self.queue {
-            if let Some(outcome) = self.perform(asker, job) {
-                self.reports.complete(asker, outcome);
-            }
-        }
-    }
-
+impl Lane {
     /// Does a job; `None` where its outcome is reported elsewhere, or to nobody.
     fn perform(&self, asker: Asker, job: Job) -> Option<Outcome> {
         match job {
@@ -103,9 +95,8 @@ impl Worker {
         let destination = self.folder.destination(&publication.path);
         match destination.and_then(|destination| destination.flush_ahead(&staged, &publication)) {
             Ok(is_flushed) => {
-                // It can only fail when the server is at its end, and nobody waits for the outcome.
                 let upload = Upload::Staged { staged, is_flushed };
-                let _ = self.commits.send(Request { asker, upload, publication });
+                self.commit(asker, Request { upload, publication }, Instant::now());
                 None
             }
             Err(code) => Some(Outcome::Published { id: publication.id, result: Err(code), small_bytes: 0 }),

@@ -323,6 +323,9 @@ impl Reactor {
 
     /// Lets go of everything that the session has.
     pub(super) fn release(&mut self, key: Key) {
+        if let Some(control) = self.controls.get(key) {
+            self.disk.cancel(&control.asker(key));
+        }
         self.let_go(key, |staged| Job::Keep { staged });
         self.detach_data(key);
         self.release_spent(key);

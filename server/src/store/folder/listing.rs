@@ -12,7 +12,8 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, OFlags, RawDir, SeekFrom, StatxFlags, makedev};
 use rustix::io::Errno;
 
-const DIRENT_BUFFER_BYTES: usize = 32 * 1024;
+/// About what one part takes.
+const DIRENT_BUFFER_BYTES: usize = 16 * 1024;
 
 impl Folder {
     /// One part of a listing, bounded in entries and bytes. The directory is opened anew for each part,

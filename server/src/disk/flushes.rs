@@ -1,0 +1,153 @@
+//! The uploads that wait to be published, and the exchange of batches between the two threads that do it. It
+//! moves requests and batches, and looks into neither.
+
+use super::batcher::Request;
+use super::committer::Commit;
+use super::fair_queue::{FairQueue, Pushed};
+use crate::asker::Asker;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+#[derive(Debug)]
+pub(super) struct Flushes {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    requests: FairQueue<Request>,
+    /// On its way from the batcher to the committer.
+    batch: Option<Vec<Commit>>,
+    /// The committer has nothing to do.
+    is_awaited: bool,
+    /// Requests that are not answered.
+    unanswered: usize,
+    /// When requests were last answered, or the first of them came.
+    answered: Instant,
+    is_closed: bool,
+    /// The batcher has ended.
+    is_over: bool,
+}
+
+/// What the batcher is to do next.
+#[derive(Debug)]
+pub(super) enum Next {
+    Add(Asker, Request),
+    /// The committer waits for the batch.
+    HandOver,
+    /// No more requests can come.
+    End,
+}
+
+impl Flushes {
+    pub(super) fn new(bound: usize) -> Self {
+        let state = State {
+            requests: FairQueue::new(bound),
+            batch: None,
+            is_awaited: false,
+            unanswered: 0,
+            answered: Instant::now(),
+            is_closed: false,
+            is_over: false,
+        };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    pub(super) fn push(&self, asker: Asker, request: Request) -> Pushed<Request> {
+        let mut state = self.lock();
+        if state.unanswered == 0 {
+            // Nobody has waited until now.
+            state.answered = Instant::now();
+        }
+        let pushed = state.requests.push(asker, request);
+        if matches!(pushed, Pushed::Queued) {
+            state.unanswered += 1;
+        }
+        self.changed.notify_all();
+        pushed
+    }
+
+    /// A request that is there already.
+    pub(super) fn try_next(&self) -> Option<(Asker, Request)> {
+        self.lock().requests.pop()
+    }
+
+    /// Waits for a request, or, where `has_batch`, for the committer to have nothing to do.
+    pub(super) fn next(&self, has_batch: bool) -> Next {
+        let mut state = self.lock();
+        loop {
+            if let Some((asker, request)) = state.requests.pop() {
+                return Next::Add(asker, request);
+            }
+            if state.is_closed {
+                return Next::End;
+            }
+            if has_batch && state.is_awaited && state.batch.is_none() {
+                return Next::HandOver;
+            }
+            state = self.wait(state);
+        }
+    }
+
+    /// Waits until the committer takes the batch.
+    pub(super) fn hand_over(&self, batch: Vec<Commit>) {
+        let mut state = self.lock();
+        while state.batch.is_some() || !state.is_awaited {
+            state = self.wait(state);
+        }
+        state.batch = Some(batch);
+        self.changed.notify_all();
+    }
+
+    /// The next batch for the committer; `None` when the batcher has ended.
+    pub(super) fn next_batch(&self) -> Option<Vec<Commit>> {
+        let mut state = self.lock();
+        state.is_awaited = true;
+        self.changed.notify_all();
+        loop {
+            if let Some(batch) = state.batch.take() {
+                state.is_awaited = false;
+                return Some(batch);
+            }
+            if state.is_over {
+                return None;
+            }
+            state = self.wait(state);
+        }
+    }
+
+    /// The batcher has ended.
+    pub(super) fn end(&self) {
+        self.lock().is_over = true;
+        self.changed.notify_all();
+    }
+
+    /// So many requests are answered.
+    pub(super) fn finish(&self, count: usize) {
+        let mut state = self.lock();
+        state.unanswered = state.unanswered.saturating_sub(count);
+        state.answered = Instant::now();
+    }
+
+    /// True where there are requests, and nothing came of any of them for `limit`.
+    pub(super) fn is_silent(&self, limit: Duration, now: Instant) -> bool {
+        let state = self.lock();
+        state.unanswered > 0 && now.saturating_duration_since(state.answered) >= limit
+    }
+
+    /// Lets the threads finish what is there, and end.
+    pub(super) fn close(&self) {
+        self.lock().is_closed = true;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing is left half done where a panic could come.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,320 @@
+//! The threads of one mounted file system, by kind of job, and what is queued for them. A kind has threads of
+//! its own, so that names never wait behind bytes, nor anything behind a flush. A lane whose threads do not
+//! answer refuses what can be refused; it never waits for them.
+
+use super::batcher::{Batcher, Request, Upload};
+use super::digester::{self, DigestRun};
+use super::fair_queue::Pushed;
+use super::flushes::Flushes;
+use super::listings::Listings;
+use super::turns::Turns;
+use super::{Digested, Job, Outcome, Reports, committer, worker};
+use crate::asker::Asker;
+use crate::store::folder::Folder;
+use crate::store::held_file::Closer;
+use ferry_common::action::Question;
+use ferry_common::error::ErrorCode;
+use ferry_common::limits::{
+    BYTE_THREADS, CHANGE_THREADS, DIGEST_THREADS, FLUSH_THREADS, LANE_FLUSH_SILENCE, LANE_QUEUE_JOBS_MAX,
+    LANE_SILENCE, NAME_THREADS,
+};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) folder: Arc<Folder>,
+    pub(super) listings: Listings,
+    pub(super) flushes: Flushes,
+    pub(super) reports: Reports,
+    /// Closes files where that may take its time.
+    pub(super) closer: Closer,
+    names: Turns<Job>,
+    changes: Turns<Job>,
+    bytes: Turns<Job>,
+    single_flushes: Turns<Job>,
+    digests: Turns<DigestRun>,
+    /// The threads that flush single files and then have them committed.
+    flush_threads_left: AtomicUsize,
+}
+
+/// What a job has to do with its file system; each kind has its own threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Looks names up.
+    Names,
+    /// Makes and changes names, and brings that to the disk.
+    Changes,
+    /// Reads, writes and closes files.
+    Bytes,
+    /// Brings one large file to the disk.
+    Flushes,
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::Names, Self::Changes, Self::Bytes, Self::Flushes];
+
+    fn of(job: &Job) -> Self {
+        match job {
+            Job::List { .. }
+            | Job::Open { .. }
+            | Job::Ask(Question::Stat { .. } | Question::Sum { .. } | Question::Partial { .. }) => {
+                Self::Names
+            }
+            Job::Stage { .. }
+            | Job::Ask(Question::Mkdir { .. } | Question::Rm { .. } | Question::Mv { .. }) => Self::Changes,
+            Job::Write { .. }
+            | Job::Warm { .. }
+            | Job::Read { .. }
+            | Job::Inspect { .. }
+            | Job::Discard { .. }
+            | Job::Keep { .. }
+            | Job::Sweep => Self::Bytes,
+            Job::Publish { .. } => Self::Flushes,
+        }
+    }
+
+    fn threads(self) -> usize {
+        match self {
+            Self::Names => NAME_THREADS,
+            Self::Changes => CHANGE_THREADS,
+            Self::Bytes => BYTE_THREADS,
+            Self::Flushes => FLUSH_THREADS,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Names => "names",
+            Self::Changes => "changes",
+            Self::Bytes => "bytes",
+            Self::Flushes => "flush",
+        }
+    }
+}
+
+impl Lane {
+    pub(super) fn start(folder: &Arc<Folder>, reports: &Reports) -> io::Result<Arc<Self>> {
+        let (closer, files) = Closer::new();
+        let lane = Arc::new(Self {
+            folder: Arc::clone(folder),
+            listings: Listings::default(),
+            flushes: Flushes::new(LANE_QUEUE_JOBS_MAX),
+            reports: reports.clone(),
+            closer,
+            names: Turns::new(LANE_QUEUE_JOBS_MAX),
+            changes: Turns::new(LANE_QUEUE_JOBS_MAX),
+            bytes: Turns::new(LANE_QUEUE_JOBS_MAX),
+            single_flushes: Turns::new(LANE_QUEUE_JOBS_MAX),
+            digests: Turns::new(LANE_QUEUE_JOBS_MAX),
+            flush_threads_left: AtomicUsize::new(FLUSH_THREADS),
+        });
+        for kind in Kind::ALL {
+            for number in 0..kind.threads() {
+                lane.spawn(format!("{}-{number}", kind.name()), move |lane| lane.work(kind))?;
+            }
+        }
+        for number in 0..DIGEST_THREADS {
+            lane.spawn(format!("digest-{number}"), |lane| digester::run(&lane.digests, &lane.reports))?;
+        }
+        std::thread::Builder::new().name("close".to_owned()).spawn(move || files.iter().for_each(drop))?;
+        lane.spawn("batch".to_owned(), |lane| {
+            Batcher { folder: &lane.folder, flushes: &lane.flushes, reports: &lane.reports }.run();
+        })?;
+        lane.spawn("commit".to_owned(), |lane| {
+            committer::run(&lane.folder, &lane.flushes, &lane.reports);
+        })?;
+        Ok(lane)
+    }
+
+    /// Queues a job, or refuses it at once: the outcome says so.
+    pub(super) fn submit(&self, asker: Asker, job: Job, now: Instant) {
+        let kind = Kind::of(&job);
+        let queue = self.queue(kind);
+        if !job.is_refusable() {
+            return queue.put(asker, job);
+        }
+        if queue.is_silent(LANE_SILENCE, now) {
+            return self.refuse(asker, job);
+        }
+        if let Job::List { path, cursor } = &job
+            && self.listings.join(path, *cursor, asker)
+        {
+            return;
+        }
+        match queue.push(asker, job) {
+            Pushed::Queued => {}
+            Pushed::Displaced(asker, job) if !job.is_refusable() => queue.put(asker, job),
+            Pushed::Displaced(asker, job) | Pushed::Refused(asker, job) => self.refuse(asker, job),
+        }
+    }
+
+    /// Queues an upload to be published together with others.
+    pub(super) fn commit(&self, asker: Asker, request: Request, now: Instant) {
+        if self.flushes.is_silent(LANE_FLUSH_SILENCE, now) {
+            return self.refuse_commit(asker, request);
+        }
+        match self.flushes.push(asker, request) {
+            Pushed::Queued => {}
+            Pushed::Displaced(asker, request) | Pushed::Refused(asker, request) => {
+                self.refuse_commit(asker, request);
+            }
+        }
+    }
+
+    pub(super) fn digest(&self, asker: Asker, run: DigestRun, now: Instant) {
+        if self.digests.is_silent(LANE_SILENCE, now) {
+            return self.refuse_digest(asker, &run);
+        }
+        match self.digests.push(asker, run) {
+            Pushed::Queued => {}
+            Pushed::Displaced(asker, run) | Pushed::Refused(asker, run) => self.refuse_digest(asker, &run),
+        }
+    }
+
+    /// Takes away what a session that has gone has queued. What must be done all the same stays: what is written
+    /// counts for the kept upload, and files are let go.
+    pub(super) fn cancel(&self, asker: &Asker, now: Instant) {
+        for kind in Kind::ALL {
+            for (asker, job) in self.queue(kind).cancel(asker, |_, job| job.is_cancellable()) {
+                if let Job::List { path, cursor } = job {
+                    // Others may have joined it.
+                    for other in self.listings.begin(&path, cursor) {
+                        if other.session != asker.session {
+                            self.submit(other, Job::List { path: path.clone(), cursor }, now);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// When [`Lane::refuse_unanswered`] has something to do, if nothing is answered until then.
+    pub(super) fn silent_at(&self) -> Option<Instant> {
+        let jobs = [Kind::Names, Kind::Changes].map(|kind| self.queue(kind).silent_at(LANE_SILENCE));
+        jobs.into_iter().chain([self.digests.silent_at(LANE_SILENCE)]).flatten().min()
+    }
+
+    /// Refuses what waits behind jobs that are not answered.
+    pub(super) fn refuse_unanswered(&self, now: Instant) {
+        for kind in [Kind::Names, Kind::Changes] {
+            let queue = self.queue(kind);
+            if queue.is_silent(LANE_SILENCE, now) {
+                for (asker, job) in queue.take_all() {
+                    self.refuse(asker, job);
+                }
+            }
+        }
+        if self.digests.is_silent(LANE_SILENCE, now) {
+            for (asker, run) in self.digests.take_all() {
+                self.refuse_digest(asker, &run);
+            }
+        }
+    }
+
+    /// Lets the threads finish what is queued, and end.
+    pub(super) fn close(&self) {
+        for kind in Kind::ALL {
+            self.queue(kind).close();
+        }
+        self.digests.close();
+    }
+
+    fn work(&self, kind: Kind) {
+        worker::run(self, self.queue(kind));
+        if kind == Kind::Flushes && self.flush_threads_left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // What they have flushed is queued there by now.
+            self.flushes.close();
+        }
+    }
+
+    fn queue(&self, kind: Kind) -> &Turns<Job> {
+        match kind {
+            Kind::Names => &self.names,
+            Kind::Changes => &self.changes,
+            Kind::Bytes => &self.bytes,
+            Kind::Flushes => &self.single_flushes,
+        }
+    }
+
+    fn spawn(self: &Arc<Self>, name: String, work: impl FnOnce(&Self) + Send + 'static) -> io::Result<()> {
+        let lane = Arc::clone(self);
+        std::thread::Builder::new().name(name).spawn(move || work(&lane)).map(drop)
+    }
+
+    fn refuse(&self, asker: Asker, job: Job) {
+        let code = ErrorCode::Busy;
+        let outcome = match job {
+            Job::List { path, cursor } => {
+                // Those who joined it, the asker perhaps among them.
+                let mut waiters = self.listings.begin(&path, cursor);
+                waiters.retain(|waiter| *waiter != asker);
+                let part = Arc::new(Err(code));
+                for waiter in waiters {
+                    self.reports.complete(waiter, Outcome::Listed(Arc::clone(&part)));
+                }
+                Outcome::Listed(part)
+            }
+            Job::Ask(Question::Sum { .. } | Question::Partial { .. }) => Outcome::SumOpened(Err(code)),
+            Job::Ask(
+                Question::Stat { .. } | Question::Mkdir { .. } | Question::Rm { .. } | Question::Mv { .. },
+            ) => Outcome::Found(Err(code)),
+            Job::Open { .. } => Outcome::Opened(Err(code)),
+            Job::Stage { .. } => Outcome::Staged(Err(code)),
+            other @ (Job::Write { .. }
+            | Job::Warm { .. }
+            | Job::Read { .. }
+            | Job::Inspect { .. }
+            | Job::Publish { .. }
+            | Job::Discard { .. }
+            | Job::Keep { .. }
+            | Job::Sweep) => return self.queue(Kind::of(&other)).put(asker, other),
+        };
+        self.reports.complete(asker, outcome);
+    }
+
+    fn refuse_commit(&self, asker: Asker, request: Request) {
+        let Request { upload, publication } = request;
+        let small_bytes = upload.small_bytes();
+        if let Upload::Staged { staged, .. } = upload {
+            self.bytes.put(asker, Job::Discard { staged });
+        }
+        let result = Err(ErrorCode::Busy);
+        self.reports.complete(asker, Outcome::Published { id: publication.id, result, small_bytes });
+    }
+
+    fn refuse_digest(&self, asker: Asker, run: &DigestRun) {
+        let digested = Digested { result: Err(ErrorCode::Busy), ..run.described() };
+        self.reports.complete(asker, Outcome::Digested(digested));
+    }
+}
+
+impl Job {
+    /// True where the session that asks can be told to come again. What is under way already is waited for.
+    fn is_refusable(&self) -> bool {
+        match Kind::of(self) {
+            Kind::Names | Kind::Changes => true,
+            Kind::Bytes | Kind::Flushes => false,
+        }
+    }
+
+    /// True where it need not be done when its session has gone.
+    fn is_cancellable(&self) -> bool {
+        match self {
+            Self::List { .. }
+            | Self::Ask(_)
+            | Self::Open { .. }
+            | Self::Stage { .. }
+            | Self::Warm { .. }
+            | Self::Read { .. }
+            | Self::Inspect { .. } => true,
+            Self::Write { .. }
+            | Self::Publish { .. }
+            | Self::Discard { .. }
+            | Self::Keep { .. }
+            | Self::Sweep => false,
+        }
+    }
+}

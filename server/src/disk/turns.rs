@@ -1,0 +1,110 @@
+//! The queue of one kind of jobs, and the threads' way of waiting for it. It knows since when its threads
+//! have answered nothing, and starts nothing itself.
+
+use super::fair_queue::{FairQueue, Pushed};
+use crate::asker::Asker;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A [`FairQueue`] that threads can wait for.
+#[derive(Debug)]
+pub(super) struct Turns<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    queue: FairQueue<T>,
+    /// Jobs that threads have taken and not finished.
+    running: usize,
+    /// When a job was last finished, or begun while none was running.
+    answered: Instant,
+    is_closed: bool,
+}
+
+impl<T> Turns<T> {
+    pub(super) fn new(bound: usize) -> Self {
+        let state =
+            State { queue: FairQueue::new(bound), running: 0, answered: Instant::now(), is_closed: false };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    pub(super) fn push(&self, asker: Asker, item: T) -> Pushed<T> {
+        let pushed = self.lock().queue.push(asker, item);
+        self.changed.notify_one();
+        pushed
+    }
+
+    /// Queues what cannot be refused: whatever the bound, since something else bounds it.
+    pub(super) fn put(&self, asker: Asker, item: T) {
+        self.lock().queue.put(asker, item);
+        self.changed.notify_one();
+    }
+
+    /// Gives a job back of which a part is done, for its next turn; as [`Turns::finish`].
+    pub(super) fn put_back(&self, asker: Asker, item: T) {
+        self.lock().queue.put(asker, item);
+        self.finish();
+        self.changed.notify_one();
+    }
+
+    /// Waits for the next job, which is to be followed by [`Turns::finish`]. `None` when the queue is closed and
+    /// empty.
+    pub(super) fn take(&self) -> Option<(Asker, T)> {
+        let mut state = self.lock();
+        loop {
+            if let Some(item) = state.queue.pop() {
+                if state.running == 0 {
+                    state.answered = Instant::now();
+                }
+                state.running += 1;
+                return Some(item);
+            }
+            if state.is_closed {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// A job that was taken is done.
+    pub(super) fn finish(&self) {
+        let mut state = self.lock();
+        state.running = state.running.saturating_sub(1);
+        state.answered = Instant::now();
+    }
+
+    /// True where jobs have been running, and none of them was finished, for `limit`.
+    pub(super) fn is_silent(&self, limit: Duration, now: Instant) -> bool {
+        let state = self.lock();
+        state.running > 0 && now.saturating_duration_since(state.answered) >= limit
+    }
+
+    /// When [`Turns::is_silent`] will be true if nothing is finished, as long as jobs are queued.
+    pub(super) fn silent_at(&self, limit: Duration) -> Option<Instant> {
+        let state = self.lock();
+        (state.running > 0 && !state.queue.is_empty()).then(|| state.answered + limit)
+    }
+
+    /// As [`FairQueue::cancel`].
+    pub(super) fn cancel(&self, asker: &Asker, is_void: impl FnMut(&Asker, &T) -> bool) -> Vec<(Asker, T)> {
+        self.lock().queue.cancel(asker, is_void)
+    }
+
+    /// Takes everything that is queued.
+    pub(super) fn take_all(&self) -> Vec<(Asker, T)> {
+        self.lock().queue.drain()
+    }
+
+    /// Lets the threads finish what is queued, and end.
+    pub(super) fn close(&self) {
+        self.lock().is_closed = true;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        // Nothing is left half done where a panic could come.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
