@@ -125,7 +125,7 @@ fn the_rest_of_a_line_has_its_time_when_it_is_welcome_again() {
         pair.server.store.put(&format!("a rather long name, number {number:08}"), b"");
     }
     pair.client.reads_nothing = true;
-    pair.say(&("help\n".repeat(60) + "ls\nl"));
+    pair.say(&("help\n".repeat(63) + "ls\nl"));
     assert!(pair.server.outbox.len() > OUTBOX_PAUSE_BYTES + WINDOW_MIN && pair.server.jobs.is_empty());
     for _ in 0..2 {
         assert!(!pair.session.wants_input());
