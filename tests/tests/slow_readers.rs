@@ -1,53 +1,81 @@
 //! A client that asks for more than it reads costs the server a bounded outbox, at whatever speed it reads.
 #![allow(clippy::unwrap_used)]
 
-use ferry_tests::conversation::connect;
 use ferry_tests::server::Server;
+use ferry_tests::wait::PATIENCE;
+use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::Duration;
 
-/// Read by the faster client before memory is looked at, so that all that grows once has grown...
-const FIRST_BYTES: usize = 2 << 20;
-/// ...and from there on: a server that keeps what it has sent keeps all of this.
-const READ_BYTES: usize = 12 << 20;
-/// What the memory may grow by meanwhile: two outboxes, and what a process grows by of itself.
-const GROWTH_MAX_BYTES: u64 = 2 << 20;
-/// A megabyte in half a second, piece by piece.
-const PIECE_BYTES: usize = 16 << 10;
-const PIECE_PAUSE: Duration = Duration::from_millis(5);
+const CLIENTS: usize = 8;
+/// Read by each client before memory is looked at, so that all that grows once has grown...
+const FIRST_BYTES: usize = 1 << 20;
+/// ...and from there on: a server that keeps what it has sent keeps most of this.
+const READ_BYTES: usize = 4 << 20;
+/// What the memory may grow by meanwhile: the outboxes, and what a process grows by of itself.
+const GROWTH_MAX_BYTES: u64 = 3 << 20;
+/// More than a megabyte a second, piece by piece.
+const PIECE_BYTES: usize = 4 << 10;
+const PIECE_PAUSE: Duration = Duration::from_millis(2);
 
+const RECEIVE_BUFFER_BYTES: usize = 4 << 10;
+/// Least, usual and largest size of the system's send buffers, so small that the outbox is never empty.
+const SEND_BUFFERS: &str = "4096 16384 32768";
+
+/// A client that asks for far more than it will read.
 fn pipelining(server: &Server) -> TcpStream {
-    let mut stream = connect(server.control_address());
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES).unwrap();
+    socket.connect(&server.control_address().into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(&b"ls\n".repeat(5000)).unwrap();
     stream
 }
 
-/// Reads so many bytes at the faster client's speed; after each piece, `meanwhile` has its turn.
-fn read_paced(stream: &mut TcpStream, bytes: usize, mut meanwhile: impl FnMut()) {
+/// Has each client read so many bytes; after each piece, `meanwhile` has its turn.
+fn read_paced(clients: &mut [TcpStream], bytes: usize, mut meanwhile: impl FnMut()) {
     let mut piece = vec![0; PIECE_BYTES];
     for _ in 0..bytes / PIECE_BYTES {
-        stream.read_exact(&mut piece).unwrap();
+        for client in &mut *clients {
+            client.read_exact(&mut piece).unwrap();
+        }
         meanwhile();
         std::thread::sleep(PIECE_PAUSE);
     }
 }
 
 #[test]
-fn a_slow_reader_of_listings_costs_no_more_than_its_outbox() {
+fn slow_readers_of_listings_cost_no_more_than_their_outboxes() {
     let server = Server::start();
     for number in 0..1500 {
         server.put(format!("{}{number}", "a-long-name-".repeat(16)), "");
     }
-    // 2 MB/s, and 1 kB/s.
-    let (mut slow, mut slower) = (pipelining(&server), pipelining(&server));
-    read_paced(&mut slow, FIRST_BYTES, || {});
+    let mut slower = pipelining(&server);
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| pipelining(&server)).collect();
+    read_paced(&mut clients, FIRST_BYTES, || {});
     let before_bytes = server.process().resident_bytes();
     let mut most_bytes = before_bytes;
-    read_paced(&mut slow, READ_BYTES, || {
-        slower.read_exact(&mut [0; 5]).unwrap();
+    read_paced(&mut clients, READ_BYTES, || {
+        // About a kilobyte a second.
+        slower.read_exact(&mut [0; 4]).unwrap();
         most_bytes = most_bytes.max(server.process().resident_bytes());
     });
     let growth_bytes = most_bytes - before_bytes;
     assert!(growth_bytes < GROWTH_MAX_BYTES, "grown by {growth_bytes} bytes");
+}
+
+/// The same with small send buffers, as the system gives them to connections that are no loopback, in a network
+/// of its own where that can be set.
+#[test]
+#[ignore = "needs root; tests/checks runs it"]
+fn slow_readers_of_listings_cost_no_more_than_their_outboxes_behind_small_send_buffers() {
+    let this = std::env::current_exe().unwrap();
+    let script = "ip link set lo up && echo $0 > /proc/sys/net/ipv4/tcp_wmem && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--net", "sh", "-c", script, SEND_BUFFERS]).arg(this);
+    command.args(["--exact", "slow_readers_of_listings_cost_no_more_than_their_outboxes"]);
+    assert!(command.status().unwrap().success());
 }
