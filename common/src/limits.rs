@@ -80,8 +80,18 @@ pub const TURN_CONNECTION_BYTES: u64 = 256 * 1024;
 /// Payload moved for all data connections in one turn: about a millisecond of copying, so that commands
 /// are looked at a thousand times a second whatever the transfers do.
 pub const TURN_TOTAL_BYTES: u64 = 4 * 1024 * 1024;
-/// Lines of one session that are looked at in one turn.
-pub const TURN_LINES: usize = 64;
+/// The same while commands wait to be looked at.
+pub const TURN_SHARED_BYTES: u64 = 1024 * 1024;
+/// Lines of one session that are looked at before others have their turn; fewer the more wait for theirs.
+pub const TURN_LINES: usize = 16;
+/// Lines of all sessions that are looked at in one turn: a millisecond or two.
+pub const TURN_TOTAL_LINES: usize = 256;
+/// Bytes that are read from all control connections in one turn, those that are dropped included.
+pub const TURN_CONTROL_BYTES: usize = 1024 * 1024;
+/// Outcomes of disk jobs that are looked at in one turn.
+pub const TURN_OUTCOMES: usize = 256;
+/// Deadlines that are looked at in one turn.
+pub const TURN_DEADLINES: usize = 256;
 /// Connections accepted from one listener in one turn.
 pub const TURN_ACCEPTS: usize = 64;
 /// Events taken from the system in one turn.
@@ -213,7 +223,10 @@ const _: () = assert!(LINE_MAX_BYTES > 2 * 4 * PATH_MAX_BYTES + ECHO_MAX_BYTES);
 const _: () = assert!(PATH_MAX_BYTES > NAME_MAX_BYTES);
 const _: () = assert!(XATTR_MAX_BYTES <= KEPT_ATTRIBUTES_MAX_BYTES);
 const _: () = assert!(LISTING_PART_BYTES < OUTBOX_PAUSE_BYTES);
-const _: () = assert!(TURN_CONNECTION_BYTES <= TURN_TOTAL_BYTES);
+const _: () = assert!(TURN_CONNECTION_BYTES <= TURN_SHARED_BYTES);
+const _: () = assert!(TURN_SHARED_BYTES <= TURN_TOTAL_BYTES);
+const _: () = assert!(TURN_LINES <= TURN_TOTAL_LINES);
+const _: () = assert!(CONTROL_READ_BYTES <= TURN_CONTROL_BYTES);
 const _: () = assert!(UPLOAD_WRITES_MAX < UPLOAD_BUFFERS_MAX);
 const _: () = assert!(SLOW_SEND_TIME.as_millis() < STALLED_SEND_TIME.as_millis());
 const _: () = assert!(SPACE_STEP_BYTES <= SPACE_CLAIM_BYTES);

@@ -247,6 +247,11 @@ impl Disk {
         self.wake.pending.store(false, Ordering::SeqCst);
     }
 
+    /// True while [`Disk::next_completion`] has something.
+    pub(crate) fn has_completions(&self) -> bool {
+        !self.completions.is_empty()
+    }
+
     pub(crate) fn next_completion(&self) -> Option<Completion> {
         self.completions.try_recv().ok()
     }

@@ -6,6 +6,7 @@
 //! one another. No call here waits for anything but the poll.
 
 mod checksums;
+mod ready;
 mod sessions;
 mod transfers;
 
@@ -20,6 +21,7 @@ use crate::disk::Disk;
 use crate::disk::buffers::Buffers;
 use crate::disk::read_buffers::ReadBuffers;
 use crate::net::acceptor::{Accepted, Acceptor, Purpose};
+use crate::net::address::Address;
 use crate::net::deadlines::{Deadlines, Timer};
 use crate::net::signals::Signals;
 use crate::net::slots::{Key, Slots};
@@ -31,11 +33,13 @@ use crate::store::readers::Readers;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{
     ACCEPT_RETRY_TIMEOUT, CONTROL_READ_BYTES, DISK_FINISH_TIMEOUT, REFUSALS_MAX, SHUTDOWN_GRACE,
-    TICKET_LINE_TIMEOUT, TURN_ACCEPTS, TURN_EVENTS, UNTICKETED_GRACE, UNTICKETED_MAX, UPLOAD_BUFFER_BYTES,
+    TICKET_LINE_TIMEOUT, TURN_ACCEPTS, TURN_DEADLINES, TURN_EVENTS, UNTICKETED_GRACE, UNTICKETED_MAX,
+    UPLOAD_BUFFER_BYTES,
 };
 use ferry_common::session::{Policy, Session};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
+use ready::ReadyList;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
@@ -69,7 +73,9 @@ pub(crate) struct Reactor {
     unticketed: VecDeque<Key>,
     data_slots: DataSlots,
     deadlines: Deadlines,
-    ready_controls: VecDeque<Key>,
+    ready_controls: ReadyList,
+    /// Counts the turns.
+    turn_number: u64,
     ready_datas: VecDeque<Key>,
     buffers: Buffers,
     /// Memory set aside for small uploads.
@@ -133,7 +139,8 @@ impl Reactor {
             unticketed: VecDeque::new(),
             data_slots: DataSlots::new(plan.data_slots),
             deadlines: Deadlines::default(),
-            ready_controls: VecDeque::new(),
+            ready_controls: ReadyList::default(),
+            turn_number: 0,
             ready_datas: VecDeque::new(),
             buffers: Buffers::default(),
             small_bytes: 0,
@@ -180,6 +187,7 @@ impl Reactor {
             result => result?,
         }
         let now = Instant::now();
+        self.turn_number += 1;
         self.latch(events, now);
         self.collect_completions(now);
         // Data first: the end of an idle data connection is to be known before the command that follows it.
@@ -199,6 +207,7 @@ impl Reactor {
     /// How long the poll may sleep: not at all while there is work, else until the next deadline.
     fn timeout(&self, now: Instant) -> Option<Duration> {
         let busy = !self.ready_controls.is_empty()
+            || self.disk.has_completions()
             || !self.ready_datas.is_empty()
             || self.accept_retry.is_none()
                 && (self.acceptor.is_ready(Purpose::Control) && self.has_room_for_session()
@@ -274,7 +283,8 @@ impl Reactor {
         }
         self.sweep_if_due(now);
         self.disk.refuse_unanswered(now);
-        while let Some(timer) = self.deadlines.pop_due(now) {
+        for _ in 0..TURN_DEADLINES {
+            let Some(timer) = self.deadlines.pop_due(now) else { return };
             match timer {
                 Timer::Control(key) => {
                     if let Some(control) = self.controls.get_mut(key) {
@@ -386,7 +396,13 @@ impl Reactor {
             && (control.has_work() || control.socket.is_write_closed())
         {
             control.queued = true;
-            self.ready_controls.push_back(key);
+            let address = Address::from(control.socket.peer());
+            // A session that has had a turn in this one, or has lines at hand, comes behind those that have just become ready.
+            if control.session.is_paused() || control.served_in == self.turn_number {
+                self.ready_controls.push_continuing(address, key);
+            } else {
+                self.ready_controls.push_fresh(address, key);
+            }
         }
     }
 

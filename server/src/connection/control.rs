@@ -26,6 +26,8 @@ pub(crate) struct Control {
     pub(crate) socket: Socket,
     /// On the reactor's ready list.
     pub(crate) queued: bool,
+    /// The reactor's turn in which it was served last.
+    pub(crate) served_in: u64,
     /// Where its deadline is queued.
     pub(crate) armed: Option<Instant>,
     pub(crate) session: Session,
@@ -123,6 +125,7 @@ impl Control {
         Self {
             socket,
             queued: false,
+            served_in: 0,
             armed: None,
             session,
             data: DataLink::None,
@@ -152,7 +155,7 @@ impl Control {
     }
 
     /// True when the session wants input and there may be some.
-    pub(crate) fn can_read(&self) -> bool {
+    fn can_read(&self) -> bool {
         self.socket.is_readable() && !self.input_ended && self.session.wants_input()
     }
 
@@ -175,7 +178,7 @@ impl Control {
     }
 
     /// One read into `scratch`.
-    pub(crate) fn read(&mut self, scratch: &mut [u8]) -> Received {
+    fn read(&mut self, scratch: &mut [u8]) -> Received {
         let received = self.socket.read(scratch);
         self.input_ended |= received == Received::End;
         received
@@ -220,15 +223,49 @@ impl Control {
         }
     }
 
-    /// Reads away what the peer still sends, within its bound.
-    pub(crate) fn linger(&mut self, scratch: &mut [u8]) {
-        while let Closing::Lingering { until, left_bytes } = self.closing {
-            match self.read(scratch) {
-                Received::Blocked => return,
-                Received::Bytes(count) if (count as u64) < left_bytes => {
-                    self.closing = Closing::Lingering { until, left_bytes: left_bytes - count as u64 };
-                }
-                Received::Bytes(_) | Received::End | Received::Failed => self.abort(),
+    /// Has the session look at some lines, reading once where it has none; tells how many bytes were read.
+    pub(crate) fn take_turn(&mut self, scratch: &mut [u8], lines: usize, now: Instant) -> usize {
+        if !self.is_open() {
+            return self.linger(scratch);
+        }
+        if self.socket.is_write_closed() {
+            self.abort();
+            return 0;
+        }
+        if self.session.is_paused() {
+            self.session.handle_turn(lines, now);
+            return 0;
+        }
+        if !self.can_read() {
+            return 0;
+        }
+        let received = self.read(scratch);
+        self.session.handle_turn(lines, now);
+        match received {
+            Received::Bytes(count) => {
+                self.session.handle_input(&scratch[..count], now);
+                return count;
+            }
+            Received::End => self.session.handle_end_of_input(now),
+            Received::Blocked => {}
+            Received::Failed => self.abort(),
+        }
+        0
+    }
+
+    /// Reads away some of what the peer still sends: both ends have said their last, but closing before would reset
+    /// the connection under the last replies.
+    fn linger(&mut self, scratch: &mut [u8]) -> usize {
+        let Closing::Lingering { until, left_bytes } = self.closing else { return 0 };
+        match self.read(scratch) {
+            Received::Blocked => 0,
+            Received::Bytes(count) if (count as u64) < left_bytes => {
+                self.closing = Closing::Lingering { until, left_bytes: left_bytes - count as u64 };
+                count
+            }
+            Received::Bytes(_) | Received::End | Received::Failed => {
+                self.abort();
+                0
             }
         }
     }

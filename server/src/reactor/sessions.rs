@@ -8,9 +8,9 @@ use crate::connection::control::{Control, DataLink, Resource, Sought};
 use crate::disk::read_buffers::ReadBuffer;
 use crate::disk::{Completion, Job, Outcome};
 use crate::logging;
+use crate::net::address::Address;
 use crate::net::deadlines::Timer;
 use crate::net::slots::Key;
-use crate::net::socket::Received;
 use crate::store::errors::Call;
 use crate::store::folder::{Lookup, OpenFile};
 use crate::store::kept_uploads::Seeker;
@@ -18,7 +18,8 @@ use crate::store::staging::StagedFile;
 use ferry_common::action::{Action, Opened, Publication, Question};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{
-    CONTROL_READ_BYTES, SMALL_UPLOAD_MAX_BYTES, SMALL_UPLOADS_TOTAL_BYTES, TURN_LINES,
+    CONTROL_READ_BYTES, SMALL_UPLOAD_MAX_BYTES, SMALL_UPLOADS_TOTAL_BYTES, TURN_CONTROL_BYTES, TURN_LINES,
+    TURN_OUTCOMES, TURN_TOTAL_LINES,
 };
 use ferry_common::path::RemotePath;
 use rustix::io::Errno;
@@ -26,29 +27,29 @@ use std::sync::Arc;
 use std::time::Instant;
 
 impl Reactor {
-    /// Gives every ready control connection one read and its writes.
+    /// Gives ready control connections their turns, until all have had them or the budget of the turn is spent.
     pub(super) fn serve_controls(&mut self, now: Instant) {
-        for _ in 0..self.ready_controls.len() {
-            let Some(key) = self.ready_controls.pop_front() else { return };
+        let (mut left_lines, mut left_bytes) = (TURN_TOTAL_LINES, TURN_CONTROL_BYTES);
+        let mut later = Vec::new();
+        while left_lines > 0 && left_bytes >= CONTROL_READ_BYTES {
+            // The more wait, the fewer lines each may have looked at, so that the last of them waits no longer.
+            let lines = (TURN_TOTAL_LINES / self.ready_controls.len().max(1)).clamp(1, TURN_LINES);
+            let Some(key) = self.ready_controls.pop() else { break };
             let Some(control) = self.controls.get_mut(key) else { continue };
-            control.queued = false;
-            if !control.is_open() {
-                // Both ends have said their last, but what the peer sent is still to be read: closing before
-                // would reset the connection under the last replies.
-                control.linger(&mut self.scratch);
-            } else if control.socket.is_write_closed() {
-                control.abort();
-            } else if control.session.is_paused() {
-                control.session.handle_turn(TURN_LINES, now);
-            } else if control.can_read() {
-                match control.read(&mut self.scratch[..CONTROL_READ_BYTES]) {
-                    Received::Bytes(count) => control.session.handle_input(&self.scratch[..count], now),
-                    Received::End => control.session.handle_end_of_input(now),
-                    Received::Blocked => {}
-                    Received::Failed => control.abort(),
-                }
+            if control.served_in == self.turn_number && !control.session.is_paused() {
+                // It is read once in a turn: a command must not be read before the poll has told of the end of the
+                // data connection that the client closed ahead of it.
+                later.push((Address::from(control.socket.peer()), key));
+                continue;
             }
+            control.queued = false;
+            control.served_in = self.turn_number;
+            left_lines = left_lines.saturating_sub(lines);
+            left_bytes -= control.take_turn(&mut self.scratch[..CONTROL_READ_BYTES], lines, now);
             self.drive(key, now);
+        }
+        for (address, key) in later {
+            self.ready_controls.push_continuing(address, key);
         }
     }
 
@@ -342,7 +343,8 @@ impl Reactor {
     }
 
     pub(super) fn collect_completions(&mut self, now: Instant) {
-        while let Some(completion) = self.disk.next_completion() {
+        for _ in 0..TURN_OUTCOMES {
+            let Some(completion) = self.disk.next_completion() else { return };
             self.handle_completion(completion, now);
         }
     }

@@ -8,7 +8,8 @@ use crate::disk::Job;
 use crate::net::deadlines::Timer;
 use crate::net::slots::Key;
 use ferry_common::limits::{
-    READ_BUFFERS_MAX, STALL_WINDOW, TICKET_SECRET_BYTES, TURN_CONNECTION_BYTES, TURN_TOTAL_BYTES,
+    READ_BUFFERS_MAX, STALL_WINDOW, TICKET_SECRET_BYTES, TURN_CONNECTION_BYTES, TURN_SHARED_BYTES,
+    TURN_TOTAL_BYTES,
 };
 use ferry_common::session::Session;
 use ferry_common::ticket::Ticket;
@@ -19,7 +20,8 @@ use std::time::Instant;
 impl Reactor {
     /// Serves data connections in turn until all have been, or the budget of the turn is spent.
     pub(super) fn serve_datas(&mut self, now: Instant) {
-        let mut left_bytes = TURN_TOTAL_BYTES;
+        let mut left_bytes =
+            if self.ready_controls.is_empty() { TURN_TOTAL_BYTES } else { TURN_SHARED_BYTES };
         if !self.ready_datas.is_empty() {
             self.slow_files.begin_turn(now);
         }
