@@ -11,6 +11,7 @@ pub mod conversation;
 pub mod exchange;
 pub mod ferry;
 pub mod mount;
+pub mod odd;
 pub mod order;
 pub mod process;
 pub mod proxy;
