@@ -160,10 +160,10 @@ impl Gate {
     }
 
     pub(super) fn count(&self, call: Call) -> u64 {
-        match call {
-            Call::All => self.counts.iter().map(|count| count.load(Ordering::SeqCst)).sum(),
-            call => self.counts[call as usize].load(Ordering::SeqCst),
+        if call == Call::All {
+            return self.counts.iter().map(|count| count.load(Ordering::SeqCst)).sum();
         }
+        self.counts[call as usize].load(Ordering::SeqCst)
     }
 
     /// Serves everything from now on without delay, and waits for what was delayed.

@@ -462,8 +462,8 @@ fn time(seconds: i64, nanoseconds: u64) -> SystemTime {
 fn time_to_set(time: Option<TimeOrNow>) -> Timespec {
     let nanoseconds = |special: i64| Timespec { tv_sec: 0, tv_nsec: special };
     match time {
-        None => nanoseconds(sys::UTIME_OMIT.into()),
-        Some(TimeOrNow::Now) => nanoseconds(sys::UTIME_NOW.into()),
+        None => nanoseconds(sys::UTIME_OMIT),
+        Some(TimeOrNow::Now) => nanoseconds(sys::UTIME_NOW),
         Some(TimeOrNow::SpecificTime(time)) => match time.duration_since(UNIX_EPOCH) {
             Ok(since) => Timespec {
                 tv_sec: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
