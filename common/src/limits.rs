@@ -201,6 +201,16 @@ pub const UNTICKETED_MAX: u64 = 224;
 pub const UNTICKETED_GRACE: Duration = Duration::from_secs(1);
 /// Fewest data connections that a server must have room for.
 pub const DATA_SLOTS_MIN: u64 = 4;
+/// Lines of the log about all peers in each [`LOG_WINDOW`], beyond which they are counted...
+pub const LOG_LINES_PER_SECOND_MAX: u64 = 1000;
+/// ...and about one address.
+pub const LOG_PEER_LINES_PER_SECOND_MAX: u64 = 100;
+/// Addresses whose lines are counted one by one.
+pub const LOG_PEERS_MAX: usize = 256;
+/// The second in which lines of the log are counted.
+pub const LOG_WINDOW: Duration = Duration::from_secs(1);
+/// How long the server waits at its end for whatever takes its log.
+pub const LOG_FINISH_TIMEOUT: Duration = Duration::from_secs(1);
 /// Lines of the log that may wait to be written; beyond that they are dropped and counted.
 pub const LOG_QUEUE_LINES: usize = 16 * 1024;
 /// Shortcomings of file systems that the server remembers having logged.

@@ -2,18 +2,14 @@
 //! counted, so that nobody ever waits for a terminal or a disk to take the log.
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use ferry_common::action::{Direction, Event};
-use ferry_common::limits::LOG_QUEUE_LINES;
+use ferry_common::limits::{LOG_FINISH_TIMEOUT, LOG_QUEUE_LINES};
 use log::LevelFilter;
 use simplelog::{ConfigBuilder, FormatItem, WriteLogger};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 /// UTC, to the millisecond.
 const TIME_FORMAT: &[FormatItem<'_>] =
@@ -22,29 +18,46 @@ const TIME_FORMAT: &[FormatItem<'_>] =
 /// Keeps the log going; [`LogWriter::finish`] writes what is queued.
 #[derive(Debug)]
 pub(crate) struct LogWriter {
-    end: Sender<Vec<u8>>,
-    thread: JoinHandle<()>,
+    messages: Sender<Message>,
+    /// Disconnected when the thread has ended.
+    ended: Receiver<()>,
+    is_file: bool,
+}
+
+/// What the writing thread is to do next.
+enum Message {
+    Write(Vec<u8>),
+    Reopen,
+    End,
+}
+
+/// Where lines go.
+enum Output {
+    File { path: PathBuf, file: File },
+    Stderr,
 }
 
 /// Collects the pieces of a line and queues it whole.
 struct LineQueue {
     line: Vec<u8>,
-    queue: Sender<Vec<u8>>,
+    queue: Sender<Message>,
     dropped: Arc<AtomicU64>,
 }
 
 /// Starts the log, on a file or on standard error.
 pub(crate) fn start(level: LevelFilter, file: Option<&Path>) -> io::Result<LogWriter> {
-    let output: Box<dyn Write + Send> = match file {
-        Some(path) => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
-        None => Box::new(io::stderr()),
+    let output = match file {
+        Some(path) => Output::File { path: path.to_owned(), file: open(path)? },
+        None => Output::Stderr,
     };
     let (queue, lines) = crossbeam_channel::bounded(LOG_QUEUE_LINES);
+    let (end, ended) = crossbeam_channel::bounded(0);
     let dropped = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&dropped);
-    let thread = std::thread::Builder::new()
-        .name("log".to_owned())
-        .spawn(move || write_lines(output, &lines, &counter))?;
+    std::thread::Builder::new().name("log".to_owned()).spawn(move || {
+        write_lines(output, &lines, &counter);
+        drop(end);
+    })?;
     let config = ConfigBuilder::new()
         .set_time_format_custom(TIME_FORMAT)
         .set_target_level(LevelFilter::Off)
@@ -53,68 +66,63 @@ pub(crate) fn start(level: LevelFilter, file: Option<&Path>) -> io::Result<LogWr
         .build();
     let line_queue = LineQueue { line: Vec::new(), queue: queue.clone(), dropped };
     WriteLogger::init(level, config, line_queue).map_err(io::Error::other)?;
-    Ok(LogWriter { end: queue, thread })
+    Ok(LogWriter { messages: queue, ended, is_file: file.is_some() })
 }
 
 impl LogWriter {
-    /// Writes what is queued and ends.
+    /// Has the log file opened again, which somebody may have renamed; false where there is no file.
+    pub(crate) fn reopen(&self) -> bool {
+        // A queue that is full has its lines written to the old file; the next SIGHUP may do better.
+        if self.is_file {
+            let _ = self.messages.try_send(Message::Reopen);
+        }
+        self.is_file
+    }
+
+    /// Writes what is queued and ends, but waits only so long for whatever takes the log.
     pub(crate) fn finish(self) {
-        // An empty line is the end; the logger itself lives as long as the process.
-        if self.end.send(Vec::new()).is_ok() {
-            let _ = self.thread.join();
+        if self.messages.send_timeout(Message::End, LOG_FINISH_TIMEOUT).is_ok() {
+            let _ = self.ended.recv_timeout(LOG_FINISH_TIMEOUT);
         }
     }
 }
 
-/// Tells of something that happened to `peer`.
-pub(crate) fn report(peer: SocketAddr, event: &Event) {
-    match event {
-        Event::Received { verb } => log::info!("MSG: Received {} command from {peer}", verb.word()),
-        Event::Refused { code, path: Some(path), .. } => {
-            if *code == ferry_common::error::ErrorCode::NotFound {
-                log::info!("File requested not found sending err msg... {path} for {peer}");
-            } else {
-                log::info!("Refused {path} to {peer}: {} ({})", code.message(), code.word());
+impl Output {
+    /// The file that has the name now. Where it cannot be had, the log goes on in the old one, and says so there.
+    fn reopen(&mut self) {
+        if let Self::File { path, file } = self {
+            match open(path) {
+                Ok(new) => *file = new,
+                Err(error) => {
+                    let _ = writeln!(file, "[ERROR] cannot open {} again: {error}", path.display());
+                }
             }
         }
-        Event::Refused { code, path: None, .. } => {
-            log::info!("Refused a line of {peer}: {} ({})", code.message(), code.word());
-        }
-        Event::Done { verb, path } => log::info!("Done: {} {path} for {peer}", verb.word()),
-        Event::Finished { direction: Direction::Download, path, length, elapsed } => {
-            log::info!("File {path} upload done... {} to {peer}", figures(*length, *elapsed));
-        }
-        Event::Finished { direction: Direction::Upload, path, length, elapsed } => {
-            log::info!("Upload from client complete... {path} {} from {peer}", figures(*length, *elapsed));
-        }
-        Event::BrokenOff { direction, path, moved, length, code } => {
-            let direction = match direction {
-                Direction::Download => "Download",
-                Direction::Upload => "Upload",
-            };
-            log::warn!("{direction} of {path} broken off after {moved} of {length} bytes, {peer}: {code}");
-        }
+    }
+
+    /// A log that cannot be written has nowhere to say so; serving goes on.
+    fn write(&mut self, line: &[u8]) {
+        let _ = match self {
+            Self::File { file, .. } => file.write_all(line),
+            Self::Stderr => io::stderr().write_all(line),
+        };
     }
 }
 
-/// Bytes, duration and rate.
-fn figures(bytes: u64, elapsed: Duration) -> String {
-    let seconds = elapsed.as_secs_f64();
-    let rate_mb_s = if seconds > 0.0 { bytes as f64 / seconds / 1e6 } else { 0.0 };
-    format!("{bytes} bytes in {:.1} ms, {rate_mb_s:.1} MB/s", seconds * 1e3)
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
 }
 
-fn write_lines(mut output: Box<dyn Write + Send>, lines: &Receiver<Vec<u8>>, dropped: &AtomicU64) {
-    // A log that cannot be written has nowhere to say so; serving goes on.
-    while let Ok(line) = lines.recv() {
-        if line.is_empty() {
-            let _ = output.flush();
-            return;
+fn write_lines(mut output: Output, messages: &Receiver<Message>, dropped: &AtomicU64) {
+    while let Ok(message) = messages.recv() {
+        match message {
+            Message::Write(line) => output.write(&line),
+            Message::Reopen => output.reopen(),
+            Message::End => return,
         }
-        let _ = output.write_all(&line);
         let missing = dropped.swap(0, Ordering::Relaxed);
         if missing > 0 {
-            let _ = writeln!(output, "[WARN] {missing} lines of the log were dropped");
+            output.write(format!("[WARN] {missing} lines of the log were dropped\n").as_bytes());
         }
     }
 }
@@ -123,7 +131,7 @@ impl Write for LineQueue {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.line.extend_from_slice(bytes);
         if self.line.ends_with(b"\n") {
-            match self.queue.try_send(std::mem::take(&mut self.line)) {
+            match self.queue.try_send(Message::Write(std::mem::take(&mut self.line))) {
                 Ok(()) | Err(TrySendError::Disconnected(_)) => {}
                 Err(TrySendError::Full(_)) => {
                     self.dropped.fetch_add(1, Ordering::Relaxed);

@@ -7,22 +7,21 @@ mod connection;
 mod disk;
 mod logging;
 mod net;
+mod peer_log;
 mod reactor;
 mod store;
 
 use admission::descriptors::{self, DescriptorPlan};
 use clap::Parser;
 use config::Config;
+use logging::LogWriter;
 use net::acceptor::Acceptor;
-use reactor::{Finish, Reactor};
+use reactor::Reactor;
 use rustix::io::Errno;
 use std::path::Path;
 use std::process::ExitCode;
 use store::folder::Folder;
 use store::staging::{Retention, StagingError};
-
-/// What a shell reports for a program that SIGINT ended.
-const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     let config = Config::parse();
@@ -37,11 +36,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let result = serve(&config);
-    log_writer.finish();
-    match result {
-        Ok(Finish::Graceful) => ExitCode::SUCCESS,
-        Ok(Finish::Interrupted) => ExitCode::from(INTERRUPTED),
+    match serve(&config, log_writer) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("ferryd: {message}");
             ExitCode::FAILURE
@@ -50,27 +46,24 @@ fn main() -> ExitCode {
 }
 
 /// Everything from the flags to the end of serving; an error is one line that says what to do.
-fn serve(config: &Config) -> Result<Finish, String> {
+fn serve(config: &Config, log_writer: LogWriter) -> Result<(), String> {
     let folder = open_folder(config)?;
     let plan = DescriptorPlan::new(descriptors::raise_limit(), config.max_sessions)
         .map_err(|error| error.to_string())?;
     let acceptor = Acceptor::bind(config).map_err(|error| error.to_string())?;
     let (control_port, data_port) = (acceptor.control_port, acceptor.data_port);
-    let mut reactor =
-        Reactor::new(folder, acceptor, plan, config).map_err(|error| format!("cannot start: {error}"))?;
+    let mut reactor = Reactor::new(folder, acceptor, plan, config, log_writer)
+        .map_err(|error| format!("cannot start: {error}"))?;
     log::info!("Serving: {}", config.directory.display());
     log::info!("Server Port: {control_port}");
     log::info!("File Transfer Port: {data_port}");
     log::info!("Room for {} sessions and {} data connections", plan.sessions, plan.data_slots);
     log::info!("The server is ready to receive");
-    let finish = reactor.run().map_err(|error| format!("cannot go on: {error}"))?;
-    match finish {
-        Finish::Graceful => reactor.finish(),
-        // What is staged stays where it is, as after a kill: the next start looks through it.
-        Finish::Interrupted => std::mem::forget(reactor),
-    }
+    reactor.run().map_err(|error| format!("cannot go on: {error}"))?;
+    let log_writer = reactor.finish();
     log::info!("Stopped");
-    Ok(finish)
+    log_writer.finish();
+    Ok(())
 }
 
 fn open_folder(config: &Config) -> Result<Folder, String> {

@@ -20,12 +20,14 @@ use crate::connection::data::{Data, Owner};
 use crate::disk::Disk;
 use crate::disk::buffers::Buffers;
 use crate::disk::read_buffers::ReadBuffers;
+use crate::logging::LogWriter;
 use crate::net::acceptor::{Accepted, Acceptor, Purpose};
 use crate::net::address::Address;
 use crate::net::deadlines::{Deadlines, Timer};
-use crate::net::signals::Signals;
+use crate::net::signals::{Signals, Taken};
 use crate::net::slots::{Key, Slots};
 use crate::net::socket::Socket;
+use crate::peer_log::PeerLog;
 use crate::store::digest_cache::Digests;
 use crate::store::folder::Folder;
 use crate::store::kept_uploads::Uploads;
@@ -37,6 +39,7 @@ use ferry_common::limits::{
     UPLOAD_BUFFER_BYTES,
 };
 use ferry_common::session::{Policy, Session};
+use log::Level;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use ready::ReadyList;
@@ -51,6 +54,8 @@ const WAKER: Token = Token(u32::MAX as usize - 1);
 const SIGNALS: Token = Token(u32::MAX as usize);
 /// Tells the tokens of data connections from those of control connections.
 const DATA_BIT: u64 = 1 << 31;
+/// What a shell reports for a program that SIGINT ended; the status after a second signal to stop.
+const INTERRUPTED: i32 = 130;
 
 pub(crate) struct Reactor {
     poll: Poll,
@@ -58,6 +63,8 @@ pub(crate) struct Reactor {
     /// Accepting failed for want of resources; not before this instant again.
     accept_retry: Option<Instant>,
     signals: Signals,
+    log_writer: LogWriter,
+    peer_log: PeerLog,
     folder: Arc<Folder>,
     disk: Disk,
     digests: Digests,
@@ -93,16 +100,7 @@ pub(crate) struct Reactor {
     scratch: Vec<u8>,
     /// When running transfers are cut off, once the server was asked to stop.
     stop_at: Option<Instant>,
-    finished: Option<Finish>,
-}
-
-/// How the server came to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Finish {
-    /// Every session has ended, or its grace has.
-    Graceful,
-    /// A second signal came.
-    Interrupted,
+    is_finished: bool,
 }
 
 impl Reactor {
@@ -111,10 +109,11 @@ impl Reactor {
         mut acceptor: Acceptor,
         plan: DescriptorPlan,
         config: &Config,
+        log_writer: LogWriter,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
         acceptor.register(poll.registry())?;
-        let mut signals = Signals::new()?;
+        let mut signals = Signals::new(INTERRUPTED)?;
         signals.register(poll.registry(), SIGNALS)?;
         let folder = Arc::new(folder);
         let disk = Disk::start(&folder, Waker::new(poll.registry(), WAKER)?)?;
@@ -126,6 +125,8 @@ impl Reactor {
             acceptor,
             accept_retry: None,
             signals,
+            log_writer,
+            peer_log: PeerLog::default(),
             folder,
             disk,
             digests: Digests::default(),
@@ -152,32 +153,33 @@ impl Reactor {
             readers: Readers::default(),
             scratch: vec![0; CONTROL_READ_BYTES.max(UPLOAD_BUFFER_BYTES)],
             stop_at: None,
-            finished: None,
+            is_finished: false,
         })
     }
 
     /// Serves until a signal ends it.
-    pub(crate) fn run(&mut self) -> io::Result<Finish> {
+    pub(crate) fn run(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(TURN_EVENTS);
         loop {
             self.turn(&mut events)?;
-            if let Some(finish) = self.finished {
-                return Ok(finish);
+            if self.is_finished {
+                return Ok(());
             }
         }
     }
 
     /// Lets go of every session, keeps what has come of their uploads, and waits a bounded time for the disk
-    /// threads to be done with that.
-    pub(crate) fn finish(mut self) {
+    /// threads to be done with that. Gives back the log, which is to be ended last.
+    pub(crate) fn finish(mut self) -> LogWriter {
         for key in self.controls.keys() {
             self.release(key);
         }
-        let Self { disk, folder, .. } = self;
+        let Self { disk, folder, log_writer, .. } = self;
         drop(folder);
         if !disk.finish(DISK_FINISH_TIMEOUT) {
             log::warn!("The disk did not finish in time; what it was doing is looked at at the next start");
         }
+        log_writer
     }
 
     fn turn(&mut self, events: &mut Events) -> io::Result<()> {
@@ -224,6 +226,7 @@ impl Reactor {
             parked,
             self.stop_at,
             self.sweep_at,
+            self.peer_log.due(),
             self.uploads.due(),
             self.file_queue.due(),
             self.disk.due(),
@@ -259,20 +262,22 @@ impl Reactor {
     }
 
     fn handle_signals(&mut self, now: Instant) {
-        for _ in 0..self.signals.take() {
-            if self.stop_at.is_some() {
-                log::warn!("Stopping at once");
-                self.finished = Some(Finish::Interrupted);
-                return;
-            }
-            log::info!("Stopping; running transfers have {} s to finish", SHUTDOWN_GRACE.as_secs());
-            self.stop_at = Some(now + SHUTDOWN_GRACE);
-            self.acceptor.close_control();
-            for key in self.controls.keys() {
-                if let Some(control) = self.controls.get_mut(key) {
-                    control.session.handle_shutdown(now);
-                    self.drive(key, now);
-                }
+        let Taken { stops, hangups } = self.signals.take();
+        let is_reopened = hangups > 0 && self.log_writer.reopen();
+        // Without a file to be opened again, SIGHUP says that the terminal is gone.
+        if (stops > 0 || hangups > 0 && !is_reopened) && self.stop_at.is_none() {
+            self.begin_stop(now);
+        }
+    }
+
+    fn begin_stop(&mut self, now: Instant) {
+        log::info!("Stopping; running transfers have {} s to finish", SHUTDOWN_GRACE.as_secs());
+        self.stop_at = Some(now + SHUTDOWN_GRACE);
+        self.acceptor.close_control();
+        for key in self.controls.keys() {
+            if let Some(control) = self.controls.get_mut(key) {
+                control.session.handle_shutdown(now);
+                self.drive(key, now);
             }
         }
     }
@@ -282,6 +287,7 @@ impl Reactor {
             self.accept_retry = None;
         }
         self.sweep_if_due(now);
+        self.peer_log.tell_left_out(now);
         self.disk.refuse_unanswered(now);
         for _ in 0..TURN_DEADLINES {
             let Some(timer) = self.deadlines.pop_due(now) else { return };
@@ -318,10 +324,12 @@ impl Reactor {
     fn begin_session(&mut self, stream: TcpStream, peer: SocketAddr, now: Instant) {
         let full = self.controls.len() as u64 >= self.plan.sessions;
         let session = if full {
-            log::warn!("Turned away {peer}: {} sessions are open", self.plan.sessions);
+            let sessions = self.plan.sessions;
+            let message = format_args!("Turned away {peer}: {sessions} sessions are open");
+            self.peer_log.tell(Level::Warn, peer, now, message);
             Session::turned_away(self.policy, ErrorCode::Busy, now)
         } else {
-            log::info!("Established Connection with: {peer}");
+            log::debug!("Established Connection with: {peer}");
             Session::new(self.policy, now)
         };
         let key = self.controls.insert(Control::new(Socket::new(stream, peer), session));
@@ -424,7 +432,7 @@ impl Reactor {
             if open > 0 {
                 log::warn!("{open} sessions were cut off");
             }
-            self.finished.get_or_insert(Finish::Graceful);
+            self.is_finished = true;
         }
     }
 }

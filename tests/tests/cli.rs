@@ -152,7 +152,7 @@ fn help_and_version_are_results() {
 
 #[test]
 fn it_tells_what_happens() {
-    let server = Server::start();
+    let server = Options::default().arguments(&["--log-level", "debug"]).start();
     server.put("a.txt", vec![7; 3552]);
     let mut session = Conversation::with(&server);
     session.ask("ls");

@@ -81,7 +81,8 @@ fn piped_commands_run_without_a_prompt() {
 /// The whole of the work goes over one connection, a file's data over another that stays.
 #[test]
 fn many_transfers_share_a_session() {
-    let server = server_with_files();
+    let server = Options::default().arguments(&["--log-level", "debug"]).start();
+    server.put("a.txt", Content::new(1, 3552).bytes());
     let ferry = Ferry::new();
     let run = ferry.run_piped(server.control_address(), "download a.txt\nupload a.txt b.txt\n".repeat(50));
     run.expect_status(0);

@@ -7,7 +7,7 @@ use ferry_common::reply::Reply;
 use ferry_common::ticket::Ticket;
 use ferry_tests::content::Content;
 use ferry_tests::conversation::{Conversation, connect, read_to_end};
-use ferry_tests::server::Server;
+use ferry_tests::server::{Options, Server};
 use ferry_tests::wait::PATIENCE;
 use std::io::Write;
 use std::time::Instant;
@@ -129,7 +129,7 @@ fn a_ticket_works_once() {
 
 #[test]
 fn a_ticket_of_an_ended_session_is_turned_away() {
-    let server = Server::start();
+    let server = Options::default().arguments(&["--log-level", "debug"]).start();
     server.put("small", "small");
     let mut session = Conversation::with(&server);
     let (_, ticket) = ticket_of(&mut session);

@@ -7,7 +7,6 @@ use crate::asker::Asker;
 use crate::connection::control::{Control, DataLink, Resource, Sought};
 use crate::disk::read_buffers::ReadBuffer;
 use crate::disk::{Completion, Job, Outcome};
-use crate::logging;
 use crate::net::address::Address;
 use crate::net::deadlines::Timer;
 use crate::net::slots::Key;
@@ -77,7 +76,7 @@ impl Reactor {
         let Some(control) = self.controls.get_mut(key) else { return };
         control.continue_close(now);
         if control.is_closed() {
-            log::info!("Closed connection with: {}", control.socket.peer());
+            log::debug!("Closed connection with: {}", control.socket.peer());
             self.release(key);
             if let Some(mut control) = self.controls.remove(key) {
                 self.file_queue.leave(control.standing);
@@ -158,7 +157,7 @@ impl Reactor {
         let asker = control.asker(key);
         match action {
             Action::Reply(lines) => control.append_reply(&lines),
-            Action::Log(event) => logging::report(control.socket.peer(), &event),
+            Action::Log(event) => self.peer_log.report(control.socket.peer(), &event, now),
             Action::List { path, cursor } => self.disk.submit(asker, Job::List { path, cursor }),
             Action::Ask(Question::Partial { path }) => {
                 self.have_silent_ones_give_way(&path, now);

@@ -13,6 +13,7 @@ use ferry_common::limits::{
 };
 use ferry_common::session::Session;
 use ferry_common::ticket::Ticket;
+use log::Level;
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::sync::Arc;
 use std::time::Instant;
@@ -74,13 +75,17 @@ impl Reactor {
         data.armed = None;
         match data.owner {
             Owner::Unknown { .. } => {
-                log::info!("Closed a data connection from {}: no ticket in time", data.socket.peer());
+                let peer = data.socket.peer();
+                let message = format_args!("Closed a data connection from {peer}: no ticket in time");
+                self.peer_log.tell(Level::Info, peer, now, message);
                 self.close_data(key);
             }
             Owner::Session(session) => {
                 let is_idle = self.controls.get(session).is_some_and(|control| control.session.is_idle());
                 if is_idle && data.has_unread() {
-                    log::info!("Closed a data connection from {}: no command in time", data.socket.peer());
+                    let peer = data.socket.peer();
+                    let message = format_args!("Closed a data connection from {peer}: no command in time");
+                    self.peer_log.tell(Level::Info, peer, now, message);
                     self.lose_data(key, now);
                 }
             }
@@ -358,7 +363,9 @@ impl Reactor {
 
     fn reject(&mut self, key: Key) {
         if let Some(data) = self.datas.get(key) {
-            log::warn!("Closed a data connection from {}: its ticket is not valid", data.socket.peer());
+            let peer = data.socket.peer();
+            let message = format_args!("Closed a data connection from {peer}: its ticket is not valid");
+            self.peer_log.tell(Level::Warn, peer, Instant::now(), message);
         }
         self.close_data(key);
     }
