@@ -1,5 +1,6 @@
 //! `ferry`: the client of a Ferry server, for a person at a prompt and for scripts.
 
+mod attributes;
 mod batch;
 mod checksum;
 mod cli;

@@ -4,6 +4,7 @@
 //!
 //! Nothing in it is trusted: whoever goes on with one compares digests first.
 
+use crate::attributes;
 use crate::checksum;
 use crate::failure::{Failure, show_path};
 use crate::interrupt::Interrupts;
@@ -56,6 +57,7 @@ impl Partial {
         }
         checksum::tell_comparison(file.metadata().map_or(0, |metadata| metadata.len()));
         let hasher = Box::new(checksum::hash_beginning(&file, &path, u64::MAX, interrupts)?);
+        attributes::shield(&file, &target.path);
         let mut file = adopt(file, &path).map_err(|error| Failure::local("use", &path, &error))?;
         file.disable_cleanup(true);
         Ok(Some(Self { file, hasher, is_findable: true }))
@@ -67,7 +69,9 @@ impl Partial {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let hasher = Box::<Hasher>::default();
         if let Ok(file) = rustix::fs::open(&path, flags, Mode::from_raw_mode(MODE)) {
-            let adopted = adopt(File::from(file), &path);
+            let file = File::from(file);
+            attributes::shield(&file, &target.path);
+            let adopted = adopt(file, &path);
             let mut file = adopted.map_err(|error| Failure::local("use", &path, &error))?;
             match claim(file.as_file(), &path) {
                 Claim::Ours => return Ok(Self { file, hasher, is_findable: true }),
@@ -81,6 +85,7 @@ impl Partial {
             .permissions(Permissions::from_mode(MODE))
             .tempfile_in(&target.directory)
             .map_err(|error| Failure::local("create a file in", &target.directory, &error))?;
+        attributes::shield(file.as_file(), &target.path);
         Ok(Self { file, hasher, is_findable: false })
     }
 

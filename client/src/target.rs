@@ -1,15 +1,16 @@
 //! Where a download is to appear on this host: chosen with care for what is there already, and touched
 //! only by renaming a whole file to it.
 
+use crate::attributes;
 use crate::failure::{Failure, show_path};
+use crate::screen;
 use ferry_common::path::RemotePath;
-use rustix::fs::{Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use tempfile::{NamedTempFile, PersistError};
 
@@ -96,38 +97,73 @@ impl Target {
             ));
             return Err((failure, Some(file)));
         }
-        let persisted =
-            if self.overwrite { file.persist(&self.path) } else { file.persist_noclobber(&self.path) };
+        let persisted = if self.overwrite { file.persist(&self.path) } else { self.persist_new(file) };
         let file = persisted.map_err(|PersistError { error, file }| {
-            let is_taken = !self.overwrite && error.kind() == io::ErrorKind::AlreadyExists;
-            (if is_taken { self.exists() } else { cannot_write(&error) }, Some(file))
+            let failure = if !self.overwrite && error.kind() == io::ErrorKind::AlreadyExists {
+                self.exists()
+            } else if !self.overwrite && error.kind() == io::ErrorKind::Unsupported {
+                self.cannot_be_new()
+            } else {
+                cannot_write(&error)
+            };
+            (failure, Some(file))
         })?;
         self.flush_name(&file).map_err(|error| (Failure::local("flush", &self.directory, &error), None))
     }
 
-    /// Gives the file its time and the permissions of the one that it replaces, and brings it to the disk.
+    /// Gives the file its time and what the one that it replaces has, and brings it to the disk.
     fn dress(&self, file: &File, mtime_s: Option<i64>) -> io::Result<()> {
-        if let Ok(replaced) = fs::symlink_metadata(&self.path)
-            && replaced.is_file()
-        {
-            // Who may do what; never the bits that make a program run as somebody else.
-            file.set_permissions(Permissions::from_mode(replaced.permissions().mode() & 0o777))?;
-        }
         if let Some(mtime_s) = mtime_s {
-            // A time that this file system cannot express is no reason to do without the file.
-            let _ = set_mtime(file, mtime_s);
+            attributes::set_mtime(file, mtime_s);
         }
-        file.sync_all()
+        attributes::take_over(file, &self.path)?;
+        match file.sync_all() {
+            Err(error) if is_unsupported(&error) => {
+                let directory = show_path(&self.directory);
+                screen::message(&format!("The file system of {directory} cannot flush files to the disk"));
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Some file systems (NFS, many of FUSE) have no rename that replaces nothing; a second name does as well.
+    fn persist_new(&self, file: NamedTempFile) -> Result<File, PersistError> {
+        let error = match file.persist_noclobber(&self.path) {
+            Err(PersistError { error, file }) if is_unsupported(&error) => {
+                match fs::hard_link(file.path(), &self.path) {
+                    // Dropping the path removes the first name.
+                    Ok(()) => return Ok(file.into_file()),
+                    Err(error) => PersistError { error, file },
+                }
+            }
+            Err(error) => error,
+            Ok(file) => return Ok(file),
+        };
+        // Whether links are what is lacking, one that is taken tells as well as any.
+        let is_lacking =
+            is_unsupported(&error.error) || error.error.raw_os_error() == Some(Errno::PERM.raw_os_error());
+        let PersistError { error, file } = error;
+        let error = if is_lacking { io::ErrorKind::Unsupported.into() } else { error };
+        Err(PersistError { error, file })
     }
 
     fn flush_name(&self, file: &File) -> io::Result<()> {
         match File::open(&self.directory).and_then(|directory| directory.sync_all()) {
-            // Not every file system can, and those that cannot have no need to.
-            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => Ok(()),
+            // Not every file system can.
+            Err(error) if is_unsupported(&error) => Ok(()),
             // One may write to a directory that one may not read.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(rustix::fs::syncfs(file)?),
             result => result,
         }
+    }
+
+    fn cannot_be_new(&self) -> Failure {
+        let (directory, shown) = (show_path(&self.directory), show_path(&self.path));
+        Failure::Local(format!(
+            "The file system of {directory} cannot give a file the name {shown} without the risk of replacing \
+             another; do without --no-overwrite"
+        ))
     }
 
     fn exists(&self) -> Failure {
@@ -141,10 +177,11 @@ pub(crate) fn is_at(file: &File, path: &Path) -> bool {
     (opened.dev(), opened.ino()) == (named.dev(), named.ino())
 }
 
-fn set_mtime(file: &File, mtime_s: i64) -> rustix::io::Result<()> {
-    let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-    let last_modification = Timespec { tv_sec: mtime_s, tv_nsec: 0 };
-    rustix::fs::futimens(file, &Timestamps { last_access, last_modification })
+/// The file system has no such call, or not for this.
+fn is_unsupported(error: &io::Error) -> bool {
+    [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP]
+        .map(|errno| Some(errno.raw_os_error()))
+        .contains(&error.raw_os_error())
 }
 
 #[cfg(test)]
