@@ -28,6 +28,13 @@ impl Mount {
         Ok(Self { path: path.to_owned(), _home: None })
     }
 
+    /// A file system in memory that does not tell how large it is.
+    pub fn ramfs() -> Result<Self, String> {
+        let (home, path) = place();
+        run(Command::new("mount").args(["-t", "ramfs", "ramfs"]).arg(&path))?;
+        Ok(Self { path, _home: Some(home) })
+    }
+
     /// An ext4 in a file.
     pub fn ext4(size_bytes: u64) -> Result<Self, String> {
         let (home, path) = place();

@@ -5,11 +5,14 @@ use super::error::StagingError;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
+use std::time::Duration;
 
 /// The file that is locked. No name of a staged or kept upload is like it.
 pub(super) const LOCK_NAME: &str = "lock";
-/// Attempts at locking a file that is replaced meanwhile.
-const ATTEMPTS: usize = 16;
+/// Attempts at locking a file that another server has locked for a moment, or that is replaced meanwhile...
+const ATTEMPTS: usize = 250;
+/// ...and the time between them. Waiting in the kernel would have no end, and not every file system can.
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Held until it is dropped, or the process ends.
 #[derive(Debug)]
@@ -22,9 +25,11 @@ impl Claim {
     pub(super) fn wait(directory: BorrowedFd<'_>) -> Result<Self, StagingError> {
         for _ in 0..ATTEMPTS {
             let file = open(directory, OFlags::CREATE)?;
-            rustix::fs::flock(&file, FlockOperation::LockExclusive).map_err(StagingError::NoLocks)?;
-            if is_in_place(directory, &file) {
-                return Ok(Self { lock: file });
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) if is_in_place(directory, &file) => return Ok(Self { lock: file }),
+                Ok(()) => {}
+                Err(Errno::WOULDBLOCK | Errno::INTR) => std::thread::sleep(ATTEMPT_INTERVAL),
+                Err(errno) => return Err(StagingError::NoLocks(errno)),
             }
         }
         Err(StagingError::Call(Errno::AGAIN))

@@ -1,0 +1,174 @@
+//! Ferry on file systems that lack what others have: what can be done is done, nothing is lost, and what cannot be
+//! done is refused clearly. Run by `tests/checks`: mounting needs root.
+#![allow(clippy::unwrap_used)]
+
+use ferry_common::command::{Command, UploadOptions};
+use ferry_common::error::ErrorCode;
+use ferry_tests::content::Content;
+use ferry_tests::exchange::{Exchange, path};
+use ferry_tests::ferry::Ferry;
+use ferry_tests::mount::Mount;
+use ferry_tests::odd::{Call, Flock, OddMount, Quirks};
+use ferry_tests::server::{Options, Server};
+use std::path::Path;
+
+const CONTENT: Content = Content { seed: 21, size_bytes: 3 << 20 };
+const PLAIN: UploadOptions = UploadOptions { digest: false, new: false, mtime_s: None, resume: None };
+
+fn session(server: &Server) -> Exchange {
+    Exchange::with(server.control_address()).unwrap()
+}
+
+fn serve(folder: &Path) -> Server {
+    Options::default().root(folder).start()
+}
+
+/// Every verb does its work on this file system.
+fn expect_all_verbs_to_work(folder: &Path) -> Server {
+    let server = serve(folder);
+    let mut session = session(&server);
+    let timed = UploadOptions { mtime_s: Some(1_000_000_000), digest: true, ..PLAIN };
+    session.upload("large", &CONTENT.bytes(), timed).unwrap();
+    session.upload("small", b"old", timed).unwrap();
+    session.upload("small", b"new", timed).unwrap();
+    let new = UploadOptions { new: true, ..PLAIN };
+    session.upload("once", b"once", new).unwrap();
+    assert_eq!(session.upload("once", b"twice", new).unwrap_err().code(), ErrorCode::Exists);
+    session.ask(&Command::Mkdir { path: path("sub") }).unwrap();
+    let mv = |from, to, replace| Command::Mv { from: path(from), to: path(to), replace };
+    session.ask(&mv("once", "moved", false)).unwrap();
+    assert_eq!(session.ask(&mv("small", "moved", false)).unwrap_err().code(), ErrorCode::Exists);
+    session.ask(&mv("sub", "renamed", false)).unwrap();
+    session.ask(&mv("small", "renamed/small", true)).unwrap();
+    session.ask(&Command::Rm { path: path("moved") }).unwrap();
+    assert!(session.download("large", 0).unwrap().bytes == CONTENT.bytes());
+    assert_eq!(std::fs::read(folder.join("renamed/small")).unwrap(), b"new");
+    assert!(!folder.join("once").exists() && !folder.join("moved").exists());
+    server
+}
+
+#[test]
+#[ignore = "needs root to mount; run tests/checks"]
+fn without_a_flush_of_directories_everything_is_done_and_that_is_said_once() {
+    let mount = OddMount::new(Quirks { fsyncdir_invalid: true, ..Quirks::default() }).unwrap();
+    let server = expect_all_verbs_to_work(mount.path());
+    let told = server.log().iter().filter(|line| line.contains("cannot flush directories")).count();
+    assert_eq!(told, 1);
+}
+
+#[test]
+#[ignore = "needs root to mount; run tests/checks"]
+fn where_nothing_can_be_adorned_files_come_all_the_same() {
+    for quirks in [
+        Quirks { utimes_denied: true, ..Quirks::default() },
+        Quirks { chmod_denied: true, fixed_owner: Some((1234, 1234)), ..Quirks::default() },
+        Quirks { no_fallocate: true, ..Quirks::default() },
+    ] {
+        let mount = OddMount::new(quirks.clone()).unwrap();
+        let server = expect_all_verbs_to_work(mount.path());
+        // The other end alike.
+        drop(server);
+        let served = Server::start();
+        served.put("file", CONTENT.bytes());
+        let ferry = Ferry::within(mount.path());
+        for command in ["download file", "download file"] {
+            let mut run = ferry.command(served.control_address());
+            run.args(["-c", command]);
+            ferry_tests::ferry::Running::start(run, b"").finish().expect_status(0);
+        }
+        assert!(std::fs::read(ferry.path("file")).unwrap() == CONTENT.bytes(), "{quirks:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs root to mount; run tests/checks"]
+fn without_a_rename_that_replaces_nothing_a_link_does_as_well() {
+    let mount = OddMount::new(Quirks { rename_flags_invalid: true, ..Quirks::default() }).unwrap();
+    expect_all_verbs_to_work(mount.path());
+}
+
+#[test]
+#[ignore = "needs root to mount; run tests/checks"]
+fn without_links_either_nothing_is_replaced_by_mistake() {
+    let quirks = Quirks { rename_flags_invalid: true, link_denied: true, ..Quirks::default() };
+    let mount = OddMount::new(quirks).unwrap();
+    let server = serve(mount.path());
+    let mut session = session(&server);
+    session.upload("taken", b"old", PLAIN).unwrap();
+    let new = UploadOptions { new: true, ..PLAIN };
+    session.upload("taken", b"new", new).unwrap_err();
+    session.upload("free", b"new", new).unwrap_err();
+    assert_eq!(std::fs::read(mount.path().join("taken")).unwrap(), b"old");
+    session.upload("taken", b"new", PLAIN).unwrap();
+}
+
+#[test]
+#[ignore = "needs root to mount; run tests/checks"]
+fn a_file_system_that_does_not_tell_its_size_is_not_full() {
+    let mount = OddMount::new(Quirks { statfs_zero: true, ..Quirks::default() }).unwrap();
+    expect_all_verbs_to_work(mount.path());
+    let ramfs = Mount::ramfs().unwrap();
+    expect_all_verbs_to_work(ramfs.path());
+}
+
+#[test]
+#[ignore = "needs root to mount; run tests/checks"]
+fn where_locks_mean_nothing_no_server_starts_to_stage() {
+    let mount = OddMount::new(Quirks { flock: Flock::Granted, ..Quirks::default() }).unwrap();
+    let start = || {
+        std::process::Command::new(ferry_tests::binaries::ferryd())
+            .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0"])
+            .arg(mount.path())
+            .output()
+            .unwrap()
+    };
+    let output = start();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("granted twice") && told.contains("--read-only"), "{told}");
+}
+
+/// As two machines see one cluster file system: directories cannot be locked there, files can.
+#[test]
+#[ignore = "needs root to mount; run tests/checks"]
+fn two_servers_on_two_mounts_of_one_folder_leave_each_others_uploads_alone() {
+    let quirks = Quirks { flock: Flock::Forwarded, ..Quirks::default() };
+    let mount = OddMount::new(quirks.clone()).unwrap();
+    let twin = mount.twin(quirks).unwrap();
+    let first = serve(mount.path());
+    let mut running = session(&first);
+    running.begin_first_upload("file", CONTENT.size_bytes, PLAIN).unwrap();
+    running.send_data(&CONTENT.bytes()[..2 << 20]);
+    ferry_tests::wait::wait_until("arrival of the upload", || !first.staged_files().is_empty());
+    let second = serve(twin.path());
+    assert_eq!(session(&second).partial("file").unwrap_err().code(), ErrorCode::NoPartial);
+    session(&second).upload("other", &CONTENT.bytes(), PLAIN).unwrap();
+    running.send_data(&CONTENT.bytes()[2 << 20..]);
+    running.finish_upload().unwrap();
+    assert!(std::fs::read(mount.backing().join("file")).unwrap() == CONTENT.bytes());
+}
+
+#[test]
+#[ignore = "needs root to mount; run tests/checks"]
+fn a_directory_that_cannot_be_removed_for_being_a_mount_point_is_in_use() {
+    let server = Server::start();
+    std::fs::create_dir(server.path("drive")).unwrap();
+    let _drive = Mount::tmpfs_at(&server.path("drive"), 1 << 20).unwrap();
+    let mut session = session(&server);
+    let refused = session.ask(&Command::Rm { path: path("drive") }).unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::InUse);
+    let mv = Command::Mv { from: path("drive"), to: path("moved"), replace: false };
+    assert_eq!(session.ask(&mv).unwrap_err().code(), ErrorCode::InUse);
+}
+
+#[test]
+#[ignore = "needs root to mount; run tests/checks"]
+fn a_disk_that_refuses_everything_is_told_as_that() {
+    let mount = OddMount::new(Quirks::default()).unwrap();
+    let server = serve(mount.path());
+    mount.fail(Call::Write, Some(rustix::io::Errno::IO));
+    let refused = session(&server).upload("file", &CONTENT.bytes(), PLAIN).unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::Io);
+    mount.fail(Call::Write, None);
+    session(&server).upload("file", &CONTENT.bytes(), PLAIN).unwrap();
+}
