@@ -81,7 +81,7 @@ error_codes! {
     BrokenOff = "broken-off", "the data connection was closed";
     /// The peer moved too little in the time allowed, or did not redeem its ticket.
     TimedOut = "timed-out", "no progress for too long";
-    Busy = "busy", "the server is full; try again later";
+    Busy = "busy", "the server is full, or the disk that holds this does not answer; try again later";
     ShuttingDown = "shutting-down", "the server is shutting down";
 }
 

@@ -114,6 +114,10 @@ pub const CHANGE_THREADS: usize = 2;
 pub const BYTE_THREADS: usize = 4;
 /// ...and that flush single large files.
 pub const FLUSH_THREADS: usize = 2;
+/// File systems beneath the folder that have threads of their own; those beyond share some.
+pub const LANES_MAX: usize = 8;
+/// Threads of a file system that nobody has used for this long end, and its mount is let go of.
+pub const LANE_IDLE_TIME: Duration = Duration::from_secs(10);
 /// Jobs of one kind that may wait for the threads of one file system. An address with fewer of them takes a place
 /// of the one with the most when all are taken.
 pub const LANE_QUEUE_JOBS_MAX: usize = 64 * 1024;

@@ -9,6 +9,7 @@ mod digester;
 mod fair_queue;
 mod flushes;
 mod lane;
+mod lanes;
 mod listings;
 pub(crate) mod read_buffers;
 mod turns;
@@ -28,8 +29,9 @@ use ferry_common::command::Resume;
 use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
-use lane::Lane;
-use mio::Waker;
+use lanes::Lanes;
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token, Waker};
 use read_buffers::ReadBuffer;
 use std::io;
 use std::sync::Arc;
@@ -156,7 +158,7 @@ pub(crate) struct Completion {
 /// The reactor's side of the threads. Dropping it lets them finish their queues and end.
 #[derive(Debug)]
 pub(crate) struct Disk {
-    lane: Arc<Lane>,
+    lanes: Lanes,
     completions: Receiver<Completion>,
     wake: Arc<Wake>,
 }
@@ -180,30 +182,31 @@ impl Disk {
         let (done, completions) = crossbeam_channel::unbounded();
         let wake = Arc::new(Wake { waker, pending: AtomicBool::new(false) });
         let reports = Reports { completions: done, wake: Arc::clone(&wake) };
-        let lane = Lane::start(folder, &reports)?;
-        Ok(Self { lane, completions, wake })
+        let lanes = Lanes::start(folder, &reports)?;
+        Ok(Self { lanes, completions, wake })
     }
 
     /// Closes what is opened on the reactor.
     pub(crate) fn closer(&self) -> &Closer {
-        &self.lane.closer
+        &self.lanes.root().closer
     }
 
     /// Queues a job, or refuses it at once; the outcome tells.
     pub(crate) fn submit(&self, asker: Asker, job: Job) {
-        self.lane.submit(asker, job, Instant::now());
+        self.lanes.submit(asker, job, Instant::now());
     }
 
     /// Queues an upload to be published together with others.
     pub(crate) fn commit(&self, asker: Asker, staged: Arc<StagedFile>, publication: Publication) {
+        let lane = Some(staged.lane());
         let upload = Upload::Staged { staged, is_flushed: false };
-        self.lane.commit(asker, Request { upload, publication }, Instant::now());
+        self.lanes.commit(asker, lane, Request { upload, publication }, Instant::now());
     }
 
     /// The same for one that is still in memory.
     pub(crate) fn commit_small(&self, asker: Asker, content: Vec<u8>, publication: Publication) {
         let upload = Upload::Small { content };
-        self.lane.commit(asker, Request { upload, publication }, Instant::now());
+        self.lanes.commit(asker, None, Request { upload, publication }, Instant::now());
     }
 
     /// Begins to compute the digest of the first `end` bytes of a file, or of all of it where `identity` is
@@ -216,30 +219,52 @@ impl Disk {
         identity: Option<FileIdentity>,
         reading: Option<Arc<Reading>>,
     ) {
-        let run = DigestRun::of_file(file, end, identity, reading);
-        self.lane.digest(asker, run, Instant::now());
+        let (run, now) = (DigestRun::of_file(file, end, identity, reading), Instant::now());
+        self.lanes.get(file.lane(), now).digest(asker, run, now);
     }
 
     /// Begins to hash the first `end` bytes of a resumed upload.
     pub(crate) fn digest_staged(&self, asker: Asker, staged: &Arc<StagedFile>, end: u64) {
-        self.lane.digest(asker, DigestRun::of_staged(staged, end), Instant::now());
+        let now = Instant::now();
+        self.lanes.get(staged.lane(), now).digest(asker, DigestRun::of_staged(staged, end), now);
     }
 
     /// Takes away what a session that has gone has queued, as far as it need not be done all the same.
     pub(crate) fn cancel(&self, asker: &Asker) {
-        self.lane.cancel(asker, Instant::now());
+        let now = Instant::now();
+        self.lanes.all().iter().for_each(|lane| lane.cancel(asker, now));
     }
 
     /// When [`Disk::refuse_unanswered`] may have something to do; `None` while nothing waits.
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.lane.silent_at()
+        let silent = self.lanes.all().into_iter().filter_map(|lane| lane.silent_at());
+        silent.chain(self.lanes.idle_at()).min()
     }
 
     /// Refuses what waits for threads that have not answered for [`LANE_SILENCE`].
     ///
     /// [`LANE_SILENCE`]: ferry_common::limits::LANE_SILENCE
     pub(crate) fn refuse_unanswered(&self, now: Instant) {
-        self.lane.refuse_unanswered(now);
+        self.lanes.all().iter().for_each(|lane| lane.refuse_unanswered(now));
+        self.lanes.end_unused(now);
+    }
+
+    /// Removes what is kept of uploads beyond its bounds.
+    pub(crate) fn sweep(&self) {
+        self.lanes.sweep(Instant::now());
+    }
+
+    /// Has a poll tell of changed mounts, where the kernel can, by `token`.
+    pub(crate) fn watch_mounts(&self, registry: &Registry, token: Token) -> io::Result<()> {
+        match self.lanes.mounts_fd() {
+            Some(fd) => registry.register(&mut SourceFd(&fd), token, Interest::PRIORITY),
+            None => Ok(()),
+        }
+    }
+
+    /// To be called when `token` of [`Disk::watch_mounts`] has come.
+    pub(crate) fn handle_mounts_changed(&self) {
+        self.lanes.read_mounts();
     }
 
     /// To be called when the waker has fired, before [`Disk::next_completion`].
@@ -259,9 +284,9 @@ impl Disk {
     /// Lets the threads finish what is queued, for a bounded time. True when they have.
     pub(crate) fn finish(self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
-        let Self { lane, completions, .. } = self;
-        lane.close();
-        drop(lane);
+        let Self { lanes, completions, .. } = self;
+        lanes.all().iter().for_each(|lane| lane.close());
+        drop(lanes);
         // Every thread holds a sender; when none is left, all have ended.
         while completions.recv_deadline(deadline).is_ok() {}
         Instant::now() < deadline

@@ -49,9 +49,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Tokens below 2^32 are the listeners' places and these two; connections have a generation above that.
+/// Tokens below 2^32 are the listeners' places and these three; connections have a generation above that.
 const WAKER: Token = Token(u32::MAX as usize - 1);
 const SIGNALS: Token = Token(u32::MAX as usize);
+const MOUNTS: Token = Token(u32::MAX as usize - 2);
 /// Tells the tokens of data connections from those of control connections.
 const DATA_BIT: u64 = 1 << 31;
 /// What a shell reports for a program that SIGINT ended; the status after a second signal to stop.
@@ -117,6 +118,7 @@ impl Reactor {
         signals.register(poll.registry(), SIGNALS)?;
         let folder = Arc::new(folder);
         let disk = Disk::start(&folder, Waker::new(poll.registry(), WAKER)?)?;
+        disk.watch_mounts(poll.registry(), MOUNTS)?;
         let Config { read_only, no_overwrite, .. } = *config;
         let policy = Policy { data_port: acceptor.data_port, read_only, no_overwrite };
         let sweep_at = (!read_only).then(Instant::now);
@@ -241,6 +243,7 @@ impl Reactor {
         for event in events {
             match event.token() {
                 WAKER => self.disk.acknowledge_wake(),
+                MOUNTS => self.disk.handle_mounts_changed(),
                 SIGNALS => self.handle_signals(now),
                 Token(place) if place <= u32::MAX as usize => self.acceptor.handle_ready(place),
                 Token(bits) => {

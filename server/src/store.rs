@@ -8,6 +8,8 @@ pub(crate) mod errors;
 pub(crate) mod folder;
 pub(crate) mod held_file;
 pub(crate) mod kept_uploads;
+pub(crate) mod lane_id;
+pub(crate) mod mount_table;
 pub(crate) mod mounts;
 pub(crate) mod names;
 pub(crate) mod readers;

@@ -4,6 +4,7 @@
 
 use super::committer::Commit;
 use super::flushes::{Flushes, Next};
+use super::lane::Lane;
 use super::{Outcome, Reports};
 use crate::asker::Asker;
 use crate::store::folder::{Destination, Folder};
@@ -15,6 +16,7 @@ use ferry_common::path::RemotePath;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// One upload to be published.
 #[derive(Debug)]
@@ -43,6 +45,7 @@ impl Upload {
 
 /// The thread's work.
 pub(super) struct Batcher<'a> {
+    pub(super) lane: &'a Lane,
     pub(super) folder: &'a Folder,
     pub(super) flushes: &'a Flushes,
     pub(super) reports: &'a Reports,
@@ -82,6 +85,12 @@ impl Batcher<'_> {
 
     /// Takes an upload in; one that cannot be is answered.
     fn add(&self, batch: &mut Batch, asker: Asker, request: Request) {
+        if self.leads_out(batch, &request.publication)
+            && let Some(links) = self.lane.links.as_ref().and_then(|links| links.lane())
+        {
+            links.commit(asker, request, Instant::now());
+            return self.flushes.finish(1);
+        }
         let Request { upload, publication } = request;
         let id = publication.id;
         let small_bytes = upload.small_bytes();
@@ -92,6 +101,21 @@ impl Batcher<'_> {
                 self.reports.complete(asker, Outcome::Published { id, result, small_bytes });
                 self.flushes.finish(1);
             }
+        }
+    }
+
+    /// True where the directory of an upload lies on a file system that this lane must not touch.
+    fn leads_out(&self, batch: &mut Batch, publication: &Publication) -> bool {
+        let Some(parent) = publication.path.parent() else { return false };
+        if self.lane.links.is_none() || batch.destinations.contains_key(&parent) {
+            return false;
+        }
+        match self.folder.destination(&publication.path) {
+            Ok(destination) => {
+                batch.destinations.insert(parent, destination);
+                false
+            }
+            Err(code) => code == ErrorCode::BadLink,
         }
     }
 

@@ -130,6 +130,11 @@ impl Flushes {
         state.answered = Instant::now();
     }
 
+    /// True while no request waits for its answer.
+    pub(super) fn is_idle(&self) -> bool {
+        self.lock().unanswered == 0
+    }
+
     /// True where there are requests, and nothing came of any of them for `limit`.
     pub(super) fn is_silent(&self, limit: Duration, now: Instant) -> bool {
         let state = self.lock();

@@ -6,12 +6,14 @@ use super::batcher::{Batcher, Request, Upload};
 use super::digester::{self, DigestRun};
 use super::fair_queue::Pushed;
 use super::flushes::Flushes;
+use super::lanes::Links;
 use super::listings::Listings;
 use super::turns::Turns;
 use super::{Digested, Job, Outcome, Reports, committer, worker};
 use crate::asker::Asker;
 use crate::store::folder::Folder;
 use crate::store::held_file::Closer;
+use crate::store::lane_id::LaneId;
 use ferry_common::action::Question;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{
@@ -31,6 +33,8 @@ pub(super) struct Lane {
     pub(super) reports: Reports,
     /// Closes files where that may take its time.
     pub(super) closer: Closer,
+    /// Does what leads out of the file system of this lane; `None` where that is done here.
+    pub(super) links: Option<Arc<Links>>,
     names: Turns<Job>,
     changes: Turns<Job>,
     bytes: Turns<Job>,
@@ -96,14 +100,21 @@ impl Kind {
 }
 
 impl Lane {
-    pub(super) fn start(folder: &Arc<Folder>, reports: &Reports) -> io::Result<Arc<Self>> {
-        let (closer, files) = Closer::new();
+    /// `links` does what leads out of the file system of this lane.
+    pub(super) fn start(
+        id: LaneId,
+        folder: &Arc<Folder>,
+        reports: &Reports,
+        links: Option<Arc<Links>>,
+    ) -> io::Result<Arc<Self>> {
+        let (closer, files) = Closer::new(id);
         let lane = Arc::new(Self {
             folder: Arc::clone(folder),
             listings: Listings::default(),
             flushes: Flushes::new(LANE_QUEUE_JOBS_MAX),
             reports: reports.clone(),
             closer,
+            links,
             names: Turns::new(LANE_QUEUE_JOBS_MAX),
             changes: Turns::new(LANE_QUEUE_JOBS_MAX),
             bytes: Turns::new(LANE_QUEUE_JOBS_MAX),
@@ -121,12 +132,19 @@ impl Lane {
         }
         std::thread::Builder::new().name("close".to_owned()).spawn(move || files.iter().for_each(drop))?;
         lane.spawn("batch".to_owned(), |lane| {
-            Batcher { folder: &lane.folder, flushes: &lane.flushes, reports: &lane.reports }.run();
+            Batcher { lane, folder: &lane.folder, flushes: &lane.flushes, reports: &lane.reports }.run();
         })?;
         lane.spawn("commit".to_owned(), |lane| {
             committer::run(&lane.folder, &lane.flushes, &lane.reports);
         })?;
         Ok(lane)
+    }
+
+    /// True while nothing is queued or under way.
+    pub(super) fn is_idle(&self) -> bool {
+        Kind::ALL.into_iter().all(|kind| self.queue(kind).is_idle())
+            && self.digests.is_idle()
+            && self.flushes.is_idle()
     }
 
     /// Queues a job, or refuses it at once: the outcome says so.

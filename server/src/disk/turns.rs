@@ -75,6 +75,12 @@ impl<T> Turns<T> {
         state.answered = Instant::now();
     }
 
+    /// True while nothing is queued or running.
+    pub(super) fn is_idle(&self) -> bool {
+        let state = self.lock();
+        state.running == 0 && state.queue.is_empty()
+    }
+
     /// True where jobs have been running, and none of them was finished, for `limit`.
     pub(super) fn is_silent(&self, limit: Duration, now: Instant) -> bool {
         let state = self.lock();

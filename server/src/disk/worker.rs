@@ -26,23 +26,43 @@ const WARM_READ_BYTES: usize = 256 * 1024;
 /// Works until nobody can ask any more.
 pub(super) fn run(lane: &Lane, queue: &Turns<Job>) {
     while let Some((asker, job)) = queue.take() {
-        if let Some(outcome) = lane.perform(asker, job) {
-            lane.reports.complete(asker, outcome);
-        }
+        lane.perform_or_pass_on(asker, job);
         queue.finish();
     }
 }
 
 impl Lane {
+    /// Does a job, or passes it on where a link leads to a file system that this lane must not touch.
+    fn perform_or_pass_on(&self, asker: Asker, job: Job) {
+        let links = self.links.as_ref();
+        let again = links.and_then(|_| job.again());
+        let Some(outcome) = self.perform(asker, job) else { return };
+        if outcome.leads_out()
+            && let (Some(job), Some(lane)) = (again, links.and_then(|links| links.lane()))
+        {
+            return lane.submit(asker, job, Instant::now());
+        }
+        self.reports.complete(asker, outcome);
+    }
+
     /// Does a job; `None` where its outcome is reported elsewhere, or to nobody.
     fn perform(&self, asker: Asker, job: Job) -> Option<Outcome> {
         match job {
             Job::List { path, cursor } => {
-                let waiters = self.listings.begin(&path, cursor);
+                let mut waiters = self.listings.begin(&path, cursor);
                 let part = Arc::new(self.folder.list(&path, cursor));
-                for waiter in waiters {
-                    self.reports.complete(waiter, Outcome::Listed(Arc::clone(&part)));
+                let outcome = || Outcome::Listed(Arc::clone(&part));
+                if outcome().leads_out()
+                    && let Some(lane) = self.links.as_ref().and_then(|links| links.lane())
+                {
+                    for waiter in waiters {
+                        lane.submit(waiter, Job::List { path: path.clone(), cursor }, Instant::now());
+                    }
+                    return None;
                 }
+                let last = waiters.pop();
+                waiters.into_iter().for_each(|waiter| self.reports.complete(waiter, outcome()));
+                self.reports.complete(last?, outcome());
                 None
             }
             Job::Ask(Question::Sum { path, length }) => {

@@ -151,13 +151,15 @@ impl Reactor {
 
     pub(super) fn schedule_sweep(&mut self, next: Option<Duration>, now: Instant) {
         // A second more, since ages are counted in whole ones.
-        self.sweep_at = next.and_then(|next| now.checked_add(next.saturating_add(Duration::from_secs(1))));
+        let next = next.and_then(|next| now.checked_add(next.saturating_add(Duration::from_secs(1))));
+        // Each lane tells of its own.
+        self.sweep_at = [self.sweep_at, next].into_iter().flatten().min();
     }
 
     pub(super) fn sweep_if_due(&mut self, now: Instant) {
         if self.sweep_at.is_some_and(|due| due <= now) {
             self.sweep_at = None;
-            self.disk.submit(Asker::server(), Job::Sweep);
+            self.disk.sweep();
         }
     }
 

@@ -14,6 +14,7 @@ use crate::config::Durability;
 use crate::store::digest_cache::FileIdentity;
 use crate::store::errors::Call;
 use crate::store::held_file::{Closer, HeldFile};
+use crate::store::lane_id::LaneId;
 use crate::store::mounts::Medium;
 use crate::store::staging::{Retention, StagingError};
 use ferry_common::action::{Found, Opened, Question};
@@ -26,7 +27,8 @@ use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use target::Target;
 pub(crate) use uploads::Destination;
 use uploads::Homes;
@@ -53,7 +55,9 @@ pub(crate) struct OpenFile {
 
 #[derive(Debug)]
 pub(crate) struct Folder {
-    root: OwnedFd,
+    root: Arc<OwnedFd>,
+    /// Whose threads work with this.
+    lane: LaneId,
     /// Of the root's own file system.
     medium: Medium,
     durability: Durability,
@@ -87,13 +91,27 @@ impl Folder {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(root, flags, Mode::empty())?;
         let medium = Medium::of(&root);
-        Ok(Self { root, medium, durability, retention, homes: None })
+        let (root, lane) = (Arc::new(root), LaneId::ROOT);
+        Ok(Self { root, lane, medium, durability, retention, homes: None })
     }
 
     /// Makes the folder ready for uploads, which leave so much free; `None` for a part of each file system.
     pub(crate) fn with_staging(mut self, keep_free_bytes: Option<u64>) -> Result<Self, StagingError> {
         self.homes = Some(Homes::new(&self.root, keep_free_bytes)?);
         Ok(self)
+    }
+
+    /// The same folder for another lane, with staging places of its own.
+    pub(crate) fn for_lane(&self, lane: LaneId) -> Self {
+        let homes = self.homes.as_ref().map(Homes::beside);
+        let Self { root, medium, durability, retention, .. } = self;
+        let root = Arc::clone(root);
+        Self { root, lane, medium: *medium, durability: *durability, retention: *retention, homes }
+    }
+
+    /// Where the folder is now, by its absolute name.
+    pub(crate) fn location(&self) -> std::io::Result<PathBuf> {
+        std::fs::read_link(format!("/proc/self/fd/{}", self.root.as_raw_fd()))
     }
 
     pub(crate) fn durability(&self) -> Durability {
@@ -190,10 +208,14 @@ impl Folder {
     fn resolve(&self, path: &RemotePath, flags: OFlags, lookup: Lookup) -> Result<OwnedFd, Errno> {
         let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         if lookup == Lookup::CachedOnly {
-            resolve |= ResolveFlags::CACHED | ResolveFlags::NO_XDEV;
+            resolve |= ResolveFlags::CACHED;
+        }
+        // No thread of the folder's own file system ever touches another one.
+        if self.lane == LaneId::ROOT {
+            resolve |= ResolveFlags::NO_XDEV;
         }
         let open = || {
-            rustix::fs::openat2(&self.root, path.as_bytes(), flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+            rustix::fs::openat2(&*self.root, path.as_bytes(), flags | OFlags::CLOEXEC, Mode::empty(), resolve)
         };
         let mut result = open();
         for _ in 1..LOOKUP_ATTEMPTS {

@@ -1,12 +1,16 @@
 //! A file that is open for reading, and where it is closed. Never reads or writes it.
 
+use super::lane_id::LaneId;
 use super::mounts::Medium;
 use crossbeam_channel::{Receiver, Sender};
 use std::fs::File;
 
 /// Takes files whose closing may wait, to a thread that may wait.
 #[derive(Debug, Clone)]
-pub(crate) struct Closer(Sender<File>);
+pub(crate) struct Closer {
+    files: Sender<File>,
+    lane: LaneId,
+}
 
 /// An open file. Whatever thread drops the last reference, the descriptor is closed where that may wait: on a
 /// foreign file system `close` asks a daemon or a network, and on a local one the last `close` of a removed file
@@ -21,10 +25,10 @@ pub(crate) struct HeldFile {
 
 impl Closer {
     /// A closer, and the files that come to it. They are to be dropped until no more can come.
-    pub(crate) fn new() -> (Self, Receiver<File>) {
+    pub(crate) fn new(lane: LaneId) -> (Self, Receiver<File>) {
         // Bounded by the descriptors that the process may have.
         let (sender, files) = crossbeam_channel::unbounded();
-        (Self(sender), files)
+        (Self { files: sender, lane }, files)
     }
 }
 
@@ -35,6 +39,11 @@ impl HeldFile {
 
     pub(crate) fn file(&self) -> &File {
         self.file.as_ref().expect("only drop takes it")
+    }
+
+    /// Whose threads do what may wait for it.
+    pub(crate) fn lane(&self) -> LaneId {
+        self.closer.lane
     }
 
     pub(crate) fn medium(&self) -> Medium {
@@ -51,7 +60,7 @@ impl Drop for HeldFile {
         };
         if may_wait {
             // Where the closing thread is gone, so is the reactor.
-            drop(self.closer.0.send(file));
+            drop(self.closer.files.send(file));
         }
     }
 }
@@ -62,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_foreign_or_removed_file_is_closed_elsewhere_and_a_local_one_at_once() {
-        let (closer, closing) = Closer::new();
+        let (closer, closing) = Closer::new(LaneId::ROOT);
         let named = tempfile::NamedTempFile::new().unwrap();
         drop(HeldFile::new(named.reopen().unwrap(), Medium::Local, &closer));
         assert!(closing.is_empty());

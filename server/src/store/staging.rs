@@ -16,6 +16,7 @@ mod space;
 use crate::net::address::Address;
 use crate::store::attributes::Attributes;
 use crate::store::errors::Call;
+use crate::store::lane_id::LaneId;
 use crate::store::names::{self, Name, Renamed};
 use crate::store::shortfalls::{Shortfall, is_unsupported_flush};
 pub(crate) use error::StagingError;
@@ -135,6 +136,11 @@ impl StagedFile {
     /// What it is to become.
     pub(crate) fn path(&self) -> &RemotePath {
         &self.path
+    }
+
+    /// Whose threads do what may wait for it.
+    pub(crate) fn lane(&self) -> LaneId {
+        self.home.lane()
     }
 
     pub(crate) fn home(&self) -> &Arc<Home> {

@@ -2,8 +2,9 @@
 
 use super::{Folder, Lookup, entry_of};
 use crate::store::errors::Call;
+use crate::store::lane_id::LaneId;
 use ferry_common::action::{Cursor, DirectoryIdentity, ListingPart};
-use ferry_common::entry::Entry;
+use ferry_common::entry::{Entry, EntryKind};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{LISTING_PART_BYTES, LISTING_PART_ENTRIES};
 use ferry_common::path::{HIDDEN_NAME, RemotePath};
@@ -27,7 +28,7 @@ impl Folder {
                     return Err(ErrorCode::Changed);
                 }
                 let position = cursor.map(|cursor| cursor.position);
-                self.list_directory(&directory, identity, path, position).map_err(Call::Read.of(path))
+                self.list_directory(&directory, identity, path, position)
             }
             Err(Errno::NOTDIR | Errno::NOENT) if cursor.is_some() => Err(ErrorCode::Changed),
             Err(Errno::NOTDIR) => {
@@ -44,18 +45,18 @@ impl Folder {
         identity: DirectoryIdentity,
         path: &RemotePath,
         position: Option<u64>,
-    ) -> Result<ListingPart, Errno> {
+    ) -> Result<ListingPart, ErrorCode> {
         if let Some(position) = position {
-            rustix::fs::seek(directory, SeekFrom::Start(position))?;
+            rustix::fs::seek(directory, SeekFrom::Start(position)).map_err(Call::Read.of(path))?;
         }
         let mut part = ListingPart { lines: Vec::new(), entries: 0, next: None };
         let mut buffer = Vec::with_capacity(DIRENT_BUFFER_BYTES);
         let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
         for examined in 1.. {
             let Some(entry) = entries.next() else { return Ok(part) };
-            let entry = entry?;
+            let entry = entry.map_err(Call::Read.of(path))?;
             if let Some(found) =
-                self.look_at(directory, path, entry.file_name().to_bytes(), entry.file_type())
+                self.look_at(directory, path, entry.file_name().to_bytes(), entry.file_type())?
             {
                 part.lines.extend_from_slice(&Reply::entry("ls", &found));
                 part.entries += 1;
@@ -69,30 +70,57 @@ impl Folder {
     }
 
     /// What a directory entry is, or `None` where it is not served, or gone already.
-    fn look_at(&self, directory: &OwnedFd, path: &RemotePath, name: &[u8], kind: FileType) -> Option<Entry> {
+    fn look_at(
+        &self,
+        directory: &OwnedFd,
+        path: &RemotePath,
+        name: &[u8],
+        kind: FileType,
+    ) -> Result<Option<Entry>, ErrorCode> {
         if matches!(name, b"." | b".." | HIDDEN_NAME) {
-            return None;
+            return Ok(None);
         }
-        let stat = match kind {
-            FileType::RegularFile | FileType::Directory | FileType::Unknown => {
-                rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).ok()?
-            }
+        match kind {
+            FileType::Directory => return Ok(self.look_at_directory(directory, name)),
             FileType::Symlink => return self.follow(path, name),
             FileType::Fifo | FileType::Socket | FileType::CharacterDevice | FileType::BlockDevice => {
-                return None;
+                return Ok(None);
             }
+            FileType::RegularFile | FileType::Unknown => {}
+        }
+        let Ok(stat) = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) else {
+            return Ok(None);
         };
         if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
             return self.follow(path, name);
         }
-        if self.is_staging(&stat) { None } else { entry_of(&stat, name) }
+        Ok(if self.is_staging(&stat) { None } else { entry_of(&stat, name) })
     }
 
-    /// A link is listed as what it leads to, if that is inside the folder.
-    fn follow(&self, directory: &RemotePath, name: &[u8]) -> Option<Entry> {
+    /// A directory may be a mount point: then what its file system remembers has to do, since asking that may wait for
+    /// ever.
+    fn look_at_directory(&self, directory: &OwnedFd, name: &[u8]) -> Option<Entry> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
+        let stat = rustix::fs::statx(directory, name, flags, StatxFlags::BASIC_STATS).ok()?;
+        let device = makedev(stat.stx_dev_major, stat.stx_dev_minor);
+        if self.is_staging_inode(device, stat.stx_ino) {
+            return None;
+        }
+        let is_directory = FileType::from_raw_mode(stat.stx_mode.into()) == FileType::Directory;
+        let (kind, mtime_s, name) = (EntryKind::Dir, stat.stx_mtime.tv_sec, name.to_vec());
+        is_directory.then_some(Entry { kind, size_bytes: 0, mtime_s, name })
+    }
+
+    /// A link is listed as what it leads to, if that is inside the folder. Where it leads out of the folder's own file
+    /// system, another lane must find that out.
+    fn follow(&self, directory: &RemotePath, name: &[u8]) -> Result<Option<Entry>, ErrorCode> {
         let whole = [directory.as_bytes(), name].join(&b'/');
-        let entry = self.stat(&RemotePath::parse(&whole).ok()?).ok()?;
-        Some(Entry { name: name.to_vec(), ..entry })
+        let Ok(whole) = RemotePath::parse(&whole) else { return Ok(None) };
+        match self.stat(&whole) {
+            Ok(entry) => Ok(Some(Entry { name: name.to_vec(), ..entry })),
+            Err(ErrorCode::BadLink) if self.lane == LaneId::ROOT => Err(ErrorCode::BadLink),
+            Err(_) => Ok(None),
+        }
     }
 }
 

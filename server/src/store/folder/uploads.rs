@@ -7,6 +7,7 @@ use crate::net::address::Address;
 use crate::store::attributes::{Attributes, Inherited, Replaced};
 use crate::store::errors::Call;
 use crate::store::held_file::{Closer, HeldFile};
+use crate::store::lane_id::LaneId;
 use crate::store::mounts::Medium;
 use crate::store::staging::{Home, StagedFile, StagingError};
 use ferry_common::action::Publication;
@@ -94,7 +95,7 @@ impl Folder {
         // Prepared without holding the lock: a slow mount delays only its own uploads. Where two came first, one
         // place is used, and the other goes.
         let top = self.top_of_mount(path, mount).map_err(Call::Open.of(path))?;
-        let home = Home::prepare(top.as_fd(), homes.keep_free_bytes).map_err(|error| {
+        let home = Home::prepare(top.as_fd(), homes.keep_free_bytes, self.lane).map_err(|error| {
             log::warn!("Uploads to the file system of {path} are refused: {error}");
             match error {
                 StagingError::Call(errno) => Call::Stage.of(path)(errno),
@@ -110,9 +111,13 @@ impl Folder {
     /// True for the directory in which uploads are staged, by whatever name it was found: some file systems have
     /// several spellings of one name.
     pub(super) fn is_staging(&self, stat: &Stat) -> bool {
-        let is_home = |homes: &Homes| homes.lock().values().any(|home| home.is_top(stat));
         FileType::from_raw_mode(stat.st_mode) == FileType::Directory
-            && self.homes.as_ref().is_some_and(is_home)
+            && self.is_staging_inode(stat.st_dev, stat.st_ino)
+    }
+
+    pub(super) fn is_staging_inode(&self, device: u64, inode: u64) -> bool {
+        let is_home = |homes: &Homes| homes.lock().values().any(|home| home.is_top(device, inode));
+        self.homes.as_ref().is_some_and(is_home)
     }
 
     /// The first directory on the way to a path that is on this file system.
@@ -133,8 +138,13 @@ impl Folder {
 impl Homes {
     /// Prepares the one of the root's own file system.
     pub(super) fn new(root: &OwnedFd, keep_free_bytes: Option<u64>) -> Result<Self, StagingError> {
-        let home = Arc::new(Home::prepare(root.as_fd(), keep_free_bytes)?);
+        let home = Arc::new(Home::prepare(root.as_fd(), keep_free_bytes, LaneId::ROOT)?);
         Ok(Self { places: Mutex::new(HashMap::from([(mount_of(root)?, home)])), keep_free_bytes })
+    }
+
+    /// None yet, for another lane.
+    pub(super) fn beside(&self) -> Self {
+        Self { places: Mutex::default(), keep_free_bytes: self.keep_free_bytes }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<MountId, Arc<Home>>> {

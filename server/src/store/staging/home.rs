@@ -7,11 +7,12 @@ use super::error::StagingError;
 use super::partials::Kept;
 use super::space::Space;
 use crate::store::acl;
+use crate::store::lane_id::LaneId;
 use ferry_common::digest::Digest;
 use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::{HIDDEN_NAME, RemotePath};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Access, AtFlags, Dir, Mode, OFlags, RenameFlags, Stat};
+use rustix::fs::{Access, AtFlags, Dir, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,6 +41,7 @@ pub(crate) struct Home {
     /// Device and inode of `parent`, which are nobody else's while that is open.
     top_identity: (u64, u64),
     name: String,
+    lane: LaneId,
     /// `None` only while the home is dropped.
     claim: Option<Claim>,
     kept: Mutex<Kept>,
@@ -51,10 +53,14 @@ pub(crate) struct Home {
 impl Home {
     /// Makes and claims a subdirectory of this process's own, and looks through those of dead processes. Refuses
     /// a file system on which a claim keeps nobody out.
-    pub(crate) fn prepare(top: BorrowedFd<'_>, keep_free_bytes: Option<u64>) -> Result<Self, StagingError> {
+    pub(crate) fn prepare(
+        top: BorrowedFd<'_>,
+        keep_free_bytes: Option<u64>,
+        lane: LaneId,
+    ) -> Result<Self, StagingError> {
         let mut result = Err(StagingError::Call(Errno::NOENT));
         for _ in 0..ATTEMPTS {
-            result = Self::prepare_once(top, keep_free_bytes);
+            result = Self::prepare_once(top, keep_free_bytes, lane);
             if !matches!(result, Err(StagingError::Call(Errno::NOENT))) {
                 break;
             }
@@ -62,7 +68,11 @@ impl Home {
         result
     }
 
-    fn prepare_once(top: BorrowedFd<'_>, keep_free_bytes: Option<u64>) -> Result<Self, StagingError> {
+    fn prepare_once(
+        top: BorrowedFd<'_>,
+        keep_free_bytes: Option<u64>,
+        lane: LaneId,
+    ) -> Result<Self, StagingError> {
         let parent = directory_in(top, HIDDEN_NAME)?;
         // Between making a subdirectory and claiming it, another server's look must not come.
         let whole = Claim::wait(parent.as_fd())?;
@@ -90,6 +100,7 @@ impl Home {
             directory,
             top_identity: (hidden.st_dev, hidden.st_ino),
             name,
+            lane,
             claim,
             kept,
             space: Arc::new(Space::new(keep_free_bytes)),
@@ -108,8 +119,12 @@ impl Home {
     }
 
     /// True for the directory that holds everything that Ferry keeps on this file system.
-    pub(crate) fn is_top(&self, stat: &Stat) -> bool {
-        (stat.st_dev, stat.st_ino) == self.top_identity
+    pub(crate) fn is_top(&self, device: u64, inode: u64) -> bool {
+        (device, inode) == self.top_identity
+    }
+
+    pub(super) fn lane(&self) -> LaneId {
+        self.lane
     }
 
     pub(super) fn space(&self) -> &Arc<Space> {
@@ -305,7 +320,7 @@ mod tests {
     }
 
     fn home_in(folder: &Path) -> Arc<Home> {
-        Arc::new(Home::prepare(root_of(folder).as_fd(), Some(0)).unwrap())
+        Arc::new(Home::prepare(root_of(folder).as_fd(), Some(0), LaneId::ROOT).unwrap())
     }
 
     fn hidden(folder: &Path) -> PathBuf {
@@ -468,12 +483,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let elsewhere = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(elsewhere.path(), hidden(folder.path())).unwrap();
-        let refused = Home::prepare(root_of(folder.path()).as_fd(), Some(0)).unwrap_err();
+        let refused = Home::prepare(root_of(folder.path()).as_fd(), Some(0), LaneId::ROOT).unwrap_err();
         assert_eq!(refused, StagingError::Occupied("a link"));
         assert_eq!(count(elsewhere.path()), 0);
         std::fs::remove_file(hidden(folder.path())).unwrap();
         std::fs::write(hidden(folder.path()), "").unwrap();
-        let refused = Home::prepare(root_of(folder.path()).as_fd(), Some(0)).unwrap_err();
+        let refused = Home::prepare(root_of(folder.path()).as_fd(), Some(0), LaneId::ROOT).unwrap_err();
         assert_eq!(refused, StagingError::Occupied("no directory"));
     }
 }
