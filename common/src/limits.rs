@@ -201,8 +201,6 @@ pub const FILES_AHEAD_MAX: u64 = 32;
 pub const REFUSALS_MAX: u64 = 64;
 /// Data connections that have not presented a ticket yet.
 pub const UNTICKETED_MAX: u64 = 224;
-/// A data connection without a ticket may be given up for a newer one after this time.
-pub const UNTICKETED_GRACE: Duration = Duration::from_secs(1);
 /// Fewest data connections that a server must have room for.
 pub const DATA_SLOTS_MIN: u64 = 4;
 /// Lines of the log about all peers in each [`LOG_WINDOW`], beyond which they are counted...

@@ -3,3 +3,4 @@
 pub(crate) mod data_slots;
 pub(crate) mod descriptors;
 pub(crate) mod file_queue;
+pub(crate) mod unticketed;

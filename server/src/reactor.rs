@@ -13,6 +13,7 @@ mod transfers;
 use crate::admission::data_slots::DataSlots;
 use crate::admission::descriptors::DescriptorPlan;
 use crate::admission::file_queue::FileQueue;
+use crate::admission::unticketed::Unticketed;
 use crate::config::Config;
 use crate::connection::control::Control;
 use crate::connection::data::slow_files::SlowFiles;
@@ -35,7 +36,7 @@ use crate::store::readers::Readers;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{
     ACCEPT_RETRY_TIMEOUT, CONTROL_READ_BYTES, DISK_FINISH_TIMEOUT, REFUSALS_MAX, SHUTDOWN_GRACE,
-    TICKET_LINE_TIMEOUT, TURN_ACCEPTS, TURN_DEADLINES, TURN_EVENTS, UNTICKETED_GRACE, UNTICKETED_MAX,
+    TICKET_LINE_TIMEOUT, TURN_ACCEPTS, TURN_CONNECTION_BYTES, TURN_DEADLINES, TURN_EVENTS,
     UPLOAD_BUFFER_BYTES,
 };
 use ferry_common::session::{Policy, Session};
@@ -76,9 +77,12 @@ pub(crate) struct Reactor {
     policy: Policy,
     plan: DescriptorPlan,
     controls: Slots<Control>,
+    /// Those of them that are sessions. The others are being told their last.
+    sessions: u64,
+    /// The others, in the order in which they became that. Some may be gone.
+    leaving: VecDeque<Key>,
     datas: Slots<Data>,
-    /// Data connections without a ticket, oldest first.
-    unticketed: VecDeque<Key>,
+    unticketed: Unticketed,
     data_slots: DataSlots,
     deadlines: Deadlines,
     ready_controls: ReadyList,
@@ -138,8 +142,10 @@ impl Reactor {
             policy,
             plan,
             controls: Slots::new(),
+            sessions: 0,
+            leaving: VecDeque::new(),
             datas: Slots::new(),
-            unticketed: VecDeque::new(),
+            unticketed: Unticketed::default(),
             data_slots: DataSlots::new(plan.data_slots),
             deadlines: Deadlines::default(),
             ready_controls: ReadyList::default(),
@@ -214,18 +220,13 @@ impl Reactor {
             || self.disk.has_completions()
             || !self.ready_datas.is_empty()
             || self.accept_retry.is_none()
-                && (self.acceptor.is_ready(Purpose::Control) && self.has_room_for_session()
-                    || self.acceptor.is_ready(Purpose::Data) && self.has_room_for_unticketed(now));
+                && (self.acceptor.is_ready(Purpose::Control) || self.acceptor.is_ready(Purpose::Data));
         if busy {
             return Some(Duration::ZERO);
         }
-        let is_parked = self.accept_retry.is_none() && self.acceptor.is_ready(Purpose::Data);
-        let parked = is_parked.then(|| self.oldest_unticketed()).flatten();
-        let parked = parked.map(|since| since + UNTICKETED_GRACE);
         let next = [
             self.deadlines.next(),
             self.accept_retry,
-            parked,
             self.stop_at,
             self.sweep_at,
             self.peer_log.due(),
@@ -313,9 +314,10 @@ impl Reactor {
 
     fn accept_controls(&mut self, now: Instant) {
         for _ in 0..TURN_ACCEPTS {
-            if self.accept_retry.is_some() || !self.has_room_for_session() {
+            if self.accept_retry.is_some() {
                 return;
             }
+            self.make_room_among_leaving(now);
             match self.acceptor.accept(Purpose::Control) {
                 Accepted::Connection(stream, peer) => self.begin_session(stream, peer, now),
                 Accepted::Empty => return,
@@ -325,8 +327,8 @@ impl Reactor {
     }
 
     fn begin_session(&mut self, stream: TcpStream, peer: SocketAddr, now: Instant) {
-        let full = self.controls.len() as u64 >= self.plan.sessions;
-        let session = if full {
+        let is_full = self.sessions >= self.plan.sessions;
+        let session = if is_full {
             let sessions = self.plan.sessions;
             let message = format_args!("Turned away {peer}: {sessions} sessions are open");
             self.peer_log.tell(Level::Warn, peer, now, message);
@@ -337,6 +339,12 @@ impl Reactor {
         };
         let key = self.controls.insert(Control::new(Socket::new(stream, peer), session));
         let Some(control) = self.controls.get_mut(key) else { return };
+        if is_full {
+            self.leaving.push_back(key);
+        } else {
+            control.is_counted = true;
+            self.sessions += 1;
+        }
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) =
             self.poll.registry().register(control.socket.source(), control_token(key), interest)
@@ -349,7 +357,7 @@ impl Reactor {
 
     fn accept_datas(&mut self, now: Instant) {
         for _ in 0..TURN_ACCEPTS {
-            if self.accept_retry.is_some() || !self.has_room_for_unticketed(now) {
+            if self.accept_retry.is_some() {
                 return;
             }
             match self.acceptor.accept(Purpose::Data) {
@@ -361,21 +369,26 @@ impl Reactor {
     }
 
     fn begin_data(&mut self, stream: TcpStream, peer: SocketAddr, now: Instant) {
-        if self.unticketed.len() as u64 >= UNTICKETED_MAX
-            && let Some(&oldest) = self.unticketed.front()
-        {
-            self.close_data(oldest);
-        }
-        let key = self.datas.insert(Data::new(Socket::new(stream, peer), now));
-        self.unticketed.push_back(key);
+        let key = self.datas.insert(Data::new(Socket::new(stream, peer)));
         let Some(data) = self.datas.get_mut(key) else { return };
         let due = Some(now + TICKET_LINE_TIMEOUT);
         self.deadlines.arm(Timer::Data(key), &mut data.armed, due);
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.poll.registry().register(data.socket.source(), data_token(key), interest) {
             log::error!("Cannot watch the data connection from {peer}: {error}");
-            self.close_data(key);
+            return self.close_data(key);
         }
+        // Most clients send the ticket right behind connecting: a connection whose ticket is there already takes the
+        // place of none.
+        data.socket.assume_readable();
+        self.serve_data(key, TURN_CONNECTION_BYTES, now);
+        if let Some(data) = self.datas.get_mut(key)
+            && matches!(data.owner, Owner::Unknown { .. })
+            && let Some(oldest) = self.unticketed.push(Address::from(peer), key)
+        {
+            self.close_data(oldest);
+        }
+        self.queue_data(key);
     }
 
     fn park_accepting(&mut self, error: &io::Error, now: Instant) {
@@ -383,20 +396,19 @@ impl Reactor {
         self.accept_retry = Some(now + ACCEPT_RETRY_TIMEOUT);
     }
 
-    fn has_room_for_session(&self) -> bool {
-        (self.controls.len() as u64) < self.plan.sessions + REFUSALS_MAX
-    }
-
-    /// Room, or somebody old enough to make room.
-    fn has_room_for_unticketed(&self, now: Instant) -> bool {
-        (self.unticketed.len() as u64) < UNTICKETED_MAX
-            || self.oldest_unticketed().is_some_and(|since| now >= since + UNTICKETED_GRACE)
-    }
-
-    fn oldest_unticketed(&self) -> Option<Instant> {
-        match self.datas.get(*self.unticketed.front()?)?.owner {
-            Owner::Unknown { since, .. } => Some(since),
-            Owner::Session(_) => None,
+    /// Cuts off the connections that have been told their last for the longest, where all descriptors for sessions are
+    /// taken: they must keep no new client waiting.
+    fn make_room_among_leaving(&mut self, now: Instant) {
+        if self.leaving.len() > 2 * self.controls.len() + 64 {
+            let Self { leaving, controls, .. } = self;
+            leaving.retain(|key| controls.get(*key).is_some());
+        }
+        while self.controls.len() as u64 >= self.plan.sessions + REFUSALS_MAX {
+            let Some(key) = self.leaving.pop_front() else { return };
+            if let Some(control) = self.controls.get_mut(key) {
+                control.abort();
+                self.drive(key, now);
+            }
         }
     }
 

@@ -26,6 +26,8 @@ pub(crate) struct Control {
     pub(crate) socket: Socket,
     /// On the reactor's ready list.
     pub(crate) queued: bool,
+    /// Among the sessions, of which there may be only so many.
+    pub(crate) is_counted: bool,
     /// The reactor's turn in which it was served last.
     pub(crate) served_in: u64,
     /// Where its deadline is queued.
@@ -125,6 +127,7 @@ impl Control {
         Self {
             socket,
             queued: false,
+            is_counted: false,
             served_in: 0,
             armed: None,
             session,

@@ -48,7 +48,6 @@ pub(crate) enum Owner {
     /// Nobody's yet.
     Unknown {
         ticket: FixedLine<TICKET_LINE_BYTES>,
-        since: Instant,
     },
     Session(Key),
 }
@@ -107,8 +106,8 @@ pub(crate) enum Step {
 }
 
 impl Data {
-    pub(crate) fn new(socket: Socket, now: Instant) -> Self {
-        let owner = Owner::Unknown { ticket: FixedLine::EMPTY, since: now };
+    pub(crate) fn new(socket: Socket) -> Self {
+        let owner = Owner::Unknown { ticket: FixedLine::EMPTY };
         Self { socket, queued: false, armed: None, owner, starved: false, is_holder: false, flow: Flow::IDLE }
     }
 

@@ -51,6 +51,11 @@ impl Socket {
         self.write_closed |= event.is_write_closed() || event.is_error();
     }
 
+    /// There may be bytes already, though no event has told of any.
+    pub(crate) fn assume_readable(&mut self) {
+        self.readable = true;
+    }
+
     pub(crate) fn is_readable(&self) -> bool {
         self.readable
     }

@@ -75,6 +75,11 @@ impl Reactor {
     fn settle(&mut self, key: Key, now: Instant) {
         let Some(control) = self.controls.get_mut(key) else { return };
         control.continue_close(now);
+        if control.is_counted && !control.is_open() {
+            control.is_counted = false;
+            self.sessions -= 1;
+            self.leaving.push_back(key);
+        }
         if control.is_closed() {
             log::debug!("Closed connection with: {}", control.socket.peer());
             self.release(key);

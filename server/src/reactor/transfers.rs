@@ -5,6 +5,7 @@ use super::Reactor;
 use crate::connection::control::{DataLink, Resource};
 use crate::connection::data::{Data, Owner, Step, Turn};
 use crate::disk::Job;
+use crate::net::address::Address;
 use crate::net::deadlines::Timer;
 use crate::net::slots::Key;
 use ferry_common::limits::{
@@ -129,7 +130,7 @@ impl Reactor {
         if let Some(mut data) = self.datas.remove(key) {
             self.deadlines.arm(Timer::Data(key), &mut data.armed, None);
             if matches!(data.owner, Owner::Unknown { .. }) {
-                self.unticketed.retain(|&other| other != key);
+                self.unticketed.remove(Address::from(data.socket.peer()), key);
             }
         }
     }
@@ -218,7 +219,7 @@ impl Reactor {
     }
 
     /// Moves payload of one connection within its budget; tells how much.
-    fn serve_data(&mut self, key: Key, budget_bytes: u64, now: Instant) -> u64 {
+    pub(super) fn serve_data(&mut self, key: Key, budget_bytes: u64, now: Instant) -> u64 {
         let mut left_bytes = budget_bytes;
         while left_bytes > 0 {
             let Some(data) = self.datas.get_mut(key) else { break };
@@ -355,9 +356,9 @@ impl Reactor {
         control.session.handle_data_attached(now);
         if let Some(data) = self.datas.get_mut(key) {
             data.owner = Owner::Session(session);
+            self.unticketed.remove(Address::from(data.socket.peer()), key);
             self.deadlines.arm(Timer::Data(key), &mut data.armed, None);
         }
-        self.unticketed.retain(|&other| other != key);
         self.drive(session, now);
     }
 

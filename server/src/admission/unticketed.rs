@@ -1,0 +1,80 @@
+//! Data connections that have not presented a ticket yet. There is always room for one more: the oldest of the address
+//! that has the most gives way. It closes none itself.
+
+use crate::net::address::Address;
+use crate::net::slots::Key;
+use ferry_common::limits::UNTICKETED_MAX;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+#[derive(Debug, Default)]
+pub(crate) struct Unticketed {
+    /// Oldest first.
+    lines: HashMap<Address, VecDeque<Key>>,
+    /// How many each address has.
+    loads: BTreeSet<(usize, Address)>,
+    length: u64,
+}
+
+impl Unticketed {
+    /// Takes a connection in; gives the one that is to be closed for it, if there are too many.
+    pub(crate) fn push(&mut self, address: Address, key: Key) -> Option<Key> {
+        let line = self.lines.entry(address).or_default();
+        self.loads.remove(&(line.len(), address));
+        line.push_back(key);
+        self.loads.insert((line.len(), address));
+        self.length += 1;
+        if self.length <= UNTICKETED_MAX {
+            return None;
+        }
+        let &(_, heaviest) = self.loads.last()?;
+        let oldest = *self.lines.get(&heaviest)?.front()?;
+        self.remove(heaviest, oldest);
+        Some(oldest)
+    }
+
+    /// A connection has presented its ticket, or is closed.
+    pub(crate) fn remove(&mut self, address: Address, key: Key) {
+        let Some(line) = self.lines.get_mut(&address) else { return };
+        let before = line.len();
+        line.retain(|&other| other != key);
+        let after = line.len();
+        if after == before {
+            return;
+        }
+        self.loads.remove(&(before, address));
+        if after == 0 {
+            self.lines.remove(&address);
+        } else {
+            self.loads.insert((after, address));
+        }
+        self.length -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(number: u8) -> Address {
+        Address::V4([127, 0, 0, number])
+    }
+
+    #[test]
+    fn a_crowd_at_one_address_gives_way_and_its_oldest_first() {
+        let mut unticketed = Unticketed::default();
+        let good = Key::from_bits(1_000_000);
+        assert_eq!(unticketed.push(host(2), good), None);
+        let crowd = |number| Key::from_bits(number);
+        for number in 1..UNTICKETED_MAX {
+            assert_eq!(unticketed.push(host(1), crowd(number)), None);
+        }
+        for number in 0..10 * UNTICKETED_MAX {
+            let gone = unticketed.push(host(1), crowd(UNTICKETED_MAX + number));
+            assert_eq!(gone, Some(crowd(number + 1)));
+        }
+        unticketed.remove(host(2), good);
+        assert_eq!(unticketed.push(host(3), good), None, "there is room again");
+        unticketed.remove(host(9), good);
+        assert_eq!(unticketed.length, UNTICKETED_MAX);
+    }
+}
