@@ -250,6 +250,8 @@ const _: () = assert!(2 * BATCH_DIRECTORIES_MAX as u64 <= RESERVED_DESCRIPTORS /
 /// A session is told that the disk does not answer before it gives up on the disk itself.
 const _: () = assert!(LANE_SILENCE.as_millis() < LANE_FLUSH_SILENCE.as_millis());
 const _: () = assert!(LANE_FLUSH_SILENCE.as_millis() < DISK_TIMEOUT.as_millis());
+/// A session that waits for its turn is told so before it gives up on the disk.
+const _: () = assert!(DATA_SLOT_TIMEOUT.as_millis() < DISK_TIMEOUT.as_millis());
 const _: () = assert!(STALL_WINDOW_MIN_BYTES < EAGER_MAX_BYTES);
 const _: () = assert!(GIVE_WAY_SILENCE.as_millis() < STALL_WINDOW.as_millis());
 const _: () = assert!(TICKET_LINE_TIMEOUT.as_millis() < TICKET_TIMEOUT.as_millis());

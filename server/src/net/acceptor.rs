@@ -95,8 +95,22 @@ impl Acceptor {
                         break;
                     }
                     Err(error) => match Errno::from_io_error(&error) {
-                        // The connection was gone before it was accepted; the next may be fine.
-                        Some(Errno::CONNABORTED | Errno::INTR | Errno::PROTO) => {}
+                        // An error of the connection, not of the listener (accept(2) names them): it was gone before
+                        // it was accepted, or so was its network. The next may be fine.
+                        Some(
+                            Errno::CONNABORTED
+                            | Errno::INTR
+                            | Errno::PROTO
+                            | Errno::NETDOWN
+                            | Errno::NOPROTOOPT
+                            | Errno::HOSTDOWN
+                            | Errno::NONET
+                            | Errno::HOSTUNREACH
+                            | Errno::OPNOTSUPP
+                            | Errno::NETUNREACH
+                            | Errno::PERM
+                            | Errno::TIMEDOUT,
+                        ) => {}
                         Some(_) | None => return Accepted::Exhausted(error),
                     },
                 }

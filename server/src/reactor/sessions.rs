@@ -192,9 +192,9 @@ impl Reactor {
                 let stamp = if matches!(control.data, DataLink::Spent) {
                     // It gives its place back and is the first to have one.
                     self.data_slots.release();
-                    self.data_slots.request_first(key)
+                    self.data_slots.request_first(asker.address, key)
                 } else {
-                    self.data_slots.request(key)
+                    self.data_slots.request(asker.address, key)
                 };
                 control.data = DataLink::Waiting(stamp);
             }

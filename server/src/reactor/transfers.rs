@@ -47,7 +47,7 @@ impl Reactor {
             while let Some(key) = self.data_slots.next_admitted() {
                 self.issue_ticket(key, now);
             }
-            let Some(session) = self.data_slots.to_evict() else { return };
+            let Some(session) = self.data_slots.take_evicted() else { return };
             self.evict_data(session, now);
         }
     }
@@ -58,9 +58,7 @@ impl Reactor {
     fn evict_data(&mut self, session: Key, now: Instant) {
         let Some(control) = self.controls.get_mut(session) else { return };
         let DataLink::Attached { key, idle_stamp } = &mut control.data else { return };
-        if let Some(stamp) = idle_stamp.take() {
-            self.data_slots.mark_busy(stamp);
-        }
+        *idle_stamp = None;
         let key = *key;
         let Some(data) = self.datas.get_mut(key) else { return };
         if !data.has_unread() {
@@ -114,7 +112,7 @@ impl Reactor {
             DataLink::None => control.data = DataLink::None,
             DataLink::Waiting(stamp) => {
                 control.data = DataLink::None;
-                self.data_slots.withdraw(stamp);
+                self.data_slots.withdraw(Address::from(control.socket.peer()), stamp);
             }
             DataLink::Spent | DataLink::Ticketed(_) => {}
             DataLink::Attached { key, idle_stamp } => {
