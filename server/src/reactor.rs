@@ -83,6 +83,8 @@ pub(crate) struct Reactor {
     leaving: VecDeque<Key>,
     datas: Slots<Data>,
     unticketed: Unticketed,
+    /// Tickets that are not redeemed yet.
+    tickets_out: u64,
     data_slots: DataSlots,
     deadlines: Deadlines,
     ready_controls: ReadyList,
@@ -146,6 +148,7 @@ impl Reactor {
             leaving: VecDeque::new(),
             datas: Slots::new(),
             unticketed: Unticketed::default(),
+            tickets_out: 0,
             data_slots: DataSlots::new(plan.data_slots),
             deadlines: Deadlines::default(),
             ready_controls: ReadyList::default(),
@@ -384,7 +387,7 @@ impl Reactor {
         self.serve_data(key, TURN_CONNECTION_BYTES, now);
         if let Some(data) = self.datas.get_mut(key)
             && matches!(data.owner, Owner::Unknown { .. })
-            && let Some(oldest) = self.unticketed.push(Address::from(peer), key)
+            && let Some(oldest) = self.unticketed.push(Address::from(peer), key, self.tickets_out)
         {
             self.close_data(oldest);
         }

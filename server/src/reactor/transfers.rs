@@ -114,7 +114,8 @@ impl Reactor {
                 control.data = DataLink::None;
                 self.data_slots.withdraw(Address::from(control.socket.peer()), stamp);
             }
-            DataLink::Spent | DataLink::Ticketed(_) => {}
+            DataLink::Ticketed(_) => self.tickets_out -= 1,
+            DataLink::Spent => {}
             DataLink::Attached { key, idle_stamp } => {
                 if let Some(stamp) = idle_stamp {
                     self.data_slots.mark_busy(stamp);
@@ -211,6 +212,7 @@ impl Reactor {
         }
         let ticket = Ticket::new(session.to_bits(), secret);
         self.data_slots.take();
+        self.tickets_out += 1;
         control.session.handle_ticket(&ticket, now);
         control.data = DataLink::Ticketed(ticket);
         self.drive(session, now);
@@ -351,6 +353,7 @@ impl Reactor {
             return self.reject(key);
         }
         control.data = DataLink::Attached { key, idle_stamp: None };
+        self.tickets_out -= 1;
         control.session.handle_data_attached(now);
         if let Some(data) = self.datas.get_mut(key) {
             data.owner = Owner::Session(session);
