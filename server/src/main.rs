@@ -71,6 +71,17 @@ fn open_folder(config: &Config) -> Result<Folder, String> {
     let retention = Retention { age_s: config.partial_age, bytes: config.partial_bytes };
     let folder = Folder::open(directory, config.durability, retention)
         .map_err(|errno| folder_advice(directory, errno))?;
+    folder.try_calls().map_err(|(call, errno)| {
+        let reason = match errno {
+            Errno::NOSYS => "the kernel does not have it, or its container hides it; ferryd needs Linux 5.12 or later",
+            Errno::PERM | Errno::ACCESS => {
+                "it is denied, most likely by the seccomp profile of a container; run it with a newer profile, or one \
+                 that allows this call"
+            }
+            _ => "the file system of the folder may lack it; serve another folder",
+        };
+        format!("cannot serve {}: ferryd cannot do without {call} ({errno}): {reason}", directory.display())
+    })?;
     if config.read_only {
         return Ok(folder);
     }

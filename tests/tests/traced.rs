@@ -216,3 +216,22 @@ fn trace_busy_server(server: &Server) -> Vec<Call> {
     }
     trace.finish()
 }
+
+#[test]
+#[ignore = "needs strace; run tests/checks"]
+fn a_start_without_a_call_that_nothing_works_without_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    for (error, advice) in [("EPERM", "seccomp profile"), ("ENOSYS", "Linux 5.12")] {
+        let output = std::process::Command::new("strace")
+            .args(["-f", "-o", "/dev/null", "-e", "trace=openat2", "-e"])
+            .arg(format!("inject=openat2:error={error}"))
+            .arg(ferry_tests::binaries::ferryd())
+            .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0"])
+            .arg(folder.path())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.contains("openat2") && told.contains(advice), "{told}");
+    }
+}

@@ -22,7 +22,7 @@ use ferry_common::entry::{Entry, EntryKind};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::{HIDDEN_NAME, RemotePath};
 use rustix::fd::{AsRawFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, StatxFlags};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -93,6 +93,21 @@ impl Folder {
         let medium = Medium::of(&root);
         let (root, lane) = (Arc::new(root), LaneId::ROOT);
         Ok(Self { root, lane, medium, durability, retention, homes: None })
+    }
+
+    /// Tries the calls that nothing works without, so that the start fails rather than every command. Gives the name of
+    /// the one that fails.
+    pub(crate) fn try_calls(&self) -> Result<(), (&'static str, Errno)> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        let opened =
+            rustix::fs::openat2(&*self.root, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve);
+        let opened = opened.map_err(|errno| ("openat2", errno))?;
+        let wanted = StatxFlags::MNT_ID;
+        let stat =
+            rustix::fs::statx(opened, "", AtFlags::EMPTY_PATH, wanted).map_err(|errno| ("statx", errno))?;
+        // A kernel that does not know the flag leaves it out of its answer.
+        let is_told = stat.stx_mask & wanted.bits() != 0;
+        if is_told { Ok(()) } else { Err(("statx", Errno::NOSYS)) }
     }
 
     /// Makes the folder ready for uploads, which leave so much free; `None` for a part of each file system.
