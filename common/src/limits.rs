@@ -197,6 +197,9 @@ pub const RESERVED_DESCRIPTORS: u64 =
 /// Sessions that may have a file open before there is a place for their data connection; as many more for a
 /// digest.
 pub const FILES_AHEAD_MAX: u64 = 32;
+/// Input of all sessions that is not worked on yet, lines without their end above all. A session that gives way is of
+/// the address that has the most of it.
+pub const UNFINISHED_TOTAL_BYTES: usize = 64 * 1024 * 1024;
 /// Sessions beyond the limit that are being told so.
 pub const REFUSALS_MAX: u64 = 64;
 /// Data connections that have not presented a ticket yet.

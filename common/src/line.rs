@@ -27,6 +27,8 @@ impl LineDecoder {
             self.scanned -= self.start;
             self.start = 0;
         }
+        // No more than it holds: there may be many thousands of these.
+        self.buffer.reserve_exact(bytes.len());
         self.buffer.extend_from_slice(bytes);
     }
 

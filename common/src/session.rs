@@ -180,6 +180,19 @@ impl Session {
         self.take_commands(now);
     }
 
+    /// Bytes of input that are held and not worked on yet.
+    pub fn unfinished_bytes(&self) -> usize {
+        self.decoder.partial_bytes()
+    }
+
+    /// All sessions together hold too much input, and this one the most: it lets go of that, and ends.
+    pub fn handle_crowded_out(&mut self, now: Instant) {
+        self.decoder = LineDecoder::default();
+        if !matches!(self.phase, Phase::Closed) {
+            self.give_up(ErrorCode::Busy, "the server holds too many lines without their end", now);
+        }
+    }
+
     /// It is this session's turn again: it may look at `lines` more lines.
     pub fn handle_turn(&mut self, lines: usize, now: Instant) {
         self.lines_left = lines;

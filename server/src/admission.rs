@@ -3,4 +3,5 @@
 pub(crate) mod data_slots;
 pub(crate) mod descriptors;
 pub(crate) mod file_queue;
+pub(crate) mod unfinished;
 pub(crate) mod unticketed;

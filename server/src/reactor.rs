@@ -13,6 +13,7 @@ mod transfers;
 use crate::admission::data_slots::DataSlots;
 use crate::admission::descriptors::DescriptorPlan;
 use crate::admission::file_queue::FileQueue;
+use crate::admission::unfinished::Unfinished;
 use crate::admission::unticketed::Unticketed;
 use crate::config::Config;
 use crate::connection::control::Control;
@@ -83,6 +84,7 @@ pub(crate) struct Reactor {
     leaving: VecDeque<Key>,
     datas: Slots<Data>,
     unticketed: Unticketed,
+    unfinished: Unfinished,
     /// Tickets that are not redeemed yet.
     tickets_out: u64,
     data_slots: DataSlots,
@@ -148,6 +150,7 @@ impl Reactor {
             leaving: VecDeque::new(),
             datas: Slots::new(),
             unticketed: Unticketed::default(),
+            unfinished: Unfinished::default(),
             tickets_out: 0,
             data_slots: DataSlots::new(plan.data_slots),
             deadlines: Deadlines::default(),
@@ -207,6 +210,7 @@ impl Reactor {
         self.serve_datas(now);
         self.feed_starved_reads();
         self.serve_controls(now);
+        self.bound_unfinished(now);
         self.fire_deadlines(now);
         self.accept_controls(now);
         self.accept_datas(now);
@@ -412,6 +416,15 @@ impl Reactor {
                 control.abort();
                 self.drive(key, now);
             }
+        }
+    }
+
+    /// Ends the sessions that hold the most input where all hold too much.
+    fn bound_unfinished(&mut self, now: Instant) {
+        while let Some(key) = self.unfinished.to_end() {
+            let Some(control) = self.controls.get_mut(key) else { return };
+            control.session.handle_crowded_out(now);
+            self.drive(key, now);
         }
     }
 

@@ -78,3 +78,19 @@ fn data_connections_without_a_ticket_hold_up_no_transfer() {
         assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
     }
 }
+
+#[test]
+fn lines_without_their_end_cost_a_bounded_amount_of_memory() {
+    let server = Server::start();
+    let half = vec![b'x'; 32 * 1024];
+    let mut held = Vec::new();
+    for _ in 0..4000 {
+        let mut stream = connect_from(2, server.control_address());
+        // One that has given way already takes no more.
+        let _ = std::io::Write::write_all(&mut stream, &half);
+        held.push(stream);
+    }
+    expect_to_be_served(&server);
+    let bytes = server.process().peak_resident_bytes();
+    assert!(bytes < 120 << 20, "{bytes} bytes for 4,000 half lines of 32 KiB");
+}

@@ -26,6 +26,8 @@ pub(crate) struct Control {
     pub(crate) socket: Socket,
     /// On the reactor's ready list.
     pub(crate) queued: bool,
+    /// Input that it was last known to hold.
+    pub(crate) unfinished_bytes: usize,
     /// Among the sessions, of which there may be only so many.
     pub(crate) is_counted: bool,
     /// The reactor's turn in which it was served last.
@@ -127,6 +129,7 @@ impl Control {
         Self {
             socket,
             queued: false,
+            unfinished_bytes: 0,
             is_counted: false,
             served_in: 0,
             armed: None,

@@ -75,6 +75,9 @@ impl Reactor {
     fn settle(&mut self, key: Key, now: Instant) {
         let Some(control) = self.controls.get_mut(key) else { return };
         control.continue_close(now);
+        let held_bytes = if control.is_open() { control.session.unfinished_bytes() } else { 0 };
+        let address = Address::from(control.socket.peer());
+        self.unfinished.update(address, key, &mut control.unfinished_bytes, held_bytes);
         if control.is_counted && !control.is_open() {
             control.is_counted = false;
             self.sessions -= 1;
