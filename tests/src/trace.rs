@@ -5,7 +5,7 @@ use crate::order::Story;
 use crate::process::Process;
 use crate::wait::PATIENCE;
 use rustix::process::Signal;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use tempfile::NamedTempFile;
@@ -86,9 +86,10 @@ impl Trace {
 }
 
 /// The calls that began while the trace ran. The first that is shown of a thread is the one that it waited
-/// in when the trace began.
+/// in when the trace began; where attaching has interrupted that, it is begun once more.
 fn calls_of(text: &str) -> Vec<Call> {
     let mut known = HashSet::new();
+    let mut awaited: HashMap<u32, String> = HashMap::new();
     let mut calls: Vec<Call> = Vec::new();
     for line in text.lines() {
         if let Some((thread, rest)) = resumed(line) {
@@ -98,10 +99,13 @@ fn calls_of(text: &str) -> Vec<Call> {
                 call.rest.truncate(call.rest.len() - UNFINISHED.len());
                 call.rest.push_str(rest);
             }
-        } else if let Some(call) = Call::parse(line)
-            && (!known.insert(call.thread) || !call.rest.ends_with(UNFINISHED))
-        {
-            calls.push(call);
+        } else if let Some(call) = Call::parse(line) {
+            let is_waiting = call.rest.ends_with(UNFINISHED);
+            if known.insert(call.thread) && is_waiting {
+                awaited.insert(call.thread, call.rest);
+            } else if awaited.remove(&call.thread).is_none_or(|first| !is_waiting || first != call.rest) {
+                calls.push(call);
+            }
         }
     }
     calls
@@ -146,6 +150,14 @@ mod tests {
         let text = "1 epoll_wait(3,  <unfinished ...>\n2 close(1) = 0\n1 close(2 <unfinished ...>\n";
         let names: Vec<u32> = calls_of(text).iter().map(|call| call.thread).collect();
         assert_eq!(names, [2, 1]);
+    }
+
+    #[test]
+    fn a_wait_that_attaching_has_interrupted_is_no_call_but_the_next_is() {
+        let once = "1 futex(7 <unfinished ...>\n1 <... futex resumed>) = 0\n1 futex(7 <unfinished ...>\n";
+        assert_eq!(calls_of(once), []);
+        let twice = format!("{once}1 <... futex resumed>) = 0\n1 futex(7 <unfinished ...>\n");
+        assert_eq!(calls_of(&twice).len(), 1);
     }
 
     #[test]

@@ -35,6 +35,8 @@ const REACTOR_CALLS: &[&str] = &[
     "mremap",
     "munmap",
     "openat2",
+    // The auxiliary vector of the process, which a library reads when it first needs it.
+    "prctl",
     "preadv2",
     "read",
     // Of an open file's name as the kernel has it in memory.
