@@ -101,9 +101,11 @@ fn calls_of(text: &str) -> Vec<Call> {
             }
         } else if let Some(call) = Call::parse(line) {
             let is_waiting = call.rest.ends_with(UNFINISHED);
+            // What it waits for is the first argument; the others may have changed before.
+            let object = call.rest.split(',').next().unwrap_or_default().to_owned();
             if known.insert(call.thread) && is_waiting {
-                awaited.insert(call.thread, call.rest);
-            } else if awaited.remove(&call.thread).is_none_or(|first| !is_waiting || first != call.rest) {
+                awaited.insert(call.thread, object);
+            } else if awaited.remove(&call.thread).is_none_or(|first| !is_waiting || first != object) {
                 calls.push(call);
             }
         }
