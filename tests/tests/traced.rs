@@ -91,8 +91,8 @@ fn the_reactor_makes_no_call_that_can_wait_for_a_disk() {
         assert!(call.name != "readlink" || call.rest.contains("/proc/self/fd/"), "{call:?}");
         assert!(call.name != "preadv2" || call.rest.contains("RWF_NOWAIT"), "{call:?}");
     }
-    for name in ["fsync", "renameat2", "pwrite64", "getdents64"] {
-        assert!(calls.iter().any(|call| call.name == name), "the disk threads called no {name}");
+    for name in ["fsync", "renameat", "pwrite64", "getdents64"] {
+        assert!(calls.iter().any(|call| call.name.starts_with(name)), "the disk threads called no {name}");
     }
 }
 
