@@ -95,6 +95,8 @@ fn a_start_with_a_kept_upload_survives_a_kill_at_every_call() {
         let partial = hidden.join("partial");
         let kept = fs::read_dir(&partial).unwrap().next().unwrap().unwrap().file_name();
         fs::create_dir(hidden.join("dead")).unwrap();
+        // The lock that a dead server leaves, and nobody holds.
+        fs::write(hidden.join("dead/lock"), "").unwrap();
         let name = format!("{}-0", kept.to_str().unwrap());
         fs::rename(partial.join(&kept), hidden.join("dead").join(name)).unwrap();
         fs::write(folder.join(NAME), OLD.bytes()).unwrap();
