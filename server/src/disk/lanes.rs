@@ -99,12 +99,13 @@ impl Lanes {
             Place::In(id) => id,
             Place::At(path) => self.lane_of(path),
             Place::Between(from, to) => {
-                let (from, to) = (self.lane_of(from), self.lane_of(to));
-                if from != to {
-                    let outcome = Outcome::Found(Err(ErrorCode::CrossDevice));
-                    return self.reports.complete(asker, outcome);
+                let (source, target) = (self.lane_of(from), self.lane_of(to));
+                if source != target {
+                    let is_held = self.is_mount_point(from) || self.is_mount_point(to);
+                    let code = if is_held { ErrorCode::InUse } else { ErrorCode::CrossDevice };
+                    return self.reports.complete(asker, Outcome::Found(Err(code)));
                 }
-                from
+                source
             }
         };
         self.get(id, now).submit(asker, job, now);
@@ -179,6 +180,10 @@ impl Lanes {
 
     fn lane_of(&self, path: &RemotePath) -> LaneId {
         self.mounts().table.as_ref().map_or(LaneId::ROOT, |table| table.lane_of(path))
+    }
+
+    fn is_mount_point(&self, path: &RemotePath) -> bool {
+        self.mounts().table.as_ref().is_some_and(|table| table.is_mount_point(path))
     }
 
     fn mounts(&self) -> MutexGuard<'_, Mounts> {

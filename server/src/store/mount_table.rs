@@ -49,6 +49,11 @@ impl MountTable {
         Ok(before.into_iter().map(|(_, lane)| lane).filter(is_gone).collect())
     }
 
+    /// True where something is mounted on exactly this directory.
+    pub(crate) fn is_mount_point(&self, path: &RemotePath) -> bool {
+        self.mounts.iter().any(|(mount, _)| mount == path)
+    }
+
     /// The lane of the file system that a path lies on as far as its names tell, links aside. The mount point
     /// itself belongs to what is mounted there.
     pub(crate) fn lane_of(&self, path: &RemotePath) -> LaneId {
