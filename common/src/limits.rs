@@ -196,7 +196,13 @@ pub const RESERVED_DESCRIPTORS: u64 =
     52 + 4 * (NAME_THREADS + CHANGE_THREADS + BYTE_THREADS + FLUSH_THREADS) as u64 + STAGED_OPEN_MAX;
 /// Sessions that may have a file open before there is a place for their data connection; as many more for a
 /// digest.
-pub const FILES_AHEAD_MAX: u64 = 32;
+pub const FILES_AHEAD_MAX: usize = 32;
+/// Running work gives way to another address only when it has had so long to show what it makes of its place.
+pub const GIVING_WAY_MIN_AGE: Duration = Duration::from_secs(1);
+/// Sessions that are picked to give way at one look through all of them, and most that do in one turn.
+pub const GIVING_WAY_MAX: usize = 64;
+/// After a look that has found none, the next is not before this.
+pub const GIVING_WAY_RETRY_TIME: Duration = Duration::from_millis(100);
 /// Input of all sessions that is not worked on yet, lines without their end above all. A session that gives way is of
 /// the address that has the most of it.
 pub const UNFINISHED_TOTAL_BYTES: usize = 64 * 1024 * 1024;

@@ -81,6 +81,35 @@ enum Ending {
     Stopping,
 }
 
+/// How much a session does, the least first: one that is idle for long before one that has become so just now, and
+/// both before one that works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Activity {
+    /// A command is under way, or has begun to come.
+    pub is_working: bool,
+    /// Payload of the running transfer, since its beginning.
+    pub bytes_per_second: u64,
+    /// When the transfer began, or whatever else the session does or waits for.
+    pub since: Instant,
+}
+
+/// What there is not enough of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scarcity {
+    /// Memory for input that is not worked on yet.
+    Memory,
+    Sessions,
+}
+
+impl Scarcity {
+    fn message(self) -> &'static str {
+        match self {
+            Self::Memory => "the server holds too many lines without their end",
+            Self::Sessions => "the server has no more room, and others have fewer sessions",
+        }
+    }
+}
+
 impl Session {
     pub fn new(policy: Policy, now: Instant) -> Self {
         Self {
@@ -185,11 +214,38 @@ impl Session {
         self.decoder.partial_bytes()
     }
 
-    /// All sessions together hold too much input, and this one the most: it lets go of that, and ends.
-    pub fn handle_crowded_out(&mut self, now: Instant) {
+    /// There is not enough of something for all sessions, and this one is to go without: it ends.
+    pub fn handle_crowded_out(&mut self, scarcity: Scarcity, now: Instant) {
         self.decoder = LineDecoder::default();
         if !matches!(self.phase, Phase::Closed) {
-            self.give_up(ErrorCode::Busy, "the server holds too many lines without their end", now);
+            self.give_up(ErrorCode::Busy, scarcity.message(), now);
+        }
+    }
+
+    /// What the session makes of what it has.
+    pub fn activity(&self, now: Instant) -> Activity {
+        let working = |bytes: u64, since: Instant| {
+            let elapsed_ms = now.saturating_duration_since(since).as_millis().max(1);
+            let bytes_per_second = u128::from(bytes) * 1000 / elapsed_ms;
+            Activity {
+                is_working: true,
+                bytes_per_second: bytes_per_second.try_into().unwrap_or(u64::MAX),
+                since,
+            }
+        };
+        match &self.phase {
+            Phase::Moving(transfer) | Phase::Checking(transfer) => {
+                working(transfer.moved.max(transfer.arrived), transfer.started)
+            }
+            Phase::Ready
+            | Phase::Listing(_)
+            | Phase::Asking(_)
+            | Phase::Opening { .. }
+            | Phase::Staging { .. }
+            | Phase::Holding(_)
+            | Phase::Connecting { .. }
+            | Phase::Dropping { .. }
+            | Phase::Closed => Activity { is_working: !self.is_idle(), ..working(0, self.since) },
         }
     }
 
@@ -202,6 +258,30 @@ impl Session {
     /// How many lines were looked at since the last call, for the budget of the turn.
     pub fn drain_lines_taken(&mut self) -> usize {
         std::mem::take(&mut self.lines_taken)
+    }
+
+    /// True while the client waits for a disk, or for the server to have room, and can be told so.
+    pub fn awaits_work(&self) -> bool {
+        let awaits = match &self.phase {
+            Phase::Listing(listing) => listing.paused_at.is_none(),
+            Phase::Asking(_)
+            | Phase::Opening { .. }
+            | Phase::Staging { .. }
+            | Phase::Connecting { .. }
+            | Phase::Checking(_) => true,
+            Phase::Ready | Phase::Holding(_) | Phase::Moving(_) | Phase::Dropping { .. } | Phase::Closed => {
+                false
+            }
+        };
+        awaits && self.owed.is_empty() && !self.is_outbox_full()
+    }
+
+    /// The client has sent its last byte while it [awaits](Session::awaits_work) something. It may be gone, which shows
+    /// when it is told something: the host of a client that has gone answers with a reset.
+    pub fn handle_end_in_sight(&mut self, now: Instant) {
+        if self.awaits_work() {
+            self.reply(Reply::working(), now);
+        }
     }
 
     /// The client will send no further command. Those that it sent are still answered; a line without

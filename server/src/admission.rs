@@ -3,5 +3,9 @@
 pub(crate) mod data_slots;
 pub(crate) mod descriptors;
 pub(crate) mod file_queue;
+pub(crate) mod giving_way;
+mod lines;
+pub(crate) mod roster;
+mod shares;
 pub(crate) mod unfinished;
 pub(crate) mod unticketed;

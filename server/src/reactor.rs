@@ -6,6 +6,7 @@
 //! one another. No call here waits for anything but the poll.
 
 mod checksums;
+mod giving_way;
 mod ready;
 mod sessions;
 mod transfers;
@@ -13,6 +14,8 @@ mod transfers;
 use crate::admission::data_slots::DataSlots;
 use crate::admission::descriptors::DescriptorPlan;
 use crate::admission::file_queue::FileQueue;
+use crate::admission::giving_way::GivingWay;
+use crate::admission::roster::Roster;
 use crate::admission::unfinished::Unfinished;
 use crate::admission::unticketed::Unticketed;
 use crate::config::Config;
@@ -40,7 +43,7 @@ use ferry_common::limits::{
     TICKET_LINE_TIMEOUT, TURN_ACCEPTS, TURN_CONNECTION_BYTES, TURN_DEADLINES, TURN_EVENTS,
     UPLOAD_BUFFER_BYTES,
 };
-use ferry_common::session::{Policy, Session};
+use ferry_common::session::{Policy, Scarcity, Session};
 use log::Level;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -76,10 +79,10 @@ pub(crate) struct Reactor {
     /// When something that is kept of an upload will be too old.
     sweep_at: Option<Instant>,
     policy: Policy,
-    plan: DescriptorPlan,
     controls: Slots<Control>,
     /// Those of them that are sessions. The others are being told their last.
-    sessions: u64,
+    roster: Roster,
+    sessions_giving_way: GivingWay,
     /// The others, in the order in which they became that. Some may be gone.
     leaving: VecDeque<Key>,
     datas: Slots<Data>,
@@ -88,6 +91,7 @@ pub(crate) struct Reactor {
     /// Tickets that are not redeemed yet.
     tickets_out: u64,
     data_slots: DataSlots,
+    transfers_giving_way: GivingWay,
     deadlines: Deadlines,
     ready_controls: ReadyList,
     /// Counts the turns.
@@ -144,15 +148,16 @@ impl Reactor {
             file_queue: FileQueue::default(),
             sweep_at,
             policy,
-            plan,
             controls: Slots::new(),
-            sessions: 0,
+            roster: Roster::new(plan.sessions),
+            sessions_giving_way: GivingWay::default(),
             leaving: VecDeque::new(),
             datas: Slots::new(),
             unticketed: Unticketed::default(),
             unfinished: Unfinished::default(),
             tickets_out: 0,
             data_slots: DataSlots::new(plan.data_slots),
+            transfers_giving_way: GivingWay::default(),
             deadlines: Deadlines::default(),
             ready_controls: ReadyList::default(),
             turn_number: 0,
@@ -239,6 +244,7 @@ impl Reactor {
             self.peer_log.due(),
             self.uploads.due(),
             self.file_queue.due(),
+            self.transfers_giving_way.due(),
             self.disk.due(),
         ]
         .into_iter()
@@ -334,9 +340,10 @@ impl Reactor {
     }
 
     fn begin_session(&mut self, stream: TcpStream, peer: SocketAddr, now: Instant) {
-        let is_full = self.sessions >= self.plan.sessions;
+        let address = Address::from(peer);
+        let is_full = self.roster.is_full() && !self.have_session_give_way(address, now);
         let session = if is_full {
-            let sessions = self.plan.sessions;
+            let sessions = self.roster.capacity();
             let message = format_args!("Turned away {peer}: {sessions} sessions are open");
             self.peer_log.tell(Level::Warn, peer, now, message);
             Session::turned_away(self.policy, ErrorCode::Busy, now)
@@ -350,7 +357,7 @@ impl Reactor {
             self.leaving.push_back(key);
         } else {
             control.is_counted = true;
-            self.sessions += 1;
+            self.roster.enter(address);
         }
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) =
@@ -410,7 +417,7 @@ impl Reactor {
             let Self { leaving, controls, .. } = self;
             leaving.retain(|key| controls.get(*key).is_some());
         }
-        while self.controls.len() as u64 >= self.plan.sessions + REFUSALS_MAX {
+        while self.controls.len() as u64 >= self.roster.capacity() + REFUSALS_MAX {
             let Some(key) = self.leaving.pop_front() else { return };
             if let Some(control) = self.controls.get_mut(key) {
                 control.abort();
@@ -423,7 +430,7 @@ impl Reactor {
     fn bound_unfinished(&mut self, now: Instant) {
         while let Some(key) = self.unfinished.to_end() {
             let Some(control) = self.controls.get_mut(key) else { return };
-            control.session.handle_crowded_out(now);
+            control.session.handle_crowded_out(Scarcity::Memory, now);
             self.drive(key, now);
         }
     }
@@ -458,7 +465,7 @@ impl Reactor {
 
     fn look_for_finish(&mut self, now: Instant) {
         let Some(stop_at) = self.stop_at else { return };
-        let open = self.controls.iter().filter(|control| control.is_open()).count();
+        let open = self.controls.entries().filter(|(_, control)| control.is_open()).count();
         if open == 0 || now >= stop_at {
             if open > 0 {
                 log::warn!("{open} sessions were cut off");

@@ -5,7 +5,7 @@ use crate::server::Server;
 use crate::wait::PATIENCE;
 use ferry_common::error::ErrorCode;
 use ferry_common::reply::Reply;
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -37,7 +37,16 @@ pub struct Refusal {
 impl Conversation {
     #[track_caller]
     pub fn with(server: &Server) -> Self {
-        let stream = connect(server.control_address());
+        Self::over(connect(server.control_address()), server)
+    }
+
+    /// From 127.0.0.`host`: another peer, as far as its address tells.
+    #[track_caller]
+    pub fn from_host(host: u8, server: &Server) -> Self {
+        Self::over(connect_from(host, server.control_address()), server)
+    }
+
+    fn over(stream: TcpStream, server: &Server) -> Self {
         Self { stream, server: server.control_address(), unread: Vec::new(), data: None }
     }
 
@@ -166,11 +175,23 @@ impl Answer {
 /// A connection whose reads and writes end after [`PATIENCE`].
 #[track_caller]
 pub fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("the server listens");
+    prepare(TcpStream::connect_timeout(&address, PATIENCE).expect("the server listens"))
+}
+
+fn prepare(stream: TcpStream) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
     stream.set_write_timeout(Some(PATIENCE)).expect("a time limit");
     stream.set_nodelay(true).expect("a TCP connection");
     stream
+}
+
+/// As [`connect`], from 127.0.0.`host`.
+#[track_caller]
+pub fn connect_from(host: u8, address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from(([127, 0, 0, host], 0)).into()).expect("an address of this machine");
+    socket.connect(&address.into()).expect("the server listens");
+    prepare(socket.into())
 }
 
 /// Reads to the end of the stream; a reset counts as its end. Panics when neither comes.

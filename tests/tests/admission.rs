@@ -1,23 +1,18 @@
-//! Those who hold connections without doing anything with them keep nobody out.
+//! Those who hold connections without doing anything with them, or more than their share of what there is, keep nobody
+//! out.
 #![allow(clippy::unwrap_used)]
 
-use ferry_tests::conversation::Conversation;
+use ferry_common::error::ErrorCode;
+use ferry_common::reply::Reply;
+use ferry_tests::conversation::{Conversation, connect_from};
 use ferry_tests::server::{Options, Server};
 use std::collections::VecDeque;
 use std::io::Read;
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 /// Far more than it takes, and far less than waiting for what others hold.
 const SOON: Duration = Duration::from_secs(3);
-
-/// A connection from another address of this machine.
-fn connect_from(host: u8, to: SocketAddr) -> TcpStream {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from(([127, 0, 0, host], 0)).into()).unwrap();
-    socket.connect(&to.into()).unwrap();
-    socket.into()
-}
 
 #[track_caller]
 fn expect_to_be_served(server: &Server) {
@@ -93,4 +88,110 @@ fn lines_without_their_end_cost_a_bounded_amount_of_memory() {
     expect_to_be_served(&server);
     let bytes = server.process().peak_resident_bytes();
     assert!(bytes < 120 << 20, "{bytes} bytes for 4,000 half lines of 32 KiB");
+}
+
+#[test]
+fn one_address_with_all_sessions_gives_way_to_others_its_longest_idle_first() {
+    let server = Options::default().arguments(&["--max-sessions", "8"]).start();
+    let mut crowd: Vec<_> = (0..8).map(|_| Conversation::from_host(2, &server)).collect();
+    crowd.iter_mut().rev().for_each(|session| drop(session.ask("stat .").outcome.unwrap()));
+    assert_eq!(Conversation::from_host(2, &server).answer().code(), ErrorCode::Busy, "it has all there are");
+    let mut others = Vec::new();
+    for ended in 0..4 {
+        let mut other = Conversation::from_host(3, &server);
+        other.ask("stat .").outcome.unwrap();
+        others.push(other);
+        let mut session = crowd.pop().unwrap();
+        assert_eq!(session.answer().code(), ErrorCode::Busy, "the {ended}. that was used longest ago");
+        session.expect_end();
+    }
+    assert_eq!(Conversation::from_host(3, &server).answer().code(), ErrorCode::Busy, "both have as much");
+    Conversation::from_host(4, &server).ask("stat .").outcome.unwrap();
+    crowd.iter_mut().skip(1).for_each(|session| drop(session.ask("stat .").outcome.unwrap()));
+}
+
+#[test]
+fn sessions_that_have_begun_a_command_and_do_not_go_on_give_way_too() {
+    let server = Options::default().arguments(&["--max-sessions", "8"]).start();
+    let mut crowd: Vec<_> = (0..8).map(|_| Conversation::from_host(2, &server)).collect();
+    for session in &mut crowd {
+        session.ask("stat .").outcome.unwrap();
+        session.send("half a line");
+    }
+    let started = Instant::now();
+    loop {
+        let mut other = Conversation::from_host(3, &server);
+        if other.ask("stat .").outcome.is_ok() {
+            break;
+        }
+        assert!(started.elapsed() < SOON);
+    }
+}
+
+/// A server with few places for data connections, and how many.
+fn server_with_few_data_slots() -> (Server, usize) {
+    let server = Options::default().arguments(&["--max-sessions", "400"]).open_files(1024).start();
+    let line = server.wait_for_log("data connections");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let place = words.iter().position(|&word| word == "data").unwrap();
+    let slots = words[place - 1].parse().unwrap();
+    assert!((10..200).contains(&slots), "{line}");
+    (server, slots)
+}
+
+/// Begins an upload that does not go on after its first bytes.
+fn begin_trickle(session: &mut Conversation, name: &str) {
+    session.send(format!("upload {name} 1000000000\n"));
+    let Reply::Data { port, ticket } = session.reply() else { panic!("no data connection for {name}") };
+    let data = session.open_data(port, &ticket);
+    std::io::Write::write_all(data, b"12345").unwrap();
+}
+
+#[test]
+fn one_address_with_all_data_connections_gives_way_to_others() {
+    let (server, slots) = server_with_few_data_slots();
+    server.put("file", "content");
+    let mut crowd: Vec<_> = (0..slots).map(|_| Conversation::from_host(2, &server)).collect();
+    for (number, session) in crowd.iter_mut().enumerate() {
+        begin_trickle(session, &format!("trickle{number}"));
+    }
+    // More of the same address wait, ahead of the others.
+    let mut waiting: Vec<_> = (0..3 * slots).map(|_| Conversation::from_host(2, &server)).collect();
+    waiting.iter_mut().for_each(|session| session.send("download file\n"));
+    let started = Instant::now();
+    for _ in 0..slots / 4 {
+        let mut other = Conversation::from_host(3, &server);
+        assert_eq!(other.download("file").unwrap(), b"content");
+    }
+    assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
+}
+
+#[test]
+fn digests_that_one_address_asks_for_keep_no_other_address_waiting() {
+    let server = Server::start();
+    let sparse = std::fs::File::create(server.path("sparse")).unwrap();
+    sparse.set_len(1 << 40).unwrap();
+    server.put("small", "content");
+    let mut crowd: Vec<_> = (0..100).map(|_| Conversation::from_host(2, &server)).collect();
+    crowd.iter_mut().for_each(|session| session.send("sum sparse\n"));
+    let started = Instant::now();
+    for _ in 0..5 {
+        Conversation::from_host(3, &server).ask("sum small").outcome.unwrap();
+    }
+    assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
+}
+
+#[test]
+fn digests_for_those_who_have_gone_are_given_up_within_a_round_trip() {
+    let server = Server::start();
+    let sparse = std::fs::File::create(server.path("sparse")).unwrap();
+    sparse.set_len(1 << 40).unwrap();
+    server.put("small", "content");
+    for _ in 0..4 {
+        let mut crowd: Vec<_> = (0..64).map(|_| Conversation::with(&server)).collect();
+        crowd.iter_mut().for_each(|session| session.send("sum sparse\n"));
+    }
+    let started = Instant::now();
+    Conversation::with(&server).ask("sum small").outcome.unwrap();
+    assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
 }

@@ -70,7 +70,7 @@ fn a_crowd_in_line_leaves_room_for_others() {
     let baseline = server.process().descriptors();
     let sessions = announced(&server, "Room for ", " sessions") - 1;
     let places = announced(&server, " sessions and ", " data connections");
-    let ahead = usize::try_from(FILES_AHEAD_MAX).unwrap();
+    let ahead = FILES_AHEAD_MAX;
     assert!(sessions > 2 * (places + ahead), "{sessions} sessions, {places} places");
     let crowd: Vec<TcpStream> = (0..sessions)
         .map(|number| {

@@ -4,7 +4,7 @@
 use super::Session;
 use super::phase::Phase;
 use super::transfer::{Trailer, Transfer, TransferKind};
-use crate::action::{Action, Direction, Event, Opened};
+use crate::action::{Action, Direction, Event, Opened, Question};
 use crate::command::{UploadOptions, Verb};
 use crate::digest::Digest;
 use crate::error::ErrorCode;
@@ -118,6 +118,37 @@ impl Session {
         if now >= silent_since + GIVE_WAY_SILENCE {
             self.time_out_transfer(now);
         }
+    }
+
+    /// Another address waits for what this session has for its command, and has less of it: the command ends.
+    pub fn handle_give_way(&mut self, now: Instant) {
+        self.close_data();
+        match &self.phase {
+            Phase::Listing(listing) => {
+                let path = listing.path.clone();
+                self.actions.push_back(Action::Discard);
+                self.refuse(Verb::Ls, path, ErrorCode::Busy, now);
+            }
+            Phase::Asking(Question::Stat { .. } | Question::Sum { .. } | Question::Partial { .. }) => {
+                self.actions.push_back(Action::Discard);
+                self.handle_found(Err(ErrorCode::Busy), now);
+            }
+            // It may be done already, and it holds no file.
+            Phase::Asking(Question::Mkdir { .. } | Question::Rm { .. } | Question::Mv { .. }) => {}
+            Phase::Opening { .. } => self.handle_opened(Err(ErrorCode::Busy), now),
+            Phase::Staging { .. } => {
+                self.actions.push_back(Action::Keep);
+                self.handle_staged(Err(ErrorCode::Busy), now);
+            }
+            Phase::Connecting { .. } => {
+                self.actions.push_back(Action::CancelData);
+                self.break_off(ErrorCode::Busy, now);
+            }
+            Phase::Holding(_) | Phase::Moving(_) | Phase::Checking(_) => self.break_off(ErrorCode::Busy, now),
+            Phase::Dropping { .. } => self.enter(Phase::Ready, now),
+            Phase::Ready | Phase::Closed => {}
+        }
+        self.take_commands(now);
     }
 
     /// Payload of an upload was read, and is to be written: for the time being it is not the peer that is
@@ -335,7 +366,7 @@ impl Session {
     pub(super) fn break_off(&mut self, code: ErrorCode, now: Instant) {
         let is_upload = matches!(
             &self.phase,
-            Phase::Connecting { transfer, .. } | Phase::Moving(transfer)
+            Phase::Holding(transfer) | Phase::Connecting { transfer, .. } | Phase::Moving(transfer)
                 if transfer.direction() == Direction::Upload
         );
         self.actions.push_back(if is_upload { Action::Keep } else { Action::Discard });

@@ -415,6 +415,69 @@ fn who_waits_for_long_work_hears_of_it_now_and_then() {
 }
 
 #[test]
+fn a_client_that_has_said_its_last_is_told_at_once_that_its_command_is_worked_on() {
+    for (line, told) in [
+        ("", ""),
+        ("sum a\n", "(working)\n"),
+        ("ls\n", "(working)\n"),
+        ("partial a\n", "(working)\n"),
+        ("download a\n", "(working)\n"),
+        ("upload b 1\n", "(working)\n"),
+    ] {
+        let mut pair = raw();
+        pair.server.store.put("a", b"1");
+        pair.server.disk_stalls = true;
+        assert_eq!(pair.say(line), "");
+        pair.session.handle_end_in_sight(pair.now);
+        pair.perform();
+        assert_eq!(pair.say(""), told, "{line}");
+    }
+}
+
+#[test]
+fn whoever_must_give_way_is_told_and_goes_on_and_what_it_sent_is_kept() {
+    let mut pair = attached();
+    pair.server.store.put("a", b"1");
+    pair.server.disk_stalls = true;
+    for line in ["sum a", "partial a", "stat a", "ls", "download a"] {
+        let id = pair.request(line);
+        pair.run();
+        pair.server_gives_way();
+        pair.run();
+        assert_eq!(pair.refusal(id), ErrorCode::Busy, "{line}");
+        assert_eq!(pair.client.link, None, "{line}");
+    }
+    pair.server.disk_stalls = false;
+    let size = EAGER_MAX_BYTES as usize + 1000;
+    let large = pair.upload("large", &bytes(size, 1));
+    while !pair.uploads_are_under_way() {
+        assert!(pair.run_steps(1));
+    }
+    pair.chunk = 1000;
+    pair.run_steps(40);
+    pair.server_gives_way();
+    pair.chunk = usize::MAX;
+    let again = pair.request("partial large");
+    pair.run();
+    assert_eq!(pair.refusal(large), ErrorCode::Busy);
+    assert!(pair.client.digests[&again].0 > 0);
+}
+
+#[test]
+fn what_may_be_done_already_does_not_give_way() {
+    let mut pair = attached();
+    pair.server.store.put("a", b"1");
+    pair.server.disk_stalls = true;
+    let id = pair.request("rm a");
+    pair.run();
+    pair.server_gives_way();
+    pair.server.disk_stalls = false;
+    pair.run();
+    assert_eq!(pair.number(id), 0);
+    assert_eq!(pair.server.store.content("a"), None);
+}
+
+#[test]
 fn whoever_finds_no_room_for_a_file_is_told_and_goes_on() {
     let mut pair = raw();
     pair.server.store.put("a", b"1");

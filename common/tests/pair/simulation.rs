@@ -265,6 +265,13 @@ impl Simulation {
         if self.trouble.network && random.one_in(300) {
             pair.network_fails();
         }
+        if self.trouble.network && random.one_in(300) {
+            pair.server_gives_way();
+        }
+        if random.one_in(300) {
+            pair.session.handle_end_in_sight(pair.now);
+            pair.perform();
+        }
         if self.trouble.cancels && random.one_in(300) {
             pair.client_cancels();
         }

@@ -1,21 +1,17 @@
 //! Admission to the data connections: a session gets a ticket only when there are descriptors for its
-//! connection and its file, so that a ticket once given is always good. The others wait; addresses take turns, and the
-//! sessions of one address come in their order.
+//! connection and its file, so that a ticket once given is always good. The others wait, each for the turn of its
+//! address. It counts the places; it does not know what is done with them.
 
+use crate::admission::lines::Lines;
 use crate::net::address::Address;
 use crate::net::slots::Key;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 
-/// There is room before it for those who are put first.
-const FIRST_STAMP: u64 = 1 << 62;
-
-/// Counts the places; does not know what is done with them.
+/// See the module's documentation.
 #[derive(Debug)]
 pub(crate) struct DataSlots {
     free: u64,
-    waiting: HashMap<Address, BTreeMap<u64, Key>>,
-    /// The addresses that have somebody waiting, the next first.
-    turns: VecDeque<Address>,
+    waiting: Lines<Key>,
     /// Sessions whose data connection lies idle, least recently used first.
     idle: BTreeMap<u64, Key>,
     next_stamp: u64,
@@ -23,39 +19,21 @@ pub(crate) struct DataSlots {
 
 impl DataSlots {
     pub(crate) fn new(capacity: u64) -> Self {
-        Self {
-            free: capacity,
-            waiting: HashMap::new(),
-            turns: VecDeque::new(),
-            idle: BTreeMap::new(),
-            next_stamp: FIRST_STAMP,
-        }
+        Self { free: capacity, waiting: Lines::new(), idle: BTreeMap::new(), next_stamp: 0 }
     }
 
     /// Queues a session for a place; the stamp is to be handed back if it does not want one any more.
     pub(crate) fn request(&mut self, address: Address, session: Key) -> u64 {
-        let stamp = self.next_stamp;
-        self.next_stamp += 1;
-        self.queue(address, stamp, session);
-        stamp
+        self.waiting.push_last(address, session)
     }
 
     /// As [`DataSlots::request`], before all others of its address.
     pub(crate) fn request_first(&mut self, address: Address, session: Key) -> u64 {
-        let first = self.waiting.get(&address).and_then(BTreeMap::first_key_value);
-        let stamp = first.map_or(self.next_stamp, |(stamp, _)| *stamp) - 1;
-        self.queue(address, stamp, session);
-        stamp
+        self.waiting.push_first(address, session)
     }
 
     pub(crate) fn withdraw(&mut self, address: Address, stamp: u64) {
-        if let Some(line) = self.waiting.get_mut(&address) {
-            line.remove(&stamp);
-            if line.is_empty() {
-                self.waiting.remove(&address);
-                self.turns.retain(|&other| other != address);
-            }
-        }
+        self.waiting.remove(address, stamp);
     }
 
     /// The session whose turn it is, if there is a place; the caller takes it by [`DataSlots::take`].
@@ -63,23 +41,17 @@ impl DataSlots {
         if self.free == 0 {
             return None;
         }
-        let address = self.turns.pop_front()?;
-        let line = self.waiting.get_mut(&address)?;
-        let (_, session) = line.pop_first()?;
-        if line.is_empty() {
-            self.waiting.remove(&address);
-        } else {
-            self.turns.push_back(address);
-        }
-        Some(session)
+        self.waiting.pop().map(|(_, _, session)| session)
     }
 
-    pub(crate) fn take(&mut self) {
+    pub(crate) fn take(&mut self, address: Address) {
         self.free = self.free.saturating_sub(1);
+        self.waiting.take(address);
     }
 
-    pub(crate) fn release(&mut self) {
+    pub(crate) fn release(&mut self, address: Address) {
         self.free += 1;
+        self.waiting.release(address);
     }
 
     /// A data connection lies idle; the stamp is to be handed back when it no longer does.
@@ -103,12 +75,9 @@ impl DataSlots {
         self.idle.pop_first().map(|(_, session)| session)
     }
 
-    fn queue(&mut self, address: Address, stamp: u64, session: Key) {
-        let line = self.waiting.entry(address).or_default();
-        if line.is_empty() {
-            self.turns.push_back(address);
-        }
-        line.insert(stamp, session);
+    /// The address that must give up a place for another which has fewer and waits.
+    pub(crate) fn too_heavy(&self) -> Option<Address> {
+        if self.free > 0 { None } else { self.waiting.heavier_than_next() }
     }
 }
 
@@ -130,29 +99,32 @@ mod tests {
         slots.request(host(1), key(1));
         slots.request(host(1), key(2));
         assert_eq!(slots.next_admitted(), Some(key(1)));
-        slots.take();
+        slots.take(host(1));
         assert_eq!(slots.next_admitted(), None);
-        slots.release();
+        slots.release(host(1));
         assert_eq!(slots.next_admitted(), Some(key(2)));
     }
 
     #[test]
-    fn a_crowd_at_one_address_is_one_turn_ahead_of_another() {
-        let mut slots = DataSlots::new(10);
-        let stamps: Vec<u64> = (0..5).map(|number| slots.request(host(1), key(number))).collect();
-        slots.request(host(2), key(100));
-        slots.withdraw(host(1), stamps[0]);
-        slots.request_first(host(1), key(50));
-        let order: Vec<Key> = std::iter::from_fn(|| slots.next_admitted()).collect();
-        assert_eq!(order, [50, 100, 1, 2, 3, 4].map(key));
-        assert!(slots.waiting.is_empty() && slots.turns.is_empty());
+    fn an_address_with_more_gives_way_only_where_another_waits() {
+        let mut slots = DataSlots::new(3);
+        (0..3).for_each(|_| slots.take(host(1)));
+        slots.request(host(1), key(1));
+        assert_eq!(slots.too_heavy(), None, "it waits for itself");
+        slots.request(host(2), key(2));
+        assert_eq!(slots.too_heavy(), Some(host(1)));
+        slots.release(host(1));
+        assert_eq!(slots.too_heavy(), None, "there is a place already");
+        assert_eq!(slots.next_admitted(), Some(key(2)));
+        slots.take(host(2));
+        assert_eq!(slots.too_heavy(), None);
     }
 
     #[test]
     fn evicts_the_longest_idle_only_for_somebody_and_each_once() {
         let mut slots = DataSlots::new(2);
-        slots.take();
-        slots.take();
+        slots.take(host(1));
+        slots.take(host(1));
         slots.mark_idle(key(1));
         let second = slots.mark_idle(key(2));
         slots.mark_idle(key(3));

@@ -38,7 +38,7 @@ pub(crate) fn raise_limit() -> u64 {
 impl DescriptorPlan {
     /// Divides `limit` descriptors. Unless a number is asked for, four in five are for sessions.
     pub(crate) fn new(limit: u64, max_sessions: Option<u64>) -> Result<Self, TooFewDescriptors> {
-        let aside = RESERVED_DESCRIPTORS + 2 * FILES_AHEAD_MAX + REFUSALS_MAX + UNTICKETED_MAX;
+        let aside = RESERVED_DESCRIPTORS + 2 * FILES_AHEAD_MAX as u64 + REFUSALS_MAX + UNTICKETED_MAX;
         let usable = limit.saturating_sub(aside);
         let sessions = max_sessions.unwrap_or(usable / 5 * 4).max(1);
         let data_slots = usable.saturating_sub(sessions) / 2;

@@ -1,7 +1,9 @@
 //! Sessions that need a file opened before they have a place for a data connection, which brings a
-//! descriptor for a file with it. Only so many are let ahead; the others wait in order, with nothing open.
-//! Those who want a digest stand in a line of their own, since that may take as long as the file is large.
+//! descriptor for a file with it. Only so many are let ahead; the others wait with nothing open, each for the turn of its
+//! address. Those who want a digest stand in a line of their own, since that may take as long as the file is large.
 
+use crate::admission::lines::Lines;
+use crate::net::address::Address;
 use crate::net::slots::Key;
 use ferry_common::action::{Action, Question};
 use ferry_common::limits::{DATA_SLOT_TIMEOUT, FILES_AHEAD_MAX};
@@ -10,8 +12,8 @@ use std::time::Instant;
 
 #[derive(Debug, Default)]
 pub(crate) struct FileQueue {
-    transfers: Line,
-    digests: Line,
+    transfers: Queue,
+    digests: Queue,
 }
 
 /// What somebody stands in line for.
@@ -21,19 +23,14 @@ pub(crate) enum Purpose {
     Digest,
 }
 
-#[derive(Debug, Default)]
-struct Line {
-    /// Sessions that hold, or are about to hold, a file.
-    ahead: u64,
-    waiting: BTreeMap<u64, Waiting>,
-    next_stamp: u64,
-}
-
 #[derive(Debug)]
-struct Waiting {
-    session: Key,
-    action: Action,
-    due: Instant,
+struct Queue {
+    /// Sessions that hold, or are about to hold, a file, in the order in which they came to that.
+    ahead: BTreeMap<u64, (Address, Key)>,
+    next_ahead: u64,
+    waiting: Lines<(Key, Action)>,
+    /// When each of those has waited too long, by its stamp.
+    dues: BTreeMap<u64, (Instant, Address)>,
 }
 
 /// How a session stands to the queue.
@@ -44,7 +41,8 @@ pub(crate) enum Standing {
     Apart,
     /// Its stamp in the line.
     Waiting(Purpose, u64),
-    Ahead(Purpose),
+    /// Its number among those ahead.
+    Ahead(Purpose, u64),
 }
 
 /// Why the work that begins a command leaves a file open with the session, if it does.
@@ -79,58 +77,77 @@ impl FileQueue {
     pub(crate) fn enter(
         &mut self,
         purpose: Purpose,
+        address: Address,
         session: Key,
         action: Action,
         now: Instant,
     ) -> (Standing, Option<Action>) {
-        let line = self.line(purpose);
-        if line.ahead < FILES_AHEAD_MAX && line.waiting.is_empty() {
-            line.ahead += 1;
-            return (Standing::Ahead(purpose), Some(action));
+        let queue = self.queue(purpose);
+        if queue.has_room() && queue.waiting.is_empty() {
+            return (Standing::Ahead(purpose, queue.let_ahead(address, session)), Some(action));
         }
-        let stamp = line.next_stamp;
-        line.next_stamp += 1;
-        line.waiting.insert(stamp, Waiting { session, action, due: now + DATA_SLOT_TIMEOUT });
+        let stamp = queue.waiting.push_last(address, (session, action));
+        queue.dues.insert(stamp, (now + DATA_SLOT_TIMEOUT, address));
         (Standing::Waiting(purpose, stamp), None)
     }
 
-    /// The session needs no file any more, or has a place for it.
-    pub(crate) fn leave(&mut self, standing: Standing) {
+    /// The session at `address` needs no file any more, or has a place for it.
+    pub(crate) fn leave(&mut self, address: Address, standing: Standing) {
         match standing {
             Standing::Apart => {}
-            Standing::Waiting(purpose, stamp) => _ = self.line(purpose).waiting.remove(&stamp),
-            Standing::Ahead(purpose) => self.line(purpose).ahead -= 1,
+            Standing::Waiting(purpose, stamp) => {
+                let queue = self.queue(purpose);
+                queue.waiting.remove(address, stamp);
+                queue.dues.remove(&stamp);
+            }
+            Standing::Ahead(purpose, number) => {
+                let queue = self.queue(purpose);
+                if queue.ahead.remove(&number).is_some() {
+                    queue.waiting.release(address);
+                }
+            }
         }
     }
 
     /// The next who may go ahead, and with what.
     pub(crate) fn next_admitted(&mut self) -> Option<(Key, Standing, Action)> {
         [Purpose::Transfer, Purpose::Digest].into_iter().find_map(|purpose| {
-            let line = self.line(purpose);
-            if line.ahead >= FILES_AHEAD_MAX {
+            let queue = self.queue(purpose);
+            if !queue.has_room() {
                 return None;
             }
-            let (_, Waiting { session, action, .. }) = line.waiting.pop_first()?;
-            line.ahead += 1;
-            Some((session, Standing::Ahead(purpose), action))
+            let (address, stamp, (session, action)) = queue.waiting.pop()?;
+            queue.dues.remove(&stamp);
+            Some((session, Standing::Ahead(purpose, queue.let_ahead(address, session)), action))
+        })
+    }
+
+    /// The session that must do without its file for one of an address that has fewer: of those ahead, the newest of the
+    /// address that has the most. It is to leave.
+    pub(crate) fn to_give_way(&self) -> Option<Key> {
+        [&self.transfers, &self.digests].into_iter().find_map(|queue| {
+            let heaviest = queue.waiting.heavier_than_next().filter(|_| !queue.has_room())?;
+            let mut ahead = queue.ahead.values().rev();
+            ahead.find(|(address, _)| *address == heaviest).map(|(_, session)| *session)
         })
     }
 
     /// Who has waited too long.
     pub(crate) fn next_expired(&mut self, now: Instant) -> Option<Key> {
-        [&mut self.transfers, &mut self.digests].into_iter().find_map(|line| {
-            let first = line.waiting.first_entry().filter(|first| first.get().due <= now)?;
-            Some(first.remove().session)
+        [&mut self.transfers, &mut self.digests].into_iter().find_map(|queue| {
+            let first = queue.dues.first_entry().filter(|first| first.get().0 <= now)?;
+            let (stamp, (_, address)) = first.remove_entry();
+            queue.waiting.remove(address, stamp).map(|(session, _)| session)
         })
     }
 
     /// When [`FileQueue::next_expired`] has something at the earliest.
     pub(crate) fn due(&self) -> Option<Instant> {
-        let first = |line: &Line| line.waiting.first_key_value().map(|(_, waiting)| waiting.due);
+        let first = |queue: &Queue| queue.dues.first_key_value().map(|(_, (due, _))| *due);
         first(&self.transfers).into_iter().chain(first(&self.digests)).min()
     }
 
-    fn line(&mut self, purpose: Purpose) -> &mut Line {
+    fn queue(&mut self, purpose: Purpose) -> &mut Queue {
         match purpose {
             Purpose::Transfer => &mut self.transfers,
             Purpose::Digest => &mut self.digests,
@@ -138,34 +155,83 @@ impl FileQueue {
     }
 }
 
+impl Default for Queue {
+    fn default() -> Self {
+        Self { ahead: BTreeMap::new(), next_ahead: 0, waiting: Lines::new(), dues: BTreeMap::new() }
+    }
+}
+
+impl Queue {
+    fn has_room(&self) -> bool {
+        self.ahead.len() < FILES_AHEAD_MAX
+    }
+
+    fn let_ahead(&mut self, address: Address, session: Key) -> u64 {
+        let number = self.next_ahead;
+        self.next_ahead += 1;
+        self.ahead.insert(number, (address, session));
+        self.waiting.take(address);
+        number
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const TRANSFER: Purpose = Purpose::Transfer;
+
+    fn host(number: u8) -> Address {
+        Address::V4([127, 0, 0, number])
+    }
+
+    fn key(number: u64) -> Key {
+        Key::from_bits(number)
+    }
+
+    /// A queue that one address has filled.
+    fn full(now: Instant) -> FileQueue {
+        let mut queue = FileQueue::default();
+        for number in 0..FILES_AHEAD_MAX as u64 {
+            let entered = queue.enter(TRANSFER, host(1), key(number), Action::RequestData, now);
+            assert_eq!(entered, (Standing::Ahead(TRANSFER, number), Some(Action::RequestData)));
+        }
+        queue
+    }
+
     #[test]
     fn so_many_are_ahead_and_the_others_come_in_order_or_wait_too_long() {
-        let mut queue = FileQueue::default();
         let now = Instant::now();
-        let transfer = Purpose::Transfer;
-        let mut enter = |number: u64| queue.enter(transfer, Key::from_bits(number), Action::RequestData, now);
-        for number in 0..FILES_AHEAD_MAX {
-            assert_eq!(enter(number), (Standing::Ahead(transfer), Some(Action::RequestData)));
-        }
-        let (first, second) = (enter(1000).0, enter(1001).0);
-        enter(1002);
-        enter(1003);
-        assert_eq!((first, second), (Standing::Waiting(transfer, 0), Standing::Waiting(transfer, 1)));
-        let digest = queue.enter(Purpose::Digest, Key::from_bits(2000), Action::RequestData, now).0;
-        assert_eq!(digest, Standing::Ahead(Purpose::Digest), "a line of its own");
+        let mut queue = full(now);
+        let standings: Vec<Standing> = (1000..1004)
+            .map(|number| queue.enter(TRANSFER, host(1), key(number), Action::RequestData, now).0)
+            .collect();
+        let digest = queue.enter(Purpose::Digest, host(1), key(2000), Action::RequestData, now).0;
+        assert_eq!(digest, Standing::Ahead(Purpose::Digest, 0), "a line of its own");
         assert_eq!(queue.next_admitted(), None);
-        queue.leave(second);
-        queue.leave(Standing::Ahead(transfer));
-        queue.leave(Standing::Ahead(transfer));
+        queue.leave(host(1), standings[1]);
+        queue.leave(host(1), Standing::Ahead(TRANSFER, 3));
+        queue.leave(host(1), Standing::Ahead(TRANSFER, 3));
+        queue.leave(host(1), Standing::Ahead(TRANSFER, 4));
         let mut next = || queue.next_admitted().map(|(session, ..)| session);
-        assert_eq!((next(), next(), next()), (Some(Key::from_bits(1000)), Some(Key::from_bits(1002)), None));
+        assert_eq!((next(), next(), next()), (Some(key(1000)), Some(key(1002)), None));
         assert_eq!(queue.next_expired(now), None);
         let due = queue.due().unwrap();
-        assert_eq!(queue.next_expired(due), Some(Key::from_bits(1003)));
+        assert_eq!(queue.next_expired(due), Some(key(1003)));
         assert_eq!(queue.due(), None);
+    }
+
+    #[test]
+    fn the_newest_of_the_address_with_the_most_gives_way_to_another_address() {
+        let now = Instant::now();
+        let mut queue = full(now);
+        queue.enter(TRANSFER, host(1), key(1000), Action::RequestData, now);
+        assert_eq!(queue.to_give_way(), None, "it has the most itself");
+        queue.enter(TRANSFER, host(2), key(1001), Action::RequestData, now);
+        let newest = FILES_AHEAD_MAX as u64 - 1;
+        assert_eq!(queue.to_give_way(), Some(key(newest)));
+        queue.leave(host(1), Standing::Ahead(TRANSFER, newest));
+        assert_eq!(queue.to_give_way(), None);
+        assert_eq!(queue.next_admitted().map(|(session, ..)| session), Some(key(1001)));
     }
 }

@@ -1,6 +1,7 @@
 //! What all sessions together hold of input that is not worked on yet: lines without their end above all. When it is too
 //! much, the session that holds most of it, of the address that does, gives way. It ends none itself.
 
+use crate::admission::shares::Shares;
 use crate::net::address::Address;
 use crate::net::slots::Key;
 use ferry_common::limits::UNFINISHED_TOTAL_BYTES;
@@ -8,16 +9,10 @@ use std::collections::{BTreeSet, HashMap};
 
 #[derive(Debug, Default)]
 pub(crate) struct Unfinished {
-    holders: HashMap<Address, Holder>,
-    /// How much each address holds.
-    loads: BTreeSet<(usize, Address)>,
+    /// The sessions of each address that hold something, by how much that is.
+    holders: HashMap<Address, BTreeSet<(usize, Key)>>,
+    bytes: Shares,
     total_bytes: usize,
-}
-
-#[derive(Debug, Default)]
-struct Holder {
-    bytes: usize,
-    sessions: BTreeSet<(usize, Key)>,
 }
 
 impl Unfinished {
@@ -26,19 +21,16 @@ impl Unfinished {
         if *known_bytes == bytes {
             return;
         }
-        let holder = self.holders.entry(address).or_default();
-        self.loads.remove(&(holder.bytes, address));
-        holder.sessions.remove(&(*known_bytes, key));
-        holder.bytes = holder.bytes - *known_bytes + bytes;
-        self.total_bytes = self.total_bytes - *known_bytes + bytes;
+        let sessions = self.holders.entry(address).or_default();
+        sessions.remove(&(*known_bytes, key));
         if bytes > 0 {
-            holder.sessions.insert((bytes, key));
-        }
-        if holder.bytes > 0 {
-            self.loads.insert((holder.bytes, address));
-        } else {
+            sessions.insert((bytes, key));
+        } else if sessions.is_empty() {
             self.holders.remove(&address);
         }
+        self.bytes.remove(address, *known_bytes as u64);
+        self.bytes.add(address, bytes as u64);
+        self.total_bytes = self.total_bytes - *known_bytes + bytes;
         *known_bytes = bytes;
     }
 
@@ -47,8 +39,8 @@ impl Unfinished {
         if self.total_bytes <= UNFINISHED_TOTAL_BYTES {
             return None;
         }
-        let (_, heaviest) = self.loads.last()?;
-        self.holders.get(heaviest)?.sessions.last().map(|(_, key)| *key)
+        let heaviest = self.bytes.heaviest()?;
+        self.holders.get(&heaviest)?.last().map(|(_, key)| *key)
     }
 }
 
@@ -78,6 +70,7 @@ mod tests {
             let address = if number == 10 { host(2) } else { host(1) };
             unfinished.update(address, Key::from_bits(number as u64), known, 0);
         }
-        assert!(unfinished.holders.is_empty() && unfinished.loads.is_empty() && unfinished.total_bytes == 0);
+        assert!(unfinished.holders.is_empty() && unfinished.bytes.heaviest().is_none());
+        assert_eq!(unfinished.total_bytes, 0);
     }
 }

@@ -1,32 +1,30 @@
 //! Data connections that have not presented a ticket yet. There is always room for one more: the oldest of the address
 //! that has the most gives way. A ticket that is out brings a place for its connection with it. It closes none itself.
 
+use crate::admission::shares::Shares;
 use crate::net::address::Address;
 use crate::net::slots::Key;
 use ferry_common::limits::UNTICKETED_MAX;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 #[derive(Debug, Default)]
 pub(crate) struct Unticketed {
     /// Oldest first.
     lines: HashMap<Address, VecDeque<Key>>,
-    /// How many each address has.
-    loads: BTreeSet<(usize, Address)>,
+    shares: Shares,
     length: u64,
 }
 
 impl Unticketed {
     /// Takes a connection in; gives the one that is to be closed for it, if there are too many.
     pub(crate) fn push(&mut self, address: Address, key: Key, tickets_out: u64) -> Option<Key> {
-        let line = self.lines.entry(address).or_default();
-        self.loads.remove(&(line.len(), address));
-        line.push_back(key);
-        self.loads.insert((line.len(), address));
+        self.lines.entry(address).or_default().push_back(key);
+        self.shares.add(address, 1);
         self.length += 1;
         if self.length <= UNTICKETED_MAX + tickets_out {
             return None;
         }
-        let &(_, heaviest) = self.loads.last()?;
+        let heaviest = self.shares.heaviest()?;
         let oldest = *self.lines.get(&heaviest)?.front()?;
         self.remove(heaviest, oldest);
         Some(oldest)
@@ -35,18 +33,12 @@ impl Unticketed {
     /// A connection has presented its ticket, or is closed.
     pub(crate) fn remove(&mut self, address: Address, key: Key) {
         let Some(line) = self.lines.get_mut(&address) else { return };
-        let before = line.len();
-        line.retain(|&other| other != key);
-        let after = line.len();
-        if after == before {
-            return;
-        }
-        self.loads.remove(&(before, address));
-        if after == 0 {
+        let Some(index) = line.iter().position(|&other| other == key) else { return };
+        line.remove(index);
+        if line.is_empty() {
             self.lines.remove(&address);
-        } else {
-            self.loads.insert((after, address));
         }
+        self.shares.remove(address, 1);
         self.length -= 1;
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Control {
     outbox: Outbox,
     /// The peer has sent its last byte, and it was read.
     input_ended: bool,
+    /// The peer has sent its last byte, read or not, and was told something since: were it gone, that would show.
+    end_probed: bool,
     closing: Closing,
 }
 
@@ -141,6 +143,7 @@ impl Control {
             transfer: 0,
             outbox: Outbox::default(),
             input_ended: false,
+            end_probed: false,
             closing: Closing::Open,
         }
     }
@@ -153,7 +156,9 @@ impl Control {
     /// True when there is work that the latched readiness allows.
     pub(crate) fn has_work(&self) -> bool {
         match self.closing {
-            Closing::Open => self.session.is_paused() || self.can_read() || self.can_write(),
+            Closing::Open => {
+                self.session.is_paused() || self.can_read() || self.can_write() || self.must_probe_end()
+            }
             Closing::Flushing => self.can_write(),
             Closing::Lingering { .. } => self.socket.is_readable(),
             Closing::Closed => false,
@@ -163,6 +168,11 @@ impl Control {
     /// True when the session wants input and there may be some.
     fn can_read(&self) -> bool {
         self.socket.is_readable() && !self.input_ended && self.session.wants_input()
+    }
+
+    /// True while the session works for a peer that may have gone.
+    fn must_probe_end(&self) -> bool {
+        self.socket.is_read_closed() && !self.end_probed && self.session.awaits_work()
     }
 
     /// True until the session has ended; what comes after is only politeness.
@@ -236,6 +246,11 @@ impl Control {
         }
         if self.socket.is_write_closed() {
             self.abort();
+            return 0;
+        }
+        if self.must_probe_end() {
+            self.end_probed = true;
+            self.session.handle_end_in_sight(now);
             return 0;
         }
         if self.session.is_paused() {

@@ -62,15 +62,15 @@ impl<T> Slots<T> {
         Some(self.slab.remove(key.index as usize).1)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.slab.iter().map(|(_, slot)| &slot.1)
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (Key, &T)> {
+        self.slab.iter().map(|(index, (generation, value))| {
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            (Key { generation: *generation, index }, value)
+        })
     }
 
     pub(crate) fn keys(&self) -> Vec<Key> {
-        self.slab
-            .iter()
-            .map(|(index, slot)| Key { generation: slot.0, index: u32::try_from(index).unwrap_or(u32::MAX) })
-            .collect()
+        self.entries().map(|(key, _)| key).collect()
     }
 }
 

@@ -80,21 +80,21 @@ impl Reactor {
         self.unfinished.update(address, key, &mut control.unfinished_bytes, held_bytes);
         if control.is_counted && !control.is_open() {
             control.is_counted = false;
-            self.sessions -= 1;
+            self.roster.leave(address);
             self.leaving.push_back(key);
         }
         if control.is_closed() {
             log::debug!("Closed connection with: {}", control.socket.peer());
             self.release(key);
             if let Some(mut control) = self.controls.remove(key) {
-                self.file_queue.leave(control.standing);
+                self.file_queue.leave(address, control.standing);
                 self.deadlines.arm(Timer::Control(key), &mut control.armed, None);
             }
             return;
         }
         let is_at_rest = control.session.is_at_rest();
         if is_at_rest || control.data.has_place() {
-            self.file_queue.leave(std::mem::take(&mut control.standing));
+            self.file_queue.leave(address, std::mem::take(&mut control.standing));
         }
         if is_at_rest {
             self.release_spent(key);
@@ -119,10 +119,11 @@ impl Reactor {
     /// Performs an action, at once or when it is its turn.
     fn perform(&mut self, key: Key, action: Action, now: Instant) {
         let Some(control) = self.controls.get_mut(key) else { return };
+        let address = Address::from(control.socket.peer());
         let purpose = file_purpose(&action);
         if purpose.is_some() || matches!(action, Action::Ask(_) | Action::List { .. }) {
             // A command begins, and the last one is over.
-            self.file_queue.leave(std::mem::take(&mut control.standing));
+            self.file_queue.leave(address, std::mem::take(&mut control.standing));
             if purpose.is_none() {
                 self.release_spent(key);
             }
@@ -131,7 +132,7 @@ impl Reactor {
         let Some(purpose) = purpose.filter(|_| !control.data.has_place()) else {
             return self.perform_now(key, action, now);
         };
-        let (standing, action) = self.file_queue.enter(purpose, key, action, now);
+        let (standing, action) = self.file_queue.enter(purpose, address, key, action, now);
         control.standing = standing;
         if let Some(action) = action {
             self.perform_now(key, action, now);
@@ -140,9 +141,10 @@ impl Reactor {
 
     /// Lets those who waited to open a file do so, as far as there is room.
     pub(super) fn admit_files(&mut self, now: Instant) {
+        self.have_files_give_way(now);
         while let Some((key, standing, action)) = self.file_queue.next_admitted() {
             let Some(control) = self.controls.get_mut(key) else {
-                self.file_queue.leave(standing);
+                debug_assert!(false, "a session that has gone has left the queue");
                 continue;
             };
             control.standing = standing;
@@ -194,7 +196,7 @@ impl Reactor {
             Action::RequestData => {
                 let stamp = if matches!(control.data, DataLink::Spent) {
                     // It gives its place back and is the first to have one.
-                    self.data_slots.release();
+                    self.data_slots.release(asker.address);
                     self.data_slots.request_first(asker.address, key)
                 } else {
                     self.data_slots.request(asker.address, key)
@@ -345,7 +347,7 @@ impl Reactor {
             && matches!(control.data, DataLink::Spent)
         {
             control.data = DataLink::None;
-            self.data_slots.release();
+            self.data_slots.release(Address::from(control.socket.peer()));
         }
     }
 

@@ -41,14 +41,18 @@ impl Reactor {
         }
     }
 
-    /// Gives tickets to those next in line. Where all places are taken, idle data connections make room.
+    /// Gives tickets to those next in line. Where all places are taken, idle data connections make room, and then
+    /// transfers of those who have more than their share.
     pub(super) fn admit_data(&mut self, now: Instant) {
         loop {
             while let Some(key) = self.data_slots.next_admitted() {
                 self.issue_ticket(key, now);
             }
-            let Some(session) = self.data_slots.take_evicted() else { return };
-            self.evict_data(session, now);
+            if let Some(session) = self.data_slots.take_evicted() {
+                self.evict_data(session, now);
+            } else if !self.have_transfer_give_way(now) {
+                return;
+            }
         }
     }
 
@@ -211,7 +215,7 @@ impl Reactor {
             return log::error!("The system gives no random numbers: {errno}");
         }
         let ticket = Ticket::new(session.to_bits(), secret);
-        self.data_slots.take();
+        self.data_slots.take(Address::from(control.socket.peer()));
         self.tickets_out += 1;
         control.session.handle_ticket(&ticket, now);
         control.data = DataLink::Ticketed(ticket);

@@ -67,6 +67,13 @@ enum Movement {
     Drop { left: usize },
 }
 
+impl ServerShell {
+    /// What comes of the jobs of a command that is over is told to nobody.
+    fn forget_jobs(&mut self) {
+        self.jobs.retain(|job| matches!(job, Job::Ticket));
+    }
+}
+
 impl Pair {
     pub(crate) fn server_reads(&mut self, most: usize) -> bool {
         if self.session.is_paused() {
@@ -269,6 +276,16 @@ impl Pair {
         }
     }
 
+    /// Another address wants what the session has.
+    pub(crate) fn server_gives_way(&mut self) -> bool {
+        if self.server.closed {
+            return false;
+        }
+        self.session.handle_give_way(self.now);
+        self.perform();
+        true
+    }
+
     fn send(&mut self, link: usize, offset: usize, left: usize, most: usize) {
         let server = &mut self.server;
         let content = server.open.as_deref().expect("sent only what is open");
@@ -402,10 +419,14 @@ impl Pair {
             }
             Action::Drop { length } => self.begin(Movement::Drop { left: size(length) }),
             Action::Discard => {
+                server.forget_jobs();
                 server.open = None;
                 server.staged = None;
             }
-            Action::Keep => self.keep(),
+            Action::Keep => {
+                server.forget_jobs();
+                self.keep();
+            }
             Action::CloseData => {
                 server.movement = None;
                 server.trailer.clear();
