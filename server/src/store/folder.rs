@@ -147,13 +147,7 @@ impl Folder {
         let seen = rustix::fs::fstat(self.resolve(path, OFlags::PATH, lookup)?)?;
         regular_only(&seen)?;
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        // Writing down that a file was read may wait for the disk's journal, and sending reads it on the reactor. Only
-        // the owner of a file may do without.
-        let (descriptor, updates_atime) = match self.resolve(path, flags | OFlags::NOATIME, lookup) {
-            Err(Errno::PERM) if lookup == Lookup::CachedOnly => return Err(Errno::AGAIN),
-            Err(Errno::PERM) => (self.resolve(path, flags, lookup)?, true),
-            result => (result?, false),
-        };
+        let (descriptor, updates_atime) = self.resolve_to_read(path, flags, lookup)?;
         let stat = rustix::fs::fstat(&descriptor)?;
         // What was looked at may have been replaced since.
         regular_only(&stat)?;
@@ -218,6 +212,21 @@ impl Folder {
     fn source(&self, path: &RemotePath) -> Result<Target, ErrorCode> {
         let not_found = |code| if code == ErrorCode::NoParent { ErrorCode::NotFound } else { code };
         self.target(path).map_err(not_found)
+    }
+
+    /// Opens what is to be read; tells whether reading is written down, which may wait for the disk's journal. Only the
+    /// owner of a file may do without.
+    fn resolve_to_read(
+        &self,
+        path: &RemotePath,
+        flags: OFlags,
+        lookup: Lookup,
+    ) -> Result<(OwnedFd, bool), Errno> {
+        match self.resolve(path, flags | OFlags::NOATIME, lookup) {
+            Err(Errno::PERM) if lookup == Lookup::CachedOnly => Err(Errno::AGAIN),
+            Err(Errno::PERM) => Ok((self.resolve(path, flags, lookup)?, true)),
+            result => Ok((result?, false)),
+        }
     }
 
     fn resolve(&self, path: &RemotePath, flags: OFlags, lookup: Lookup) -> Result<OwnedFd, Errno> {

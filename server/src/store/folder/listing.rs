@@ -21,8 +21,8 @@ impl Folder {
     /// so that a client that reads slowly holds no descriptor. Where another directory has come there, or none is
     /// left, the listing cannot go on.
     pub(crate) fn list(&self, path: &RemotePath, cursor: Option<Cursor>) -> Result<ListingPart, ErrorCode> {
-        match self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY, Lookup::MayBlock) {
-            Ok(directory) => {
+        match self.resolve_to_read(path, OFlags::RDONLY | OFlags::DIRECTORY, Lookup::MayBlock) {
+            Ok((directory, _)) => {
                 let identity = identity_of(&directory).map_err(Call::Read.of(path))?;
                 if cursor.is_some_and(|cursor| cursor.directory != identity) {
                     return Err(ErrorCode::Changed);
