@@ -77,23 +77,18 @@ pub const LINGER_MAX_BYTES: u64 = EAGER_MAX_BYTES;
 
 /// Payload moved for one data connection in one turn of the reactor.
 pub const TURN_CONNECTION_BYTES: u64 = 256 * 1024;
-/// Payload moved for all data connections in one turn: about a millisecond of copying, so that commands
-/// are looked at a thousand times a second whatever the transfers do.
-pub const TURN_TOTAL_BYTES: u64 = 4 * 1024 * 1024;
-/// The same while commands wait to be looked at.
-pub const TURN_SHARED_BYTES: u64 = 1024 * 1024;
-/// Lines of one session that are looked at before others have their turn; fewer the more wait for theirs.
+/// One step of a turn (outcomes of the disk, payload, commands that have just come, deadlines, accepts) ends after this
+/// time, whatever its pieces cost; what is left has its turn in the next one. Several times what a piece takes, so that
+/// the poll between them costs little, and so short that a command is looked at within a millisecond or two.
+pub const TURN_STEP_TIME: Duration = Duration::from_micros(200);
+/// The same for payload while no command waits.
+pub const TURN_PAYLOAD_TIME: Duration = Duration::from_millis(1);
+/// The same for commands that were sent ahead of others, of which there may be any number: less than a transfer has.
+pub const TURN_PIPELINES_TIME: Duration = Duration::from_micros(100);
+/// Lines of one session that are looked at before others have their turn.
 pub const TURN_LINES: usize = 16;
-/// Lines of all sessions that are looked at in one turn: a millisecond or two.
-pub const TURN_TOTAL_LINES: usize = 256;
-/// Bytes that are read from all control connections in one turn, those that are dropped included.
-pub const TURN_CONTROL_BYTES: usize = 1024 * 1024;
-/// Outcomes of disk jobs that are looked at in one turn.
-pub const TURN_OUTCOMES: usize = 256;
-/// Deadlines that are looked at in one turn.
-pub const TURN_DEADLINES: usize = 256;
-/// Connections accepted from one listener in one turn.
-pub const TURN_ACCEPTS: usize = 64;
+/// Lines of all sessions that have just become ready, shared among these.
+pub const TURN_FRESH_LINES: usize = 256;
 /// Events taken from the system in one turn.
 pub const TURN_EVENTS: usize = 1024;
 /// When accepting failed for want of descriptors or memory, it is tried again after this time.
@@ -114,6 +109,8 @@ pub const CHANGE_THREADS: usize = 2;
 pub const BYTE_THREADS: usize = 4;
 /// ...and that flush single large files.
 pub const FLUSH_THREADS: usize = 2;
+/// By how much these are nicer than the reactor.
+pub const DISK_THREAD_NICENESS: i32 = 5;
 /// File systems beneath the folder that have threads of their own; those beyond share some.
 pub const LANES_MAX: usize = 8;
 /// Threads of a file system that nobody has used for this long end, and its mount is let go of.
@@ -205,7 +202,7 @@ pub const GIVING_WAY_MAX: usize = 64;
 pub const GIVING_WAY_RETRY_TIME: Duration = Duration::from_millis(100);
 /// Input of all sessions that is not worked on yet, lines without their end above all. A session that gives way is of
 /// the address that has the most of it.
-pub const UNFINISHED_TOTAL_BYTES: usize = 64 * 1024 * 1024;
+pub const UNFINISHED_TOTAL_BYTES: usize = 16 * 1024 * 1024;
 /// Sessions beyond the limit that are being told so.
 pub const REFUSALS_MAX: u64 = 64;
 /// Data connections that have not presented a ticket yet.
@@ -234,7 +231,7 @@ pub const KEPT_ATTRIBUTES_MAX_BYTES: usize = 1 << 20;
 /// Encoded entries after which one step of a listing ends.
 pub const LISTING_PART_BYTES: usize = 16 * 1024;
 /// Directory entries examined after which one step of a listing ends, served or not.
-pub const LISTING_PART_ENTRIES: usize = 256;
+pub const LISTING_PART_ENTRIES: usize = 128;
 
 const fn larger(one: usize, other: usize) -> usize {
     if one > other { one } else { other }
@@ -244,10 +241,9 @@ const _: () = assert!(LINE_MAX_BYTES > 2 * 4 * PATH_MAX_BYTES + ECHO_MAX_BYTES);
 const _: () = assert!(PATH_MAX_BYTES > NAME_MAX_BYTES);
 const _: () = assert!(XATTR_MAX_BYTES <= KEPT_ATTRIBUTES_MAX_BYTES);
 const _: () = assert!(LISTING_PART_BYTES < OUTBOX_PAUSE_BYTES);
-const _: () = assert!(TURN_CONNECTION_BYTES <= TURN_SHARED_BYTES);
-const _: () = assert!(TURN_SHARED_BYTES <= TURN_TOTAL_BYTES);
-const _: () = assert!(TURN_LINES <= TURN_TOTAL_LINES);
-const _: () = assert!(CONTROL_READ_BYTES <= TURN_CONTROL_BYTES);
+const _: () = assert!(TURN_LINES <= TURN_FRESH_LINES);
+const _: () = assert!(TURN_PIPELINES_TIME.as_micros() < TURN_STEP_TIME.as_micros());
+const _: () = assert!(TURN_STEP_TIME.as_micros() <= TURN_PAYLOAD_TIME.as_micros());
 const _: () = assert!(UPLOAD_WRITES_MAX < UPLOAD_BUFFERS_MAX);
 const _: () = assert!(SLOW_SEND_TIME.as_millis() < STALLED_SEND_TIME.as_millis());
 const _: () = assert!(SPACE_STEP_BYTES <= SPACE_CLAIM_BYTES);

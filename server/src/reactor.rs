@@ -8,7 +8,9 @@
 mod checksums;
 mod giving_way;
 mod ready;
+mod rotation;
 mod sessions;
+mod slice;
 mod transfers;
 
 use crate::admission::data_slots::DataSlots;
@@ -40,14 +42,15 @@ use crate::store::readers::Readers;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{
     ACCEPT_RETRY_TIMEOUT, CONTROL_READ_BYTES, DISK_FINISH_TIMEOUT, REFUSALS_MAX, SHUTDOWN_GRACE,
-    TICKET_LINE_TIMEOUT, TURN_ACCEPTS, TURN_CONNECTION_BYTES, TURN_DEADLINES, TURN_EVENTS,
-    UPLOAD_BUFFER_BYTES,
+    TICKET_LINE_TIMEOUT, TURN_CONNECTION_BYTES, TURN_EVENTS, TURN_STEP_TIME, UPLOAD_BUFFER_BYTES,
 };
 use ferry_common::session::{Policy, Scarcity, Session};
 use log::Level;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use ready::ReadyList;
+use rotation::Rotation;
+use slice::Slice;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
@@ -96,7 +99,7 @@ pub(crate) struct Reactor {
     ready_controls: ReadyList,
     /// Counts the turns.
     turn_number: u64,
-    ready_datas: VecDeque<Key>,
+    ready_datas: Rotation,
     buffers: Buffers,
     /// Memory set aside for small uploads.
     small_bytes: u64,
@@ -161,7 +164,7 @@ impl Reactor {
             deadlines: Deadlines::default(),
             ready_controls: ReadyList::default(),
             turn_number: 0,
-            ready_datas: VecDeque::new(),
+            ready_datas: Rotation::default(),
             buffers: Buffers::default(),
             small_bytes: 0,
             starved: VecDeque::new(),
@@ -306,8 +309,8 @@ impl Reactor {
         self.sweep_if_due(now);
         self.peer_log.tell_left_out(now);
         self.disk.refuse_unanswered(now);
-        for _ in 0..TURN_DEADLINES {
-            let Some(timer) = self.deadlines.pop_due(now) else { return };
+        let slice = Slice::new(TURN_STEP_TIME);
+        while let Some(timer) = self.deadlines.pop_due(now) {
             match timer {
                 Timer::Control(key) => {
                     if let Some(control) = self.controls.get_mut(key) {
@@ -322,19 +325,23 @@ impl Reactor {
                 }
                 Timer::Data(key) => self.handle_data_timeout(key, now),
             }
+            if slice.is_over() {
+                return;
+            }
         }
     }
 
     fn accept_controls(&mut self, now: Instant) {
-        for _ in 0..TURN_ACCEPTS {
-            if self.accept_retry.is_some() {
-                return;
-            }
+        let slice = Slice::new(TURN_STEP_TIME);
+        while self.accept_retry.is_none() {
             self.make_room_among_leaving(now);
             match self.acceptor.accept(Purpose::Control) {
                 Accepted::Connection(stream, peer) => self.begin_session(stream, peer, now),
                 Accepted::Empty => return,
                 Accepted::Exhausted(error) => self.park_accepting(&error, now),
+            }
+            if slice.is_over() {
+                return;
             }
         }
     }
@@ -370,14 +377,15 @@ impl Reactor {
     }
 
     fn accept_datas(&mut self, now: Instant) {
-        for _ in 0..TURN_ACCEPTS {
-            if self.accept_retry.is_some() {
-                return;
-            }
+        let slice = Slice::new(TURN_STEP_TIME);
+        while self.accept_retry.is_none() {
             match self.acceptor.accept(Purpose::Data) {
                 Accepted::Connection(stream, peer) => self.begin_data(stream, peer, now),
                 Accepted::Empty => return,
                 Accepted::Exhausted(error) => self.park_accepting(&error, now),
+            }
+            if slice.is_over() {
+                return;
             }
         }
     }
@@ -445,9 +453,9 @@ impl Reactor {
             let address = Address::from(control.socket.peer());
             // A session that has had a turn in this one, or has lines at hand, comes behind those that have just become ready.
             if control.session.is_paused() || control.served_in == self.turn_number {
-                self.ready_controls.push_continuing(address, key);
+                self.ready_controls.continuing.push(address, key);
             } else {
-                self.ready_controls.push_fresh(address, key);
+                self.ready_controls.fresh.push(address, key);
             }
         }
     }
@@ -459,7 +467,7 @@ impl Reactor {
             && data.has_work()
         {
             data.queued = true;
-            self.ready_datas.push_back(key);
+            self.ready_datas.push(Address::from(data.socket.peer()), key);
         }
     }
 

@@ -239,55 +239,44 @@ impl Control {
         }
     }
 
-    /// Has the session look at some lines, reading once where it has none; tells how many bytes were read.
-    pub(crate) fn take_turn(&mut self, scratch: &mut [u8], lines: usize, now: Instant) -> usize {
+    /// Has the session look at some lines, reading once where it has none.
+    pub(crate) fn take_turn(&mut self, scratch: &mut [u8], lines: usize, now: Instant) {
         if !self.is_open() {
             return self.linger(scratch);
         }
         if self.socket.is_write_closed() {
-            self.abort();
-            return 0;
+            return self.abort();
         }
         if self.must_probe_end() {
             self.end_probed = true;
-            self.session.handle_end_in_sight(now);
-            return 0;
+            return self.session.handle_end_in_sight(now);
         }
         if self.session.is_paused() {
-            self.session.handle_turn(lines, now);
-            return 0;
+            return self.session.handle_turn(lines, now);
         }
         if !self.can_read() {
-            return 0;
+            return;
         }
         let received = self.read(scratch);
         self.session.handle_turn(lines, now);
         match received {
-            Received::Bytes(count) => {
-                self.session.handle_input(&scratch[..count], now);
-                return count;
-            }
+            Received::Bytes(count) => self.session.handle_input(&scratch[..count], now),
             Received::End => self.session.handle_end_of_input(now),
             Received::Blocked => {}
             Received::Failed => self.abort(),
         }
-        0
     }
 
     /// Reads away some of what the peer still sends: both ends have said their last, but closing before would reset
     /// the connection under the last replies.
-    fn linger(&mut self, scratch: &mut [u8]) -> usize {
-        let Closing::Lingering { until, left_bytes } = self.closing else { return 0 };
+    fn linger(&mut self, scratch: &mut [u8]) {
+        let Closing::Lingering { until, left_bytes } = self.closing else { return };
         match self.read(scratch) {
-            Received::Blocked => 0,
+            Received::Blocked => {}
             Received::Bytes(count) if (count as u64) < left_bytes => {
                 self.closing = Closing::Lingering { until, left_bytes: left_bytes - count as u64 };
-                count
             }
-            Received::Bytes(_) | Received::End | Received::Failed => {
-                self.abort();
-                0
-            }
+            Received::Bytes(_) | Received::End | Received::Failed => self.abort(),
         }
     }
 

@@ -17,9 +17,11 @@ use crate::store::lane_id::LaneId;
 use ferry_common::action::Question;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{
-    BYTE_THREADS, CHANGE_THREADS, DIGEST_THREADS, FLUSH_THREADS, LANE_FLUSH_SILENCE, LANE_QUEUE_JOBS_MAX,
-    LANE_SILENCE, NAME_THREADS,
+    BYTE_THREADS, CHANGE_THREADS, DIGEST_THREADS, DISK_THREAD_NICENESS, FLUSH_THREADS, LANE_FLUSH_SILENCE,
+    LANE_QUEUE_JOBS_MAX, LANE_SILENCE, NAME_THREADS,
 };
+use rustix::process::setpriority_process;
+use rustix::thread::gettid;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -259,7 +261,11 @@ impl Lane {
 
     fn spawn(self: &Arc<Self>, name: String, work: impl FnOnce(&Self) + Send + 'static) -> io::Result<()> {
         let lane = Arc::clone(self);
-        std::thread::Builder::new().name(name).spawn(move || work(&lane)).map(drop)
+        let work = move || {
+            yield_to_the_reactor();
+            work(&lane);
+        };
+        std::thread::Builder::new().name(name).spawn(work).map(drop)
     }
 
     fn refuse(&self, asker: Asker, job: Job) {
@@ -335,4 +341,11 @@ impl Job {
             | Self::Sweep => false,
         }
     }
+}
+
+/// Has this thread wait where there are fewer processors than threads that want one: everybody waits for the reactor,
+/// and only one session for a job.
+fn yield_to_the_reactor() {
+    // Linux counts niceness by thread. Where it cannot be had, the system shares as it likes.
+    let _ = setpriority_process(Some(gettid()), DISK_THREAD_NICENESS);
 }

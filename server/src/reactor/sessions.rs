@@ -2,6 +2,7 @@
 //! the disk threads found out.
 
 use super::Reactor;
+use super::slice::Slice;
 use crate::admission::file_queue::{Standing, file_purpose};
 use crate::asker::Asker;
 use crate::connection::control::{Control, DataLink, Resource, Sought};
@@ -17,8 +18,8 @@ use crate::store::staging::StagedFile;
 use ferry_common::action::{Action, Opened, Publication, Question};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{
-    CONTROL_READ_BYTES, SMALL_UPLOAD_MAX_BYTES, SMALL_UPLOADS_TOTAL_BYTES, TURN_CONTROL_BYTES, TURN_LINES,
-    TURN_OUTCOMES, TURN_TOTAL_LINES,
+    CONTROL_READ_BYTES, SMALL_UPLOAD_MAX_BYTES, SMALL_UPLOADS_TOTAL_BYTES, TURN_FRESH_LINES, TURN_LINES,
+    TURN_PIPELINES_TIME, TURN_STEP_TIME,
 };
 use ferry_common::path::RemotePath;
 use rustix::io::Errno;
@@ -26,30 +27,43 @@ use std::sync::Arc;
 use std::time::Instant;
 
 impl Reactor {
-    /// Gives ready control connections their turns, until all have had them or the budget of the turn is spent.
+    /// Gives ready control connections their turns: first those that have just become ready, then some time to those that
+    /// have more to do.
     pub(super) fn serve_controls(&mut self, now: Instant) {
-        let (mut left_lines, mut left_bytes) = (TURN_TOTAL_LINES, TURN_CONTROL_BYTES);
         let mut later = Vec::new();
-        while left_lines > 0 && left_bytes >= CONTROL_READ_BYTES {
-            // The more wait, the fewer lines each may have looked at, so that the last of them waits no longer.
-            let lines = (TURN_TOTAL_LINES / self.ready_controls.len().max(1)).clamp(1, TURN_LINES);
-            let Some(key) = self.ready_controls.pop() else { break };
-            let Some(control) = self.controls.get_mut(key) else { continue };
-            if control.served_in == self.turn_number && !control.session.is_paused() {
-                // It is read once in a turn: a command must not be read before the poll has told of the end of the
-                // data connection that the client closed ahead of it.
-                later.push((Address::from(control.socket.peer()), key));
-                continue;
+        let slice = Slice::new(TURN_STEP_TIME);
+        // The more wait, the fewer lines each may have looked at, so that the last of them waits no longer.
+        let lines = (TURN_FRESH_LINES / self.ready_controls.fresh.len().max(1)).clamp(1, TURN_LINES);
+        while let Some(key) = self.ready_controls.fresh.pop() {
+            self.serve_control(key, lines, now, &mut later);
+            if slice.is_over() {
+                break;
             }
-            control.queued = false;
-            control.served_in = self.turn_number;
-            left_lines = left_lines.saturating_sub(lines);
-            left_bytes -= control.take_turn(&mut self.scratch[..CONTROL_READ_BYTES], lines, now);
-            self.drive(key, now);
+        }
+        let slice = Slice::new(TURN_PIPELINES_TIME);
+        while let Some(key) = self.ready_controls.continuing.pop() {
+            self.serve_control(key, TURN_LINES, now, &mut later);
+            if slice.is_over() {
+                break;
+            }
         }
         for (address, key) in later {
-            self.ready_controls.push_continuing(address, key);
+            self.ready_controls.continuing.push(address, key);
         }
+    }
+
+    fn serve_control(&mut self, key: Key, lines: usize, now: Instant, later: &mut Vec<(Address, Key)>) {
+        let Some(control) = self.controls.get_mut(key) else { return };
+        if control.served_in == self.turn_number && !control.session.is_paused() {
+            // It is read once in a turn: a command must not be read before the poll has told of the end of the
+            // data connection that the client closed ahead of it.
+            later.push((Address::from(control.socket.peer()), key));
+            return;
+        }
+        control.queued = false;
+        control.served_in = self.turn_number;
+        control.take_turn(&mut self.scratch[..CONTROL_READ_BYTES], lines, now);
+        self.drive(key, now);
     }
 
     /// Performs what a session wants until it wants nothing more, and writes its replies.
@@ -352,9 +366,12 @@ impl Reactor {
     }
 
     pub(super) fn collect_completions(&mut self, now: Instant) {
-        for _ in 0..TURN_OUTCOMES {
-            let Some(completion) = self.disk.next_completion() else { return };
+        let slice = Slice::new(TURN_STEP_TIME);
+        while let Some(completion) = self.disk.next_completion() {
             self.handle_completion(completion, now);
+            if slice.is_over() {
+                return;
+            }
         }
     }
 

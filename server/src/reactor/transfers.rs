@@ -2,6 +2,7 @@
 //! budgets, and letting them go.
 
 use super::Reactor;
+use super::slice::Slice;
 use crate::connection::control::{DataLink, Resource};
 use crate::connection::data::{Data, Owner, Step, Turn};
 use crate::disk::Job;
@@ -9,8 +10,8 @@ use crate::net::address::Address;
 use crate::net::deadlines::Timer;
 use crate::net::slots::Key;
 use ferry_common::limits::{
-    READ_BUFFERS_MAX, STALL_WINDOW, TICKET_SECRET_BYTES, TURN_CONNECTION_BYTES, TURN_SHARED_BYTES,
-    TURN_TOTAL_BYTES,
+    READ_BUFFERS_MAX, STALL_WINDOW, TICKET_SECRET_BYTES, TURN_CONNECTION_BYTES, TURN_PAYLOAD_TIME,
+    TURN_STEP_TIME,
 };
 use ferry_common::session::Session;
 use ferry_common::ticket::Ticket;
@@ -22,21 +23,22 @@ use std::time::Instant;
 impl Reactor {
     /// Serves data connections in turn until all have been, or the budget of the turn is spent.
     pub(super) fn serve_datas(&mut self, now: Instant) {
-        let mut left_bytes =
-            if self.ready_controls.is_empty() { TURN_TOTAL_BYTES } else { TURN_SHARED_BYTES };
-        if !self.ready_datas.is_empty() {
-            self.slow_files.begin_turn(now);
+        if self.ready_datas.is_empty() {
+            return;
         }
+        self.slow_files.begin_turn(now);
+        let slice =
+            Slice::new(if self.ready_controls.is_empty() { TURN_PAYLOAD_TIME } else { TURN_STEP_TIME });
+        // No more than there are now: the poll must be asked what else is ready.
         for _ in 0..self.ready_datas.len() {
-            if left_bytes == 0 {
-                return;
-            }
-            let Some(key) = self.ready_datas.pop_front() else { return };
+            let Some(key) = self.ready_datas.pop() else { return };
             if let Some(data) = self.datas.get_mut(key) {
                 data.queued = false;
-                let moved = self.serve_data(key, TURN_CONNECTION_BYTES.min(left_bytes), now);
-                left_bytes = left_bytes.saturating_sub(moved);
+                self.serve_data(key, TURN_CONNECTION_BYTES, now);
                 self.queue_data(key);
+            }
+            if slice.is_over() {
+                return;
             }
         }
     }
@@ -196,7 +198,7 @@ impl Reactor {
                     data.starved = false;
                     if data.has_work() && !data.queued {
                         data.queued = true;
-                        ready_datas.push_back(key);
+                        ready_datas.push(Address::from(data.socket.peer()), key);
                     }
                 }
             }
