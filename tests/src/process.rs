@@ -3,6 +3,7 @@
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A process by its number. Its owner keeps it from being reaped while this is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +85,14 @@ impl Process {
         let fields: Vec<&str> = fields.split_whitespace().collect();
         let (user, system) = (fields[11], fields[12]);
         user.parse::<u64>().expect("a number") + system.parse::<u64>().expect("a number")
+    }
+
+    /// How long its first thread has run, and how long it has waited for a processor while it could have run.
+    pub fn run_and_wait_times(self) -> (Duration, Duration) {
+        let schedule = fs::read_to_string(self.path("schedstat")).expect("the process runs");
+        let mut times =
+            schedule.split_whitespace().map(|time| Duration::from_nanos(time.parse().unwrap_or(0)));
+        (times.next().unwrap_or_default(), times.next().unwrap_or_default())
     }
 
     fn path(self, name: &str) -> PathBuf {

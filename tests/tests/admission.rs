@@ -87,7 +87,7 @@ fn lines_without_their_end_cost_a_bounded_amount_of_memory() {
     }
     expect_to_be_served(&server);
     let bytes = server.process().peak_resident_bytes();
-    assert!(bytes < 120 << 20, "{bytes} bytes for 4,000 half lines of 32 KiB");
+    assert!(bytes < 60 << 20, "{bytes} bytes for 4,000 half lines of 32 KiB");
 }
 
 #[test]

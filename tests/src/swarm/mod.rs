@@ -1,6 +1,7 @@
 //! The load generator: many real clients of the protocol in one process and one thread. The binary `swarm`
 //! is a `main` around [`run`].
 
+pub mod attack;
 pub mod cli;
 mod client;
 mod data;
@@ -22,7 +23,7 @@ pub fn run(config: &Config) -> io::Result<Report> {
 }
 
 /// Raises the soft limit of open descriptors to the hard one, and gives it.
-fn raise_descriptor_limit() -> io::Result<usize> {
+pub fn raise_descriptor_limit() -> io::Result<usize> {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
