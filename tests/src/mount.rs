@@ -57,6 +57,40 @@ impl Mount {
         Ok(Self { path: path.to_owned(), _home: None })
     }
 
+    /// An ext4 in a new file, over a directory of the caller's.
+    pub fn ext4_at(image: &Path, path: &Path, size_bytes: u64) -> Result<Self, String> {
+        Self::ext4_from(image, path, size_bytes)
+    }
+
+    /// What is written goes to `upper`, and what is not there is read from `lower`. `work` is an empty directory beside
+    /// `upper`.
+    pub fn overlay(lower: &Path, upper: &Path, work: &Path) -> Result<Self, String> {
+        let (home, path) = place();
+        let part = |name: &str, place: &Path| format!("{name}={}", place.display());
+        let options = [part("lowerdir", lower), part("upperdir", upper), part("workdir", work)].join(",");
+        run(Command::new("mount").args(["-t", "overlay", "-o", &options, "overlay"]).arg(&path))?;
+        Ok(Self { path, _home: Some(home) })
+    }
+
+    /// Shows another directory, all of it as the property of the user 1234: FUSE of the package `bindfs`.
+    pub fn with_fixed_owner(shown: &Path) -> Result<Self, String> {
+        let (home, path) = place();
+        let options = ["--force-user=1234", "--force-group=1234", "--chown-deny", "--chmod-deny"];
+        run(Command::new("bindfs").args(options).arg(shown).arg(&path))?;
+        Ok(Self { path, _home: Some(home) })
+    }
+
+    /// From now on nothing can be changed.
+    pub fn make_read_only(&self) -> Result<(), String> {
+        run(Command::new("mount").args(["-o", "remount,ro"]).arg(&self.path))
+    }
+
+    /// Has everything that would change the file system wait until what this gives is dropped.
+    pub fn freeze(&self) -> Result<Frozen, String> {
+        run(Command::new("fsfreeze").arg("--freeze").arg(&self.path))?;
+        Ok(Frozen { path: self.path.clone() })
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -70,6 +104,20 @@ impl Mount {
     fn moved(mut self, home: TempDir) -> Self {
         self._home = Some(home);
         self
+    }
+}
+
+/// A frozen file system; see [`Mount::freeze`].
+#[derive(Debug)]
+pub struct Frozen {
+    path: PathBuf,
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        if let Err(why) = run(Command::new("fsfreeze").arg("--unfreeze").arg(&self.path)) {
+            eprintln!("{why}");
+        }
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Quirks {
     pub no_fallocate: bool,
     /// Names are found in upper or lower case, as on vfat. ASCII only.
     pub case_insensitive: bool,
+    /// Names are found by a short form as well, as on vfat: `.long-name` by `LONGNA~1`.
+    pub short_names: bool,
     /// All files belong to this user and group.
     pub fixed_owner: Option<(u32, u32)>,
     /// What becomes of `flock`.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ferry_common::command::{Command, UploadOptions};
+use ferry_common::error::ErrorCode;
 use ferry_tests::content::Content;
 use ferry_tests::conversation::Conversation;
 use ferry_tests::exchange::{Exchange, path};
@@ -11,6 +12,7 @@ use ferry_tests::odd::{Call, OddMount, Quirks};
 use ferry_tests::server::Server;
 use ferry_tests::wait::wait_until;
 use rustix::process::Signal;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 const CONTENT: Content = Content { seed: 31, size_bytes: 3 << 20 };
@@ -116,6 +118,48 @@ fn a_drive_that_answers_slowly_delays_only_its_own_users() {
     drive.delay(Call::All, Duration::ZERO);
 }
 
+/// A small upload all of which is sent. It is on a data connection that is there already, so that nothing of it reaches
+/// the disk before all of it has come.
+fn begin_small_upload(server: &Server, name: &str) -> Exchange {
+    let mut session = Exchange::with(server.control_address()).unwrap();
+    session.upload("first", b"first", PLAIN).unwrap();
+    session.begin_upload(name, 7, PLAIN).unwrap();
+    session.send_data(b"content");
+    session
+}
+
+/// As for a snapshot: what would change the file system waits in the kernel, and cannot be interrupted.
+#[test]
+#[ignore = "needs root to mount; run tests/checks"]
+fn a_frozen_drive_delays_only_its_own_users_and_goes_on_afterwards() {
+    let home = tempfile::tempdir().unwrap();
+    let mut server = Server::start();
+    server.put("file", CONTENT.bytes());
+    std::fs::create_dir(server.path("drive")).unwrap();
+    let drive = Mount::ext4_at(&home.path().join("image"), &server.path("drive"), 64 << 20).unwrap();
+    std::fs::write(drive.path().join("file"), CONTENT.bytes()).unwrap();
+    let frozen = drive.freeze().unwrap();
+    let mut waiting = ask_for_the_drive(&server);
+    let mut small = begin_small_upload(&server, "drive/frozen");
+    expect_a_healthy_disk(&server, Call::All);
+    assert!(waiting[1].answer().outcome.is_ok(), "what is only read is there");
+    drop(frozen);
+    // It may have been told that the drive does not answer.
+    if let Err(failure) = small.finish_upload() {
+        assert_eq!(failure.code(), ErrorCode::Busy);
+    }
+    let mut session = Exchange::with(server.control_address()).unwrap();
+    session.upload("drive/new", &CONTENT.bytes(), PLAIN).unwrap();
+    assert!(session.download("drive/new", 0).unwrap().bytes == CONTENT.bytes());
+    // And the server ends while it is frozen again, as far as the kernel lets its threads go.
+    let frozen = drive.freeze().unwrap();
+    let _small = begin_small_upload(&server, "drive/again");
+    server.process().signal(Signal::TERM);
+    wait_until("end of serving", || TcpStream::connect(server.control_address()).is_err());
+    drop(frozen);
+    server.wait_for_exit();
+}
+
 #[test]
 #[ignore = "needs root to mount; run tests/checks"]
 fn the_users_of_a_dead_drive_are_told() {
@@ -181,8 +225,8 @@ fn paths_and_links_lead_from_one_file_system_to_the_other() {
     }
     let mv = |from, to| Command::Mv { from: path(from), to: path(to), replace: false };
     let crossing = session.ask(&mv("file", "drive/moved")).unwrap_err();
-    assert_eq!(crossing.code(), ferry_common::error::ErrorCode::CrossDevice);
+    assert_eq!(crossing.code(), ErrorCode::CrossDevice);
     session.ask(&mv("drive/small-0", "drive/moved")).unwrap();
     let outside = session.ask(&Command::Stat { path: path("out/passwd") }).unwrap_err();
-    assert_eq!(outside.code(), ferry_common::error::ErrorCode::BadLink);
+    assert_eq!(outside.code(), ErrorCode::BadLink);
 }

@@ -2,7 +2,7 @@
 //! done is refused clearly. Run by `tests/checks`: mounting needs root.
 #![allow(clippy::unwrap_used)]
 
-use ferry_common::command::{Command, UploadOptions};
+use ferry_common::command::{Command, Resume, UploadOptions};
 use ferry_common::error::ErrorCode;
 use ferry_tests::content::Content;
 use ferry_tests::exchange::{Exchange, path};
@@ -78,6 +78,154 @@ fn where_nothing_can_be_adorned_files_come_all_the_same() {
         }
         assert!(std::fs::read(ferry.path("file")).unwrap() == CONTENT.bytes(), "{quirks:?}");
     }
+}
+
+#[test]
+#[ignore = "needs root to mount; run tests/checks"]
+fn where_all_files_belong_to_one_owner_everything_is_done() {
+    let shown = tempfile::tempdir().unwrap();
+    let mount = Mount::with_fixed_owner(shown.path()).unwrap();
+    let server = expect_all_verbs_to_work(mount.path());
+    expect_an_upload_to_be_gone_on_with(&server);
+}
+
+/// What a container serves from its image.
+#[test]
+#[ignore = "needs root to mount; run tests/checks"]
+fn on_an_overlay_everything_is_done_and_what_lies_below_stays() {
+    let home = Mount::tmpfs(256 << 20).unwrap();
+    let place = |name: &str| home.path().join(name);
+    for name in ["lower", "lower/directory", "upper", "work"] {
+        std::fs::create_dir(place(name)).unwrap();
+    }
+    for name in ["lower/large", "lower/renamed-file", "lower/removed", "lower/directory/file"] {
+        std::fs::write(place(name), "below").unwrap();
+    }
+    let overlay = Mount::overlay(&place("lower"), &place("upper"), &place("work")).unwrap();
+    let server = expect_all_verbs_to_work(overlay.path());
+    expect_an_upload_to_be_gone_on_with(&server);
+    let mut session = session(&server);
+    session.ask(&Command::Rm { path: path("removed") }).unwrap();
+    let mv = |from, to| Command::Mv { from: path(from), to: path(to), replace: false };
+    session.ask(&mv("renamed-file", "moved-file")).unwrap();
+    // Directories of the lower part cannot be renamed where the overlay was not made for that; all or nothing.
+    let moved = session.ask(&mv("directory", "moved-directory")).is_ok();
+    let at = if moved { "moved-directory/file" } else { "directory/file" };
+    assert_eq!(session.download(at, 0).unwrap().bytes, b"below");
+    assert_eq!(session.download("moved-file", 0).unwrap().bytes, b"below");
+    let (entries, _) = session.ask(&Command::Ls { path: path(".") }).unwrap();
+    assert_eq!(entries.len(), 4, "{entries:?}");
+    assert_eq!(std::fs::read(place("lower/large")).unwrap(), b"below");
+}
+
+#[test]
+#[ignore = "needs root to mount; run tests/checks"]
+fn a_file_system_that_is_read_only_can_be_read_and_says_so() {
+    let mount = Mount::tmpfs(64 << 20).unwrap();
+    std::fs::write(mount.path().join("file"), CONTENT.bytes()).unwrap();
+    mount.make_read_only().unwrap();
+    // As a part of the folder...
+    let server = Server::start();
+    std::fs::create_dir(server.path("drive")).unwrap();
+    let drive = Mount::tmpfs_at(&server.path("drive"), 64 << 20).unwrap();
+    std::fs::write(drive.path().join("file"), CONTENT.bytes()).unwrap();
+    drive.make_read_only().unwrap();
+    expect_only_reading_to_work(&mut session(&server), "drive/");
+    session(&server).upload("beside", &CONTENT.bytes(), PLAIN).unwrap();
+    // ...and as the folder.
+    let output = std::process::Command::new(ferry_tests::binaries::ferryd())
+        .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0"])
+        .arg(mount.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("--read-only"), "{told}");
+    let server = Options::default().arguments(&["--read-only"]).root(mount.path()).start();
+    expect_only_reading_to_work(&mut session(&server), "");
+}
+
+#[track_caller]
+fn expect_only_reading_to_work(session: &mut Exchange, folder: &str) {
+    let at = |name: &str| path(&format!("{folder}{name}"));
+    let mv = Command::Mv { from: at("file"), to: at("moved"), replace: false };
+    for change in [Command::Mkdir { path: at("made") }, Command::Rm { path: at("file") }, mv] {
+        assert_eq!(session.ask(&change).unwrap_err().code(), ErrorCode::ReadOnly, "{change:?}");
+    }
+    for (name, content) in [("small", &b"content"[..]), ("large", &CONTENT.bytes())] {
+        let refused = session.upload(&format!("{folder}{name}"), content, PLAIN).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::ReadOnly, "{name}");
+    }
+    let file = format!("{folder}file");
+    assert!(session.download(&file, 0).unwrap().bytes == CONTENT.bytes());
+    session.ask(&Command::Sum { path: path(&file), length: None }).unwrap();
+    session.ask(&Command::Stat { path: path(&file) }).unwrap();
+}
+
+/// The link is lost, and the client comes back for the rest.
+#[track_caller]
+fn expect_an_upload_to_be_gone_on_with(server: &Server) {
+    let size = CONTENT.size_bytes;
+    let mut lost = session(server);
+    lost.begin_first_upload("resumed", size, PLAIN).unwrap();
+    lost.send_data(&CONTENT.bytes()[..2 << 20]);
+    drop(lost);
+    let mut again = session(server);
+    let (offset, digest) = again.partial("resumed").unwrap();
+    assert!(offset > 0 && offset < size, "{offset}");
+    let resume = Some(Resume { offset, digest });
+    again.upload("resumed", &CONTENT.bytes(), UploadOptions { resume, digest: true, ..PLAIN }).unwrap();
+    assert!(again.download("resumed", 0).unwrap().bytes == CONTENT.bytes());
+    again.ask(&Command::Rm { path: path("resumed") }).unwrap();
+}
+
+/// By case, and by the short names of vfat.
+#[test]
+#[ignore = "needs root to mount; run tests/checks"]
+fn by_no_name_that_a_file_system_has_for_it_is_the_staging_directory_reached() {
+    let mount =
+        OddMount::new(Quirks { case_insensitive: true, short_names: true, ..Quirks::default() }).unwrap();
+    let server = serve(mount.path());
+    let mut session = session(&server);
+    session.upload("file", b"content", PLAIN).unwrap();
+    let mut running = Exchange::with(server.control_address()).unwrap();
+    running.begin_first_upload("running", CONTENT.size_bytes, PLAIN).unwrap();
+    running.send_data(&CONTENT.bytes()[..2 << 20]);
+    ferry_tests::wait::wait_until("arrival of the upload", || !server.staged_files().is_empty());
+    let staged = server.staged_files().remove(0);
+    let (_, beneath) = staged.split_once('/').unwrap();
+    std::os::unix::fs::symlink("FERRYS~1", mount.path().join("link")).unwrap();
+    std::os::unix::fs::symlink(format!("FERRYS~1/{beneath}"), mount.path().join("link-to-file")).unwrap();
+    for top in ["FERRYS~1", "FeRRyS~1/.", "./FERRYS~1", "link"] {
+        let inside = format!("{top}/{beneath}");
+        let (top, inside) = (path(top), path(&inside));
+        let mv =
+            |from: &_, to: &_| Command::Mv { from: Clone::clone(from), to: Clone::clone(to), replace: true };
+        for command in [
+            Command::Ls { path: top.clone() },
+            Command::Stat { path: top.clone() },
+            Command::Stat { path: inside.clone() },
+            Command::Sum { path: inside.clone(), length: None },
+            Command::Rm { path: inside.clone() },
+            Command::Mkdir { path: path(&format!("{top}/made")) },
+            mv(&inside, &path("stolen")),
+            mv(&path("file"), &inside),
+        ] {
+            session.ask(&command).unwrap_err();
+        }
+        session.download(&inside.to_string(), 0).unwrap_err();
+        session.upload(&format!("{top}/put"), b"content", PLAIN).unwrap_err();
+    }
+    for command in
+        [Command::Rm { path: path("FERRYS~1") }, Command::Sum { path: path("link-to-file"), length: None }]
+    {
+        session.ask(&command).unwrap_err();
+    }
+    let (entries, _) = session.ask(&Command::Ls { path: path(".") }).unwrap();
+    assert_eq!(entries.len(), 1, "{entries:?}");
+    running.send_data(&CONTENT.bytes()[2 << 20..]);
+    running.finish_upload().unwrap();
+    assert!(std::fs::read(mount.path().join("running")).unwrap() == CONTENT.bytes());
 }
 
 #[test]

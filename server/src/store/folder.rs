@@ -251,16 +251,27 @@ impl Folder {
                 Ok(_) | Err(_) => break,
             }
         }
-        result.and_then(|found| if leads_into_staging(&found) { Err(Errno::NOENT) } else { Ok(found) })
+        result.and_then(
+            |found| {
+                if self.leads_into_staging(&found, lookup) { Err(Errno::NOENT) } else { Ok(found) }
+            },
+        )
     }
-}
 
-/// True where something lies in the staging directory, by whatever link or spelling of its name it was found: the
-/// kernel tells the name by which the server itself has that directory open.
-fn leads_into_staging(found: &OwnedFd) -> bool {
-    let name = std::fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd()));
-    let is_hidden = |part: &OsStr| part.as_bytes() == HIDDEN_NAME;
-    name.is_ok_and(|name| name.iter().any(is_hidden))
+    /// True where something lies in a staging directory, by whatever link or spelling of its name it was found: the
+    /// kernel tells the name by which the server itself has that directory open. Where a foreign file system has other
+    /// names for it, that name may be any of them, and the directories on the way are compared by their inodes.
+    fn leads_into_staging(&self, found: &OwnedFd, lookup: Lookup) -> bool {
+        let Ok(name) = std::fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd())) else {
+            return false;
+        };
+        let is_hidden = |part: &OsStr| part.as_bytes() == HIDDEN_NAME;
+        let is_staging = |place: &Path| rustix::fs::lstat(place).is_ok_and(|stat| self.is_staging(&stat));
+        name.iter().any(is_hidden)
+            || lookup == Lookup::MayBlock
+                && Medium::of(found) == Medium::Foreign
+                && name.ancestors().any(is_staging)
+    }
 }
 
 fn entry_of(stat: &Stat, name: &[u8]) -> Option<Entry> {

@@ -349,12 +349,15 @@ impl Nodes {
     /// The name as it stands in the directory.
     fn resolved(&self, parent: &OwnedFd, name: &OsStr) -> OsString {
         let is_there = || sys::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
-        if !self.quirks.case_insensitive || is_there() {
+        if !self.quirks.case_insensitive && !self.quirks.short_names || is_there() {
             return name.to_owned();
         }
         let entries = std::fs::read_dir(path_of(parent)).into_iter().flatten().flatten();
         let mut names = entries.map(|entry| entry.file_name());
-        let found = names.find(|other| other.as_bytes().eq_ignore_ascii_case(name.as_bytes()));
+        let found = names.find(|other| {
+            self.quirks.case_insensitive && other.as_bytes().eq_ignore_ascii_case(name.as_bytes())
+                || self.quirks.short_names && short_name(other.as_bytes()) == name.as_bytes()
+        });
         found.unwrap_or_else(|| name.to_owned())
     }
 
@@ -479,4 +482,10 @@ fn time_to_set(time: Option<TimeOrNow>) -> Timespec {
             }
         },
     }
+}
+
+/// As vfat makes one of a long name: six letters or digits in upper case, and a number.
+fn short_name(name: &[u8]) -> Vec<u8> {
+    let kept = name.iter().filter(|byte| byte.is_ascii_alphanumeric()).take(6);
+    kept.map(u8::to_ascii_uppercase).chain(*b"~1").collect()
 }
