@@ -48,8 +48,6 @@ pub struct Session {
     decoder: LineDecoder,
     /// How many lines may still be looked at before others have their turn.
     lines_left: usize,
-    /// Lines looked at that [`Session::drain_lines_taken`] has not told yet.
-    lines_taken: usize,
     /// Lines in a row, up to the newest, that were no commands.
     lines_not_commands: usize,
     phase: Phase,
@@ -116,7 +114,6 @@ impl Session {
             policy,
             decoder: LineDecoder::default(),
             lines_left: TURN_LINES,
-            lines_taken: 0,
             lines_not_commands: 0,
             phase: Phase::Ready,
             since: now,
@@ -253,11 +250,6 @@ impl Session {
     pub fn handle_turn(&mut self, lines: usize, now: Instant) {
         self.lines_left = lines;
         self.take_commands(now);
-    }
-
-    /// How many lines were looked at since the last call, for the budget of the turn.
-    pub fn drain_lines_taken(&mut self) -> usize {
-        std::mem::take(&mut self.lines_taken)
     }
 
     /// True while the client waits for a disk, or for the server to have room, and can be told so.

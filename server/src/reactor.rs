@@ -42,7 +42,7 @@ use crate::store::readers::Readers;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{
     ACCEPT_RETRY_TIMEOUT, CONTROL_READ_BYTES, DISK_FINISH_TIMEOUT, REFUSALS_MAX, SHUTDOWN_GRACE,
-    TICKET_LINE_TIMEOUT, TURN_CONNECTION_BYTES, TURN_EVENTS, TURN_STEP_TIME, UPLOAD_BUFFER_BYTES,
+    TICKET_LINE_TIMEOUT, TURN_EVENTS, TURN_STEP_TIME, UPLOAD_BUFFER_BYTES,
 };
 use ferry_common::session::{Policy, Scarcity, Session};
 use log::Level;
@@ -403,7 +403,7 @@ impl Reactor {
         // Most clients send the ticket right behind connecting: a connection whose ticket is there already takes the
         // place of none.
         data.socket.assume_readable();
-        self.serve_data(key, TURN_CONNECTION_BYTES, now);
+        self.serve_data(key, now);
         if let Some(data) = self.datas.get_mut(key)
             && matches!(data.owner, Owner::Unknown { .. })
             && let Some(oldest) = self.unticketed.push(Address::from(peer), key, self.tickets_out)

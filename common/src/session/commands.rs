@@ -46,7 +46,6 @@ impl Session {
             match self.decoder.next_line() {
                 Ok(Some(line)) => {
                     self.lines_left -= 1;
-                    self.lines_taken += 1;
                     self.since = now;
                     if let Some(protocol) = ForeignProtocol::of_line(&line) {
                         self.end_wrong_protocol(protocol.message(), now);

@@ -126,11 +126,8 @@ fn a_network_that_fails_at_any_moment_breaks_transfers_off_and_nothing_else() {
 #[test]
 fn a_session_may_have_to_give_way_at_any_moment() {
     for chunk in [3, usize::MAX] {
-        let give_way = |pair: &mut Pair| {
-            pair.server_gives_way();
-        };
-        at_every_moment(chunk, give_way, assert_nothing_is_false::<Mixed>);
-        at_every_moment(chunk, give_way, assert_nothing_is_false::<Verified>);
+        at_every_moment(chunk, Pair::server_gives_way, assert_nothing_is_false::<Mixed>);
+        at_every_moment(chunk, Pair::server_gives_way, assert_nothing_is_false::<Verified>);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sessions that need a file opened before they have a place for a data connection, which brings a
 //! descriptor for a file with it. Only so many are let ahead; the others wait with nothing open, each for the turn of its
-//! address. Those who want a digest stand in a line of their own, since that may take as long as the file is large.
+//! address. Sessions that want a digest stand in a line of their own, since that may take as long as the file is large.
 
 use crate::admission::lines::Lines;
 use crate::net::address::Address;

@@ -41,12 +41,12 @@ impl GivingWay {
         self.found = least.into_sorted_vec().into_iter().rev().map(|(_, key)| key).collect();
     }
 
-    /// Nobody has to give way any more.
+    /// No session has to give way any more.
     pub(crate) fn settle(&mut self) {
         self.retry_at = None;
     }
 
-    /// When to look again, while somebody has to give way and none was found.
+    /// When to look again, while a session has to give way and none was found.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.retry_at
     }

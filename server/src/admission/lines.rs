@@ -1,12 +1,12 @@
-//! Those who wait for something of which there is not enough, by address. Next comes the one who waits longest at the
-//! address that has the least of it; addresses that have as much as each other take turns. It counts what each address
-//! has, and does not know what that is.
+//! Sessions that wait for something of which there is not enough, by address. Next comes the session that waits longest
+//! at the address that has the least of it; addresses that have as much as each other take turns. It counts what each
+//! address has, and does not know what that is.
 
 use crate::admission::shares::Shares;
 use crate::net::address::Address;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// There is room before it for those who are put first.
+/// There are stamps left before it for sessions that are put first.
 const FIRST_STAMP: u64 = 1 << 62;
 
 /// See the module's documentation.

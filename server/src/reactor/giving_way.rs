@@ -31,7 +31,8 @@ impl Reactor {
         !self.roster.is_full()
     }
 
-    /// Ends transfers of an address that has many for those of others that wait; tells whether that made room.
+    /// Ends a transfer of an address that has more of them than one whose sessions wait; tells whether there was one to
+    /// end.
     pub(super) fn have_transfer_give_way(&mut self, now: Instant) -> bool {
         let Some(heaviest) = self.data_slots.too_heavy() else {
             self.transfers_giving_way.settle();
@@ -46,7 +47,8 @@ impl Reactor {
         true
     }
 
-    /// Lets those who wait for a file that is to be opened have the place of one of an address that has more of them.
+    /// Ends commands of an address that has more files open ahead of its data connections than one whose sessions wait to
+    /// open theirs.
     pub(super) fn have_files_give_way(&mut self, now: Instant) {
         for _ in 0..GIVING_WAY_MAX {
             let Some(key) = self.file_queue.to_give_way() else { return };

@@ -34,7 +34,7 @@ impl Reactor {
             let Some(key) = self.ready_datas.pop() else { return };
             if let Some(data) = self.datas.get_mut(key) {
                 data.queued = false;
-                self.serve_data(key, TURN_CONNECTION_BYTES, now);
+                self.serve_data(key, now);
                 self.queue_data(key);
             }
             if slice.is_over() {
@@ -44,7 +44,7 @@ impl Reactor {
     }
 
     /// Gives tickets to those next in line. Where all places are taken, idle data connections make room, and then
-    /// transfers of those who have more than their share.
+    /// transfers of addresses that have more than their share.
     pub(super) fn admit_data(&mut self, now: Instant) {
         loop {
             while let Some(key) = self.data_slots.next_admitted() {
@@ -224,9 +224,9 @@ impl Reactor {
         self.drive(session, now);
     }
 
-    /// Moves payload of one connection within its budget; tells how much.
-    pub(super) fn serve_data(&mut self, key: Key, budget_bytes: u64, now: Instant) -> u64 {
-        let mut left_bytes = budget_bytes;
+    /// Moves payload of one connection within its budget.
+    pub(super) fn serve_data(&mut self, key: Key, now: Instant) {
+        let mut left_bytes = TURN_CONNECTION_BYTES;
         while left_bytes > 0 {
             let Some(data) = self.datas.get_mut(key) else { break };
             if !data.has_work() {
@@ -286,7 +286,6 @@ impl Reactor {
                 Step::Lost => self.lose_data(key, now),
             }
         }
-        budget_bytes - left_bytes
     }
 
     /// Reads part of an upload and hands it to a disk thread; any other step is handed back.

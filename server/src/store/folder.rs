@@ -152,10 +152,7 @@ impl Folder {
         // What was looked at may have been replaced since.
         regular_only(&stat)?;
         let facts = Opened { size_bytes: size_of_file(&stat), mtime_s: stat.st_mtime };
-        let medium = match lookup {
-            Lookup::CachedOnly => self.medium,
-            Lookup::MayBlock => Medium::of(&descriptor),
-        };
+        let medium = self.medium_of(&descriptor);
         if updates_atime && medium == Medium::Local {
             // The first read of the day updates it, and that is this one.
             let _ = rustix::io::pread(&descriptor, &mut [0], 0);
@@ -251,26 +248,25 @@ impl Folder {
                 Ok(_) | Err(_) => break,
             }
         }
-        result.and_then(
-            |found| {
-                if self.leads_into_staging(&found, lookup) { Err(Errno::NOENT) } else { Ok(found) }
-            },
-        )
+        result.and_then(|found| if self.leads_into_staging(&found) { Err(Errno::NOENT) } else { Ok(found) })
     }
 
     /// True where something lies in a staging directory, by whatever link or spelling of its name it was found: the
     /// kernel tells the name by which the server itself has that directory open. Where a foreign file system has other
     /// names for it, that name may be any of them, and the directories on the way are compared by their inodes.
-    fn leads_into_staging(&self, found: &OwnedFd, lookup: Lookup) -> bool {
+    fn leads_into_staging(&self, found: &OwnedFd) -> bool {
         let Ok(name) = std::fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd())) else {
             return false;
         };
         let is_hidden = |part: &OsStr| part.as_bytes() == HIDDEN_NAME;
         let is_staging = |place: &Path| rustix::fs::lstat(place).is_ok_and(|stat| self.is_staging(&stat));
         name.iter().any(is_hidden)
-            || lookup == Lookup::MayBlock
-                && Medium::of(found) == Medium::Foreign
-                && name.ancestors().any(is_staging)
+            || self.medium_of(found) == Medium::Foreign && name.ancestors().any(is_staging)
+    }
+
+    /// Of the file system of something that was found. The threads of the folder's own never leave that; others ask.
+    fn medium_of(&self, found: &OwnedFd) -> Medium {
+        if self.lane == LaneId::ROOT { self.medium } else { Medium::of(found) }
     }
 }
 

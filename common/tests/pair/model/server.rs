@@ -68,7 +68,7 @@ enum Movement {
 }
 
 impl ServerShell {
-    /// What comes of the jobs of a command that is over is told to nobody.
+    /// A command is over: its session is not told what comes of its jobs.
     fn forget_jobs(&mut self) {
         self.jobs.retain(|job| matches!(job, Job::Ticket));
     }
@@ -277,13 +277,11 @@ impl Pair {
     }
 
     /// Another address wants what the session has.
-    pub(crate) fn server_gives_way(&mut self) -> bool {
-        if self.server.closed {
-            return false;
+    pub(crate) fn server_gives_way(&mut self) {
+        if !self.server.closed {
+            self.session.handle_give_way(self.now);
+            self.perform();
         }
-        self.session.handle_give_way(self.now);
-        self.perform();
-        true
     }
 
     fn send(&mut self, link: usize, offset: usize, left: usize, most: usize) {
