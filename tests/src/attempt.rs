@@ -2,6 +2,7 @@
 //! panic. Their digests are checked at both ends, as the real client does.
 
 use crate::content::Content;
+use crate::dial::dial;
 use ferry_common::command::{Command, Resume, UploadOptions};
 use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
@@ -38,7 +39,7 @@ pub enum Ended {
 
 impl Attempt {
     pub fn with(server: SocketAddr, limit: Duration) -> io::Result<Self> {
-        let control = connect(server, limit)?;
+        let control = dial(server, limit)?;
         Ok(Self { control: BufReader::new(control), server, limit, data: None })
     }
 
@@ -190,7 +191,7 @@ impl Attempt {
     }
 
     fn open_data(&mut self, port: u16, ticket: &[u8]) -> io::Result<()> {
-        let mut data = connect((self.server.ip(), port).into(), self.limit)?;
+        let mut data = dial((self.server.ip(), port).into(), self.limit)?;
         data.write_all(&[ticket, b"\n"].concat())?;
         self.data = Some(data);
         Ok(())
@@ -223,14 +224,6 @@ impl Ended {
             Self::Closed
         }
     }
-}
-
-fn connect(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&address, limit)?;
-    stream.set_read_timeout(Some(limit))?;
-    stream.set_write_timeout(Some(limit))?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }
 
 fn path(name: &str) -> RemotePath {

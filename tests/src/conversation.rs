@@ -1,6 +1,7 @@
 //! A control connection as a person with `nc` has it: lines out, lines in. Does not follow the protocol by
 //! itself; `transfer` does.
 
+use crate::dial::{bound, dial};
 use crate::server::Server;
 use crate::wait::PATIENCE;
 use ferry_common::error::ErrorCode;
@@ -175,14 +176,7 @@ impl Answer {
 /// A connection whose reads and writes end after [`PATIENCE`].
 #[track_caller]
 pub fn connect(address: SocketAddr) -> TcpStream {
-    prepare(TcpStream::connect_timeout(&address, PATIENCE).expect("the server listens"))
-}
-
-fn prepare(stream: TcpStream) -> TcpStream {
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
-    stream.set_write_timeout(Some(PATIENCE)).expect("a time limit");
-    stream.set_nodelay(true).expect("a TCP connection");
-    stream
+    dial(address, PATIENCE).expect("the server listens")
 }
 
 /// As [`connect`], from 127.0.0.`host`.
@@ -191,7 +185,9 @@ pub fn connect_from(host: u8, address: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.bind(&SocketAddr::from(([127, 0, 0, host], 0)).into()).expect("an address of this machine");
     socket.connect(&address.into()).expect("the server listens");
-    prepare(socket.into())
+    let stream = socket.into();
+    bound(&stream, PATIENCE).expect("a TCP connection");
+    stream
 }
 
 /// Reads to the end of the stream; a reset counts as its end. Panics when neither comes.

@@ -3,6 +3,7 @@
 //! than [`PATIENCE`].
 
 use crate::conversation::Refusal;
+use crate::dial::dial;
 use crate::wait::PATIENCE;
 use ferry_common::command::{Command, UploadOptions};
 use ferry_common::digest::Digest;
@@ -10,7 +11,7 @@ use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use ferry_common::reply::Reply;
 use socket2::SockRef;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -66,7 +67,7 @@ impl Failure {
 
 impl Exchange {
     pub fn with(server: SocketAddr) -> Attempt<Self> {
-        let stream = connect(server).map_err(|error| Failure::Lost(error.to_string()))?;
+        let stream = dial(server, PATIENCE).map_err(|error| Failure::Lost(error.to_string()))?;
         stream.set_read_timeout(Some(LOOK_INTERVAL)).expect("a time limit");
         Ok(Self { stream, server, unread: Vec::new(), data: None, offer: None })
     }
@@ -280,8 +281,8 @@ impl Exchange {
     /// Opens the data connection that was offered last.
     fn dial(&mut self) -> Attempt<()> {
         let (port, ticket) = self.offer.clone().expect("an offer of a data connection");
-        let mut data =
-            connect((self.server.ip(), port).into()).map_err(|error| Failure::Lost(error.to_string()))?;
+        let mut data = dial((self.server.ip(), port).into(), PATIENCE)
+            .map_err(|error| Failure::Lost(error.to_string()))?;
         // Where it is lost at once, the wait for the reply finds out.
         let _ = data.write_all(&[&ticket[..], b"\n"].concat());
         self.data = Some(data);
@@ -330,12 +331,4 @@ impl Exchange {
 #[track_caller]
 pub fn path(name: &str) -> RemotePath {
     RemotePath::parse(name.as_bytes()).unwrap_or_else(|code| panic!("{name}: {code}"))
-}
-
-fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }

@@ -8,6 +8,7 @@ pub mod attempt;
 pub mod binaries;
 pub mod content;
 pub mod conversation;
+mod dial;
 pub mod exchange;
 pub mod ferry;
 pub mod mount;

@@ -38,28 +38,24 @@ impl Mount {
     /// An ext4 in a file.
     pub fn ext4(size_bytes: u64) -> Result<Self, String> {
         let (home, path) = place();
-        let mount = Self::ext4_from(&home.path().join("image"), &path, size_bytes)?;
+        let mount = Self::ext4_at(&home.path().join("image"), &path, size_bytes)?;
         Ok(Self::moved(mount, home))
     }
 
     /// An ext4 in this new file, which is the caller's: a disk that is as slow as the file system of the file.
     pub fn ext4_in(image: &Path, size_bytes: u64) -> Result<Self, String> {
         let (home, path) = place();
-        let mount = Self::ext4_from(image, &path, size_bytes)?;
+        let mount = Self::ext4_at(image, &path, size_bytes)?;
         Ok(Self::moved(mount, home))
     }
 
-    fn ext4_from(image: &Path, path: &Path, size_bytes: u64) -> Result<Self, String> {
+    /// An ext4 in a new file, over a directory of the caller's.
+    pub fn ext4_at(image: &Path, path: &Path, size_bytes: u64) -> Result<Self, String> {
         let file = std::fs::File::create(image).map_err(|error| error.to_string())?;
         file.set_len(size_bytes).map_err(|error| error.to_string())?;
         run(Command::new("mkfs.ext4").args(["-q", "-m", "0", "-F"]).arg(image))?;
         run(Command::new("mount").args(["-t", "ext4", "-o", "loop"]).arg(image).arg(path))?;
         Ok(Self { path: path.to_owned(), _home: None })
-    }
-
-    /// An ext4 in a new file, over a directory of the caller's.
-    pub fn ext4_at(image: &Path, path: &Path, size_bytes: u64) -> Result<Self, String> {
-        Self::ext4_from(image, path, size_bytes)
     }
 
     /// What is written goes to `upper`, and what is not there is read from `lower`. `work` is an empty directory beside

@@ -20,6 +20,7 @@ pub struct Options {
     root: Option<PathBuf>,
     parent: Option<PathBuf>,
     open_files: Option<u64>,
+    program: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -65,6 +66,12 @@ impl Options {
         self
     }
 
+    /// Starts another `ferryd` than the one that the tests build.
+    pub fn program(mut self, program: &Path) -> Self {
+        self.program = Some(program.to_owned());
+        self
+    }
+
     /// Lets the server have this many descriptors and no more.
     pub fn open_files(mut self, limit: u64) -> Self {
         self.open_files = Some(limit);
@@ -84,7 +91,8 @@ impl Options {
                 (Some(home), root)
             }
         };
-        let mut ferryd = ferryd(&root, &self.arguments);
+        let program = self.program.unwrap_or_else(binaries::ferryd);
+        let mut ferryd = ferryd(&program, &root, &self.arguments);
         if let Some(limit) = self.open_files {
             ferryd = limited(&ferryd, limit);
         }
@@ -94,10 +102,10 @@ impl Options {
     }
 }
 
-/// `ferryd` on free ports of the loopback interface (but for a `--port` in the arguments), for the folder
+/// A `ferryd` on free ports of the loopback interface (but for a `--port` in the arguments), for the folder
 /// `root`.
-fn ferryd(root: &Path, arguments: &[impl AsRef<OsStr>]) -> Command {
-    let mut command = Command::new(binaries::ferryd());
+fn ferryd(program: &Path, root: &Path, arguments: &[impl AsRef<OsStr>]) -> Command {
+    let mut command = Command::new(program);
     let has_port = arguments.iter().any(|argument| argument.as_ref() == "--port");
     command
         .args(["--listen", "127.0.0.1", "--data-port", "0"])

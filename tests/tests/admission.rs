@@ -166,12 +166,18 @@ fn one_address_with_all_data_connections_gives_way_to_others() {
     assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
 }
 
-#[test]
-fn digests_that_one_address_asks_for_keep_no_other_address_waiting() {
+/// A server with a file whose digest takes for ever, `sparse`, and a small one.
+fn server_with_sparse_file() -> Server {
     let server = Server::start();
     let sparse = std::fs::File::create(server.path("sparse")).unwrap();
     sparse.set_len(1 << 40).unwrap();
     server.put("small", "content");
+    server
+}
+
+#[test]
+fn digests_that_one_address_asks_for_keep_no_other_address_waiting() {
+    let server = server_with_sparse_file();
     let mut crowd: Vec<_> = (0..100).map(|_| Conversation::from_host(2, &server)).collect();
     crowd.iter_mut().for_each(|session| session.send("sum sparse\n"));
     let started = Instant::now();
@@ -183,10 +189,7 @@ fn digests_that_one_address_asks_for_keep_no_other_address_waiting() {
 
 #[test]
 fn digests_for_those_who_have_gone_are_given_up_within_a_round_trip() {
-    let server = Server::start();
-    let sparse = std::fs::File::create(server.path("sparse")).unwrap();
-    sparse.set_len(1 << 40).unwrap();
-    server.put("small", "content");
+    let server = server_with_sparse_file();
     for _ in 0..4 {
         let mut crowd: Vec<_> = (0..64).map(|_| Conversation::with(&server)).collect();
         crowd.iter_mut().for_each(|session| session.send("sum sparse\n"));

@@ -5,9 +5,9 @@
 use ferry_tests::conversation::Conversation;
 use ferry_tests::server::{Options, Server};
 use ferry_tests::swarm::attack::crowd::{Crowd, Target};
-use ferry_tests::swarm::attack::plan::{Attack, LARGE_BYTES};
+use ferry_tests::swarm::attack::fixtures::Fixtures;
+use ferry_tests::swarm::attack::plan::Attack;
 use ferry_tests::wait::wait_until;
-use std::fs::{self, File};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -23,13 +23,8 @@ const RESIDENT_MAX_BYTES: u64 = 64 << 20;
 /// A server with what the attacks ask for.
 fn server() -> Server {
     let server = Options::default().arguments(&["--max-sessions", "400"]).open_files(1024).start();
-    fs::create_dir_all(server.path("attack/big")).unwrap();
-    (0..500).for_each(|number| drop(File::create(server.path(format!("attack/big/{number}"))).unwrap()));
-    File::create(server.path("attack/large")).unwrap().set_len(LARGE_BYTES).unwrap();
-    File::create(server.path("attack/sparse")).unwrap().set_len(1 << 40).unwrap();
-    for number in 0..MEMBERS {
-        fs::write(server.path(format!("attack/cold{number}")), vec![b'c'; 100_000]).unwrap();
-    }
+    let fixtures = Fixtures { entries: 500, cold_files: MEMBERS, cold_bytes: 100_000 };
+    fixtures.prepare(server.root()).unwrap();
     server.put("file", "content");
     server
 }
@@ -60,7 +55,6 @@ fn bear(attack: Attack, members: usize) {
         control: server.control_address(),
         data: server.data_address(),
         from: Some(IpAddr::from([127, 0, 0, 2])),
-        is_spread: true,
     };
     let (there, over) = (AtomicBool::new(false), AtomicBool::new(false));
     std::thread::scope(|scope| {

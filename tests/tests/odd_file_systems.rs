@@ -23,6 +23,19 @@ fn serve(folder: &Path) -> Server {
     Options::default().root(folder).start()
 }
 
+/// What a server tells that does not start.
+#[track_caller]
+fn refused_start(folder: &Path) -> String {
+    let output = std::process::Command::new(ferry_tests::binaries::ferryd())
+        .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0"])
+        .arg(folder)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    told
+}
+
 /// Every verb does its work on this file system.
 fn expect_all_verbs_to_work(folder: &Path) -> Server {
     let server = serve(folder);
@@ -133,13 +146,7 @@ fn a_file_system_that_is_read_only_can_be_read_and_says_so() {
     expect_only_reading_to_work(&mut session(&server), "drive/");
     session(&server).upload("beside", &CONTENT.bytes(), PLAIN).unwrap();
     // ...and as the folder.
-    let output = std::process::Command::new(ferry_tests::binaries::ferryd())
-        .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0"])
-        .arg(mount.path())
-        .output()
-        .unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{told}");
+    let told = refused_start(mount.path());
     assert!(told.contains("--read-only"), "{told}");
     let server = Options::default().arguments(&["--read-only"]).root(mount.path()).start();
     expect_only_reading_to_work(&mut session(&server), "");
@@ -263,16 +270,7 @@ fn a_file_system_that_does_not_tell_its_size_is_not_full() {
 #[ignore = "needs root to mount; run tests/checks"]
 fn where_locks_mean_nothing_no_server_starts_to_stage() {
     let mount = OddMount::new(Quirks { flock: Flock::Granted, ..Quirks::default() }).unwrap();
-    let start = || {
-        std::process::Command::new(ferry_tests::binaries::ferryd())
-            .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0"])
-            .arg(mount.path())
-            .output()
-            .unwrap()
-    };
-    let output = start();
-    assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let told = refused_start(mount.path());
     assert!(told.contains("granted twice") && told.contains("--read-only"), "{told}");
 }
 

@@ -339,7 +339,7 @@ impl Driver {
 }
 
 /// The first address of the host that answers: `localhost` has two, and a server may listen on one.
-fn reachable_address(host: &str, port: u16) -> io::Result<SocketAddr> {
+pub(super) fn reachable_address(host: &str, port: u16) -> io::Result<SocketAddr> {
     let mut failure = io::Error::new(ErrorKind::NotFound, "the host has no address");
     for address in (host, port).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, PROBE_TIMEOUT) {

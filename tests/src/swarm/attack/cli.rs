@@ -2,7 +2,7 @@
 
 use super::plan::Attack;
 use clap::Args;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// Attacks a server in many ways, one after the other, and prints what a good client has of it meanwhile.
@@ -37,9 +37,10 @@ pub struct Config {
     /// How long the good client measures during each attack; before it, half as long
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     pub seconds: u64,
-    /// The address that the attackers come from; most attacks use the seven behind it as well
-    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)))]
-    pub from: IpAddr,
+    /// The address that the attackers come from; most attacks use the seven behind it as well. Without it they come from
+    /// 127.0.0.2 where the server is on loopback, and else from the address of the good client
+    #[arg(long, value_name = "ADDRESS")]
+    pub from: Option<IpAddr>,
     /// Attack from the address of the good client, whose session is there before
     #[arg(long, conflicts_with = "from")]
     pub same_address: bool,

@@ -22,9 +22,9 @@ const SLOW_BUFFER_BYTES: usize = 4096;
 pub struct Target {
     pub control: SocketAddr,
     pub data: SocketAddr,
-    /// The first address of the members, where they are spread over those behind it; else the address of all.
+    /// The first address of the members, who are spread over those behind it; else they come from where the system has
+    /// them come from.
     pub from: Option<IpAddr>,
-    pub is_spread: bool,
 }
 
 /// See the module's documentation.
@@ -34,8 +34,6 @@ pub struct Crowd {
     plan: Plan,
     target: Target,
     members: Slab<Member>,
-    /// Members that are no data connections of others.
-    count: usize,
     /// Members to be made. Numbers are used again, so that uploads replace one another.
     vacant: VecDeque<usize>,
     ready: VecDeque<usize>,
@@ -54,7 +52,6 @@ impl Crowd {
             plan,
             target,
             members: Slab::new(),
-            count: 0,
             vacant,
             ready: VecDeque::new(),
             connects_left: 0,
@@ -163,12 +160,9 @@ impl Crowd {
             };
             let (flow, leave) = (self.plan.flow.clone(), self.plan.leave);
             self.begun += 1;
-            match self.add(to, number, Vec::new(), &flow, leave) {
-                Ok(_) => self.count += 1,
-                Err(_) => {
-                    self.failed += 1;
-                    self.vacant.push_back(number);
-                }
+            if self.add(to, number, Vec::new(), &flow, leave).is_err() {
+                self.failed += 1;
+                self.vacant.push_back(number);
             }
         }
     }
@@ -219,10 +213,7 @@ impl Crowd {
                     session.data = None;
                 }
             }
-            None => {
-                self.count -= 1;
-                self.vacant.push_back(member.number);
-            }
+            None => self.vacant.push_back(member.number),
         }
         if let Some(data) = member.data {
             self.remove(data);
@@ -232,11 +223,11 @@ impl Crowd {
     fn address_of(&self, number: usize) -> Option<IpAddr> {
         let hosts = usize::from(self.plan.hosts.max(1));
         match self.target.from? {
-            IpAddr::V4(first) if self.target.is_spread => {
+            IpAddr::V4(first) => {
                 let step = u32::try_from(number % hosts).unwrap_or(0);
                 Some(IpAddr::V4((u32::from(first) + step).into()))
             }
-            IpAddr::V4(_) | IpAddr::V6(_) => self.target.from,
+            IpAddr::V6(first) => Some(IpAddr::V6(first)),
         }
     }
 }

@@ -3,12 +3,11 @@
 
 use super::cli::CrowdConfig;
 use super::crowd::{Crowd, Target};
-use super::plan::{Attack, COLD_FILES};
+use super::plan::COLD_FILES;
 use rustix::fs::{Advice, fadvise};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,16 +28,13 @@ pub(super) struct CrowdProcess {
 }
 
 impl CrowdProcess {
-    pub(super) fn start(
-        attack: Attack,
-        control: SocketAddr,
-        data: SocketAddr,
-        from: IpAddr,
-        folder: Option<PathBuf>,
-    ) -> io::Result<Self> {
+    pub(super) fn start(config: &CrowdConfig) -> io::Result<Self> {
+        let CrowdConfig { attack, control, data, from, folder } = config;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["crowd", &attack.name(), &control.to_string(), &data.to_string()]);
-        command.args(["--from", &from.to_string()]);
+        if let Some(from) = from {
+            command.args(["--from", &from.to_string()]);
+        }
         if let Some(folder) = folder {
             command.arg("--folder").arg(folder);
         }
@@ -90,8 +86,7 @@ pub fn attack(config: &CrowdConfig) -> io::Result<()> {
     if let Some(folder) = config.folder.clone().filter(|_| plan.drops_cache) {
         std::thread::spawn(move || drop_cache_again_and_again(&folder));
     }
-    let is_spread = config.from.is_some_and(|from| from != config.control.ip());
-    let target = Target { control: config.control, data: config.data, from: config.from, is_spread };
+    let target = Target { control: config.control, data: config.data, from: config.from };
     let mut crowd = Crowd::new(plan, target)?;
     crowd.run(|| over.load(Ordering::Relaxed), || say("there"))?;
     let (begun, failed) = crowd.counts();

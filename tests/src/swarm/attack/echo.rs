@@ -2,9 +2,10 @@
 //! lose under an attack, the machine has lost. What is uploaded is written to the disk of the served folder and flushed,
 //! where that is known.
 
-use super::good::{UPLOAD_BYTES, connect};
+use super::good::{LIMIT, UPLOAD_BYTES};
 use super::measure::{Client, Measure};
 use super::plan::LARGE_BYTES;
+use crate::dial::dial;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -52,14 +53,14 @@ impl Echo {
 impl Client for Echo {
     fn perform(&mut self, measure: Measure) -> io::Result<()> {
         if self.stream.is_none() {
-            self.stream = Some(connect(self.server)?);
+            self.stream = Some(dial(self.server, LIMIT)?);
         }
         let Self { server, stream: Some(stream), scratch } = self else { return Ok(()) };
         let result = match measure {
             Measure::Ls => Self::ask(stream, PING, 0, 1, scratch),
-            Measure::Connect => Self::ask(&mut connect(*server)?, PING, 0, 1, scratch),
+            Measure::Connect => Self::ask(&mut dial(*server, LIMIT)?, PING, 0, 1, scratch),
             Measure::Download => Self::ask(stream, DOWN, 0, LARGE_BYTES as usize, scratch),
-            Measure::Upload => Self::ask(&mut connect(*server)?, UP, UPLOAD_BYTES, 1, scratch),
+            Measure::Upload => Self::ask(&mut dial(*server, LIMIT)?, UP, UPLOAD_BYTES, 1, scratch),
         };
         if result.is_err() {
             self.stream = None;

@@ -2,12 +2,13 @@
 
 use super::measure::{Client, Measure};
 use super::plan::LARGE_BYTES;
+use crate::dial::dial;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// What takes longer has failed.
-const LIMIT: Duration = Duration::from_secs(10);
+pub(super) const LIMIT: Duration = Duration::from_secs(10);
 pub(super) const UPLOAD_BYTES: usize = 5_000_000;
 
 #[derive(Debug)]
@@ -104,7 +105,7 @@ impl Client for Good {
 
 impl Session {
     fn connect(server: SocketAddr) -> io::Result<Self> {
-        Ok(Self { control: BufReader::new(connect(server)?), data: None, data_port: 0 })
+        Ok(Self { control: BufReader::new(dial(server, LIMIT)?), data: None, data_port: 0 })
     }
 
     fn upload(&mut self, name: &str, bytes: usize, server: SocketAddr) -> io::Result<()> {
@@ -148,17 +149,9 @@ impl Session {
             };
             let (port, ticket) = offer.trim_end().split_once(' ').ok_or(io::ErrorKind::InvalidData)?;
             self.data_port = port.parse().map_err(io::Error::other)?;
-            let mut data = connect(SocketAddr::new(server.ip(), self.data_port))?;
+            let mut data = dial(SocketAddr::new(server.ip(), self.data_port), LIMIT)?;
             data.write_all(format!("{ticket}\n").as_bytes())?;
             self.data = Some(data);
         }
     }
-}
-
-pub(super) fn connect(to: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&to, LIMIT)?;
-    stream.set_read_timeout(Some(LIMIT))?;
-    stream.set_write_timeout(Some(LIMIT))?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }

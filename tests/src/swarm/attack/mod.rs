@@ -4,9 +4,11 @@
 //! measures, in turn with a client of an echo server, which shows what the machine itself loses.
 
 pub mod cli;
+mod cost;
 pub mod crowd;
 mod crowd_process;
 mod echo;
+pub mod fixtures;
 mod good;
 mod measure;
 mod member;

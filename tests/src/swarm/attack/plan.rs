@@ -137,7 +137,7 @@ impl Attack {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// Whether it needs the files that [`super::stage`] prepares in the served folder.
+    /// Whether it needs what [`super::fixtures`] prepares in the served folder.
     pub fn needs_fixtures(self) -> bool {
         matches!(self, Self::ColdReaders | Self::LargeListings | Self::Sums)
     }
