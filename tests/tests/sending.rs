@@ -7,6 +7,7 @@ use ferry_tests::content::Content;
 use ferry_tests::conversation::Conversation;
 use ferry_tests::ferry::Ferry;
 use ferry_tests::server::{Options, Server};
+use ferry_tests::wait::wait_until;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,6 +16,8 @@ use std::path::Path;
 const BIG: Content = Content { seed: 7, size_bytes: 64 << 20 };
 /// Commands in the time of which the server has filled a socket as far as it does.
 const ROUND_TRIPS: usize = 200;
+/// Looks in a row that find a socket's queue unchanged, after which nothing is on its way.
+const QUIET_LOOKS: usize = 20;
 
 #[test]
 fn a_reader_that_stops_pins_little_memory_of_the_system() {
@@ -25,7 +28,14 @@ fn a_reader_that_stops_pins_little_memory_of_the_system() {
         other.ask("ls").outcome.unwrap();
     }
     let data = session.data.as_ref().unwrap();
-    let queued = queued_bytes(data.peer_addr().unwrap(), data.local_addr().unwrap());
+    let (mut queued, mut looks) = (0, 0);
+    // What the peer's system has and has not acknowledged yet counts as well; it is on its way, and comes to an end.
+    wait_until("end of what is on its way", || {
+        let before = queued;
+        queued = queued_bytes(data.peer_addr().unwrap(), data.local_addr().unwrap());
+        looks = if queued == before { looks + 1 } else { 0 };
+        looks == QUIET_LOOKS
+    });
     // What was sent and not acknowledged yet, one segment above the bound, and what one call adds to that.
     let most = 4 * u64::from(SOCKET_UNSENT_BYTES);
     assert!(queued > 0 && queued <= most, "{queued} bytes wait in the system");
