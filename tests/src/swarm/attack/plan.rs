@@ -156,8 +156,9 @@ impl Attack {
             }
             Self::DribbledUploads => once(500, "upload attack/dribble{n} 100000000\n", trickle(20)),
             Self::Announced => once(500, "upload attack/announced{n} 100000000000\n", reading(Read::All)),
+            // Downloads: a disk has not the space that so many uploads would announce.
             Self::AllData => {
-                Plan { hosts: 1, ..once(2500, "upload attack/trickle{n} 100000000\n", trickle(300)) }
+                Plan { hosts: 1, ..once(2500, "download attack/large\n", reading(Read::BytesPerSecond(300))) }
             }
             Self::SlowListers => listers(20, Read::BytesPerSecond(2_000_000)),
             Self::SlowestListers => listers(200, Read::BytesPerSecond(1000)),
