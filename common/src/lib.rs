@@ -13,6 +13,7 @@ pub mod digest;
 pub mod entry;
 pub mod error;
 mod foreign;
+mod input_buffer;
 pub mod limits;
 pub mod line;
 pub mod outbox;

@@ -200,9 +200,17 @@ pub const GIVING_WAY_MIN_AGE: Duration = Duration::from_secs(1);
 pub const GIVING_WAY_MAX: usize = 64;
 /// After a look that has found none, the next is not before this.
 pub const GIVING_WAY_RETRY_TIME: Duration = Duration::from_millis(100);
-/// Input of all sessions that is not worked on yet, lines without their end above all. A session that gives way is of
-/// the address that has the most of it.
-pub const UNFINISHED_TOTAL_BYTES: usize = 16 * 1024 * 1024;
+/// Input of all sessions that is held and not worked on yet, beyond which sessions end that hold a line without its end:
+/// those that hold most, of the address that does.
+pub const INPUT_TOTAL_BYTES: usize = 16 * 1024 * 1024;
+/// From so much on, one read takes...
+pub const INPUT_SCARCE_BYTES: usize = INPUT_TOTAL_BYTES / 2;
+/// ...no more than this, so that the input of very many sessions at work stays within the same.
+pub const CONTROL_SCARCE_READ_BYTES: usize = 512;
+/// Places for connections whose memory is kept when a crowd has gone.
+pub const SLOTS_KEPT: usize = 1024;
+/// Held input of a session beyond which it is in memory that was mapped for it alone.
+pub const INPUT_HEAP_MAX_BYTES: usize = 4096;
 /// Sessions beyond the limit that are being told so.
 pub const REFUSALS_MAX: u64 = 64;
 /// Data connections that have not presented a ticket yet.
@@ -244,6 +252,7 @@ const _: () = assert!(LISTING_PART_BYTES < OUTBOX_PAUSE_BYTES);
 const _: () = assert!(TURN_LINES <= TURN_FRESH_LINES);
 const _: () = assert!(TURN_PIPELINES_TIME.as_micros() < TURN_STEP_TIME.as_micros());
 const _: () = assert!(TURN_STEP_TIME.as_micros() <= TURN_PAYLOAD_TIME.as_micros());
+const _: () = assert!(CONTROL_SCARCE_READ_BYTES < CONTROL_READ_BYTES);
 const _: () = assert!(UPLOAD_WRITES_MAX < UPLOAD_BUFFERS_MAX);
 const _: () = assert!(SLOW_SEND_TIME.as_millis() < STALLED_SEND_TIME.as_millis());
 const _: () = assert!(SPACE_STEP_BYTES <= SPACE_CLAIM_BYTES);

@@ -1,6 +1,7 @@
 //! Cuts a byte stream into lines. Owns the bytes of a line that is not complete yet, and no more than
 //! that plus what one read brought.
 
+use crate::input_buffer::InputBuffer;
 use crate::limits::LINE_MAX_BYTES;
 use thiserror::Error;
 
@@ -12,7 +13,7 @@ pub struct LineTooLong;
 /// Lines end with LF; a CR before it is forgiven. Holds no memory while it holds no bytes.
 #[derive(Debug, Default)]
 pub struct LineDecoder {
-    buffer: Vec<u8>,
+    buffer: InputBuffer,
     /// Where the next line begins in `buffer`.
     start: usize,
     /// Up to where `buffer` is known to hold no LF after `start`.
@@ -23,13 +24,11 @@ impl LineDecoder {
     /// Takes in what was read.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.start > 0 {
-            self.buffer.drain(..self.start);
+            self.buffer.drop_front(self.start);
             self.scanned -= self.start;
             self.start = 0;
         }
-        // No more than it holds: there may be many thousands of these.
-        self.buffer.reserve_exact(bytes.len());
-        self.buffer.extend_from_slice(bytes);
+        self.buffer.append(bytes);
     }
 
     /// The next complete line without its ending, or `None` when more bytes are needed.
@@ -64,6 +63,11 @@ impl LineDecoder {
     /// The length of [`LineDecoder::partial`].
     pub fn partial_bytes(&self) -> usize {
         self.partial().len()
+    }
+
+    /// True where what is held is known to be a line without its end.
+    pub fn awaits_end(&self) -> bool {
+        self.partial_bytes() > 0 && self.scanned == self.buffer.len()
     }
 }
 
@@ -104,6 +108,20 @@ mod tests {
     }
 
     #[test]
+    fn a_line_without_its_end_is_told_from_lines_that_nobody_has_asked_for() {
+        let mut decoder = LineDecoder::default();
+        assert!(!decoder.awaits_end());
+        decoder.push(b"ls\nstat x\nhal");
+        assert!(!decoder.awaits_end());
+        lines_of(&mut decoder);
+        assert!(decoder.awaits_end());
+        decoder.push(b"f\n");
+        assert!(!decoder.awaits_end());
+        lines_of(&mut decoder);
+        assert!(!decoder.awaits_end());
+    }
+
+    #[test]
     fn an_endless_line_is_refused_before_it_ends() {
         let mut decoder = LineDecoder::default();
         decoder.push(&vec![b'a'; LINE_MAX_BYTES + 2]);
@@ -115,6 +133,6 @@ mod tests {
         let mut decoder = LineDecoder::default();
         decoder.push(b"ls\n");
         lines_of(&mut decoder);
-        assert_eq!(decoder.buffer.capacity(), 0);
+        assert_eq!(decoder.buffer.capacity_bytes(), 0);
     }
 }

@@ -207,8 +207,13 @@ impl Session {
     }
 
     /// Bytes of input that are held and not worked on yet.
-    pub fn unfinished_bytes(&self) -> usize {
+    pub fn held_input_bytes(&self) -> usize {
         self.decoder.partial_bytes()
+    }
+
+    /// True where the session can do nothing with the input that it holds before the end of a line comes.
+    pub fn awaits_end_of_line(&self) -> bool {
+        matches!(self.phase, Phase::Ready) && self.decoder.awaits_end()
     }
 
     /// There is not enough of something for all sessions, and this one is to go without: it ends.

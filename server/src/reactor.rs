@@ -17,8 +17,8 @@ use crate::admission::data_slots::DataSlots;
 use crate::admission::descriptors::DescriptorPlan;
 use crate::admission::file_queue::FileQueue;
 use crate::admission::giving_way::GivingWay;
+use crate::admission::input_budget::InputBudget;
 use crate::admission::roster::Roster;
-use crate::admission::unfinished::Unfinished;
 use crate::admission::unticketed::Unticketed;
 use crate::config::Config;
 use crate::connection::control::Control;
@@ -90,7 +90,7 @@ pub(crate) struct Reactor {
     leaving: VecDeque<Key>,
     datas: Slots<Data>,
     unticketed: Unticketed,
-    unfinished: Unfinished,
+    input_budget: InputBudget,
     /// Tickets that are not redeemed yet.
     tickets_out: u64,
     data_slots: DataSlots,
@@ -157,7 +157,7 @@ impl Reactor {
             leaving: VecDeque::new(),
             datas: Slots::new(),
             unticketed: Unticketed::default(),
-            unfinished: Unfinished::default(),
+            input_budget: InputBudget::default(),
             tickets_out: 0,
             data_slots: DataSlots::new(plan.data_slots),
             transfers_giving_way: GivingWay::default(),
@@ -218,7 +218,7 @@ impl Reactor {
         self.serve_datas(now);
         self.feed_starved_reads();
         self.serve_controls(now);
-        self.bound_unfinished(now);
+        self.bound_input(now);
         self.fire_deadlines(now);
         self.accept_controls(now);
         self.accept_datas(now);
@@ -434,9 +434,10 @@ impl Reactor {
         }
     }
 
-    /// Ends the sessions that hold the most input where all hold too much.
-    fn bound_unfinished(&mut self, now: Instant) {
-        while let Some(key) = self.unfinished.to_end() {
+    /// Ends sessions that hold lines without their end where all hold too much input. A turn reads only so much, so that
+    /// these are few.
+    fn bound_input(&mut self, now: Instant) {
+        while let Some(key) = self.input_budget.to_end() {
             let Some(control) = self.controls.get_mut(key) else { return };
             control.session.handle_crowded_out(Scarcity::Memory, now);
             self.drive(key, now);

@@ -6,6 +6,8 @@ use ferry_common::error::ErrorCode;
 use ferry_common::reply::Reply;
 use ferry_tests::conversation::{Conversation, connect_from};
 use ferry_tests::server::{Options, Server};
+use ferry_tests::wait::wait_until;
+use rustix::process::Signal;
 use std::collections::VecDeque;
 use std::io::Read;
 use std::net::{Shutdown, TcpStream};
@@ -75,8 +77,10 @@ fn data_connections_without_a_ticket_hold_up_no_transfer() {
 }
 
 #[test]
-fn lines_without_their_end_cost_a_bounded_amount_of_memory() {
+fn lines_without_their_end_cost_a_bounded_amount_of_memory_and_only_while_they_are_there() {
     let server = Server::start();
+    expect_to_be_served(&server);
+    let before = server.process().resident_bytes();
     let half = vec![b'x'; 32 * 1024];
     let mut held = Vec::new();
     for _ in 0..4000 {
@@ -88,6 +92,29 @@ fn lines_without_their_end_cost_a_bounded_amount_of_memory() {
     expect_to_be_served(&server);
     let bytes = server.process().peak_resident_bytes();
     assert!(bytes < 60 << 20, "{bytes} bytes for 4,000 half lines of 32 KiB");
+    drop(held);
+    // What stays is what the allocator keeps of short pieces.
+    let is_given_back = || server.process().resident_bytes() < before + (14 << 20);
+    wait_until("the memory of the lines goes back to the system", is_given_back);
+}
+
+#[test]
+fn no_session_ends_for_the_commands_that_very_many_have_sent_ahead() {
+    const SESSIONS: usize = 2000;
+    const AHEAD: usize = 100;
+    let server = Server::start();
+    let mut crowd: Vec<_> = (0..SESSIONS).map(|_| Conversation::from_host(2, &server)).collect();
+    crowd.iter_mut().for_each(|session| drop(session.ask("help").outcome.unwrap()));
+    // All of it is there at once.
+    server.process().signal(Signal::STOP);
+    let line = [b"stat ", &b"x".repeat(150)[..], b"\n"].concat().repeat(AHEAD);
+    crowd.iter_mut().for_each(|session| session.send(&line));
+    server.process().signal(Signal::CONT);
+    for session in &mut crowd {
+        for _ in 0..AHEAD {
+            assert_eq!(session.answer().code(), ErrorCode::NotFound);
+        }
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! reactor's business.
 
 use crate::admission::file_queue::Standing;
+use crate::admission::input_budget::Held;
 use crate::asker::Asker;
 use crate::net::address::Address;
 use crate::net::slots::Key;
@@ -27,7 +28,7 @@ pub(crate) struct Control {
     /// On the reactor's ready list.
     pub(crate) queued: bool,
     /// Input that it was last known to hold.
-    pub(crate) unfinished_bytes: usize,
+    pub(crate) known_input: Held,
     /// Among the sessions, of which there may be only so many.
     pub(crate) is_counted: bool,
     /// The reactor's turn in which it was served last.
@@ -131,7 +132,7 @@ impl Control {
         Self {
             socket,
             queued: false,
-            unfinished_bytes: 0,
+            known_input: Held::default(),
             is_counted: false,
             served_in: 0,
             armed: None,
@@ -162,6 +163,16 @@ impl Control {
             Closing::Flushing => self.can_write(),
             Closing::Lingering { .. } => self.socket.is_readable(),
             Closing::Closed => false,
+        }
+    }
+
+    /// The input that the session holds.
+    pub(crate) fn held_input(&self) -> Held {
+        if self.is_open() {
+            let Self { session, .. } = self;
+            Held { bytes: session.held_input_bytes(), awaits_end_of_line: session.awaits_end_of_line() }
+        } else {
+            Held::default()
         }
     }
 

@@ -1,6 +1,7 @@
 //! A slab whose keys are never mistaken: each carries the generation of what it was made for, so that an
 //! event, a completion or a ticket that comes late finds nothing rather than somebody else.
 
+use ferry_common::limits::SLOTS_KEPT;
 use slab::Slab;
 
 /// Names one inhabitant of [`Slots`] for ever.
@@ -59,7 +60,13 @@ impl<T> Slots<T> {
 
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         self.get(key)?;
-        Some(self.slab.remove(key.index as usize).1)
+        let (_, value) = self.slab.remove(key.index as usize);
+        let (length, capacity) = (self.slab.len(), self.slab.capacity());
+        // A crowd that has gone leaves its memory to the system, as far as the last place that is taken.
+        if capacity > SLOTS_KEPT && length <= capacity / 4 {
+            self.slab.shrink_to_fit();
+        }
+        Some(value)
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = (Key, &T)> {
@@ -89,6 +96,21 @@ mod tests {
         assert_eq!(slots.get_mut(first), None);
         assert_eq!(slots.remove(first), None);
         assert_eq!(slots.get(second), Some(&"second"));
+    }
+
+    #[test]
+    fn a_crowd_that_has_gone_leaves_no_memory_taken_and_no_key_in_doubt() {
+        let mut slots = Slots::new();
+        let keys: Vec<Key> = (0..8 * SLOTS_KEPT).map(|number| slots.insert(number)).collect();
+        let (stayers, leavers) = keys.split_at(3);
+        for key in leavers {
+            assert!(slots.remove(*key).is_some());
+        }
+        assert!(slots.slab.capacity() <= SLOTS_KEPT, "{} places", slots.slab.capacity());
+        let newcomers: Vec<Key> = (0..8 * SLOTS_KEPT).map(|number| slots.insert(number)).collect();
+        assert!(leavers.iter().all(|key| slots.get(*key).is_none()));
+        assert!(stayers.iter().zip(0..).all(|(key, number)| slots.get(*key) == Some(&number)));
+        assert!(newcomers.iter().zip(0..).all(|(key, number)| slots.get(*key) == Some(&number)));
     }
 
     #[test]

@@ -18,8 +18,8 @@ use crate::store::staging::StagedFile;
 use ferry_common::action::{Action, Opened, Publication, Question};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{
-    CONTROL_READ_BYTES, SMALL_UPLOAD_MAX_BYTES, SMALL_UPLOADS_TOTAL_BYTES, TURN_FRESH_LINES, TURN_LINES,
-    TURN_PIPELINES_TIME, TURN_STEP_TIME,
+    SMALL_UPLOAD_MAX_BYTES, SMALL_UPLOADS_TOTAL_BYTES, TURN_FRESH_LINES, TURN_LINES, TURN_PIPELINES_TIME,
+    TURN_STEP_TIME,
 };
 use ferry_common::path::RemotePath;
 use rustix::io::Errno;
@@ -62,7 +62,8 @@ impl Reactor {
         }
         control.queued = false;
         control.served_in = self.turn_number;
-        control.take_turn(&mut self.scratch[..CONTROL_READ_BYTES], lines, now);
+        let most = self.input_budget.read_bytes();
+        control.take_turn(&mut self.scratch[..most], lines, now);
         self.drive(key, now);
     }
 
@@ -89,9 +90,9 @@ impl Reactor {
     fn settle(&mut self, key: Key, now: Instant) {
         let Some(control) = self.controls.get_mut(key) else { return };
         control.continue_close(now);
-        let held_bytes = if control.is_open() { control.session.unfinished_bytes() } else { 0 };
+        let held = control.held_input();
         let address = Address::from(control.socket.peer());
-        self.unfinished.update(address, key, &mut control.unfinished_bytes, held_bytes);
+        self.input_budget.update(address, key, &mut control.known_input, held);
         if control.is_counted && !control.is_open() {
             control.is_counted = false;
             self.roster.leave(address);
