@@ -32,7 +32,8 @@ fn build() -> PathBuf {
         directory = directory.parent().expect("a test lies in a profile's directory");
     }
     let target = directory.parent().expect("a profile's directory lies in the target directory");
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
+    // Run by hand, the cargo of the path: rustup's tells the compiler which toolchain it belongs to.
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
         .current_dir(env!("CARGO_MANIFEST_DIR"))

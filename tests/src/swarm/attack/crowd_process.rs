@@ -30,7 +30,8 @@ pub(super) struct CrowdProcess {
 impl CrowdProcess {
     pub(super) fn start(config: &CrowdConfig) -> io::Result<Self> {
         let CrowdConfig { attack, control, data, from, folder } = config;
-        let mut command = Command::new(std::env::current_exe()?);
+        // Itself, though a build of the server may have replaced its file.
+        let mut command = Command::new("/proc/self/exe");
         command.args(["crowd", &attack.name(), &control.to_string(), &data.to_string()]);
         if let Some(from) = from {
             command.args(["--from", &from.to_string()]);

@@ -75,7 +75,7 @@ fn start(config: &Config, home: &Path) -> Server {
 impl Stage {
     fn run(&mut self, attack: Attack) -> io::Result<Outcome> {
         let time = Duration::from_secs(self.config.seconds);
-        let before = Samples::take(&mut self.good, &mut self.echo, time / 2);
+        let before = Samples::take(&mut self.good, &mut self.echo, time);
         let (watch, stolen) = (self.server.as_ref().map(Watch::begin), Stolen::begin());
         let crowd = self.begin(attack)?;
         crowd.wait_until_there();
