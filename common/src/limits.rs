@@ -77,12 +77,15 @@ pub const LINGER_MAX_BYTES: u64 = EAGER_MAX_BYTES;
 
 /// Payload moved for one data connection in one turn of the reactor.
 pub const TURN_CONNECTION_BYTES: u64 = 256 * 1024;
-/// One step of a turn (outcomes of the disk, payload, commands that have just come, deadlines, accepts) ends after this
-/// time, whatever its pieces cost; what is left has its turn in the next one. Several times what a piece takes, so that
-/// the poll between them costs little, and so short that a command is looked at within a millisecond or two.
+/// One step of a turn (outcomes of the disk, commands that have just come, deadlines, accepts) ends after this time,
+/// whatever its pieces cost; what is left has its turn in the next one. Several times what a piece takes, so that the
+/// poll between them costs little, and so short that a command is looked at within a millisecond or two.
 pub const TURN_STEP_TIME: Duration = Duration::from_micros(200);
 /// The same for payload while no command waits.
 pub const TURN_PAYLOAD_TIME: Duration = Duration::from_millis(1);
+/// The same for payload beside commands, of which there may be ever more: about what all other steps have together, so
+/// that a transfer has half of the reactor.
+pub const TURN_PAYLOAD_BESIDE_COMMANDS_TIME: Duration = Duration::from_micros(500);
 /// The same for commands that were sent ahead of others, of which there may be any number: less than a transfer has.
 pub const TURN_PIPELINES_TIME: Duration = Duration::from_micros(100);
 /// Lines of one session that are looked at before others have their turn.
@@ -251,7 +254,8 @@ const _: () = assert!(XATTR_MAX_BYTES <= KEPT_ATTRIBUTES_MAX_BYTES);
 const _: () = assert!(LISTING_PART_BYTES < OUTBOX_PAUSE_BYTES);
 const _: () = assert!(TURN_LINES <= TURN_FRESH_LINES);
 const _: () = assert!(TURN_PIPELINES_TIME.as_micros() < TURN_STEP_TIME.as_micros());
-const _: () = assert!(TURN_STEP_TIME.as_micros() <= TURN_PAYLOAD_TIME.as_micros());
+const _: () = assert!(TURN_STEP_TIME.as_micros() <= TURN_PAYLOAD_BESIDE_COMMANDS_TIME.as_micros());
+const _: () = assert!(TURN_PAYLOAD_BESIDE_COMMANDS_TIME.as_micros() <= TURN_PAYLOAD_TIME.as_micros());
 const _: () = assert!(CONTROL_SCARCE_READ_BYTES < CONTROL_READ_BYTES);
 const _: () = assert!(UPLOAD_WRITES_MAX < UPLOAD_BUFFERS_MAX);
 const _: () = assert!(SLOW_SEND_TIME.as_millis() < STALLED_SEND_TIME.as_millis());

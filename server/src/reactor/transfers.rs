@@ -10,8 +10,8 @@ use crate::net::address::Address;
 use crate::net::deadlines::Timer;
 use crate::net::slots::Key;
 use ferry_common::limits::{
-    READ_BUFFERS_MAX, STALL_WINDOW, TICKET_SECRET_BYTES, TURN_CONNECTION_BYTES, TURN_PAYLOAD_TIME,
-    TURN_STEP_TIME,
+    READ_BUFFERS_MAX, STALL_WINDOW, TICKET_SECRET_BYTES, TURN_CONNECTION_BYTES,
+    TURN_PAYLOAD_BESIDE_COMMANDS_TIME, TURN_PAYLOAD_TIME,
 };
 use ferry_common::session::Session;
 use ferry_common::ticket::Ticket;
@@ -21,16 +21,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 impl Reactor {
-    /// Serves data connections in turn until all have been, or the budget of the turn is spent.
+    /// Serves data connections in turn until all have been, or the budget of the turn is spent. While commands wait, which
+    /// have their time however few data connections there are, these go on for all of theirs.
     pub(super) fn serve_datas(&mut self, now: Instant) {
         if self.ready_datas.is_empty() {
             return;
         }
         self.slow_files.begin_turn(now);
-        let slice =
-            Slice::new(if self.ready_controls.is_empty() { TURN_PAYLOAD_TIME } else { TURN_STEP_TIME });
-        // No more than there are now: the poll must be asked what else is ready.
-        for _ in 0..self.ready_datas.len() {
+        let (time, served_most) = if self.ready_controls.is_empty() {
+            // No more than there are now: the poll must be asked whether a command has come.
+            (TURN_PAYLOAD_TIME, self.ready_datas.len())
+        } else {
+            (TURN_PAYLOAD_BESIDE_COMMANDS_TIME, usize::MAX)
+        };
+        let slice = Slice::new(time);
+        for _ in 0..served_most {
             let Some(key) = self.ready_datas.pop() else { return };
             if let Some(data) = self.datas.get_mut(key) {
                 data.queued = false;
