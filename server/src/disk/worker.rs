@@ -13,6 +13,7 @@ use ferry_common::action::{Publication, Question};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::WARM_WINDOW_BYTES;
 use rustix::fs::Advice;
+use rustix::thread::sched_yield;
 use std::fs::File;
 use std::io;
 use std::num::NonZeroU64;
@@ -28,6 +29,9 @@ pub(super) fn run(lane: &Lane, queue: &Turns<Job>) {
     while let Some((asker, job)) = queue.take() {
         lane.perform_or_pass_on(asker, job);
         queue.finish();
+        // Where processors are few, a thread that the system has set aside in the middle of a job goes on before this one
+        // begins another: its session waits already.
+        sched_yield();
     }
 }
 
