@@ -108,8 +108,10 @@ pub const KEEPALIVE_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 pub const NAME_THREADS: usize = 3;
 /// ...that make and change names...
 pub const CHANGE_THREADS: usize = 2;
-/// ...that read, write and close files...
-pub const BYTE_THREADS: usize = 4;
+/// ...that read files...
+pub const READ_THREADS: usize = 3;
+/// ...that write and close uploads, behind nobody's reads...
+pub const WRITE_THREADS: usize = 2;
 /// ...and that flush single large files.
 pub const FLUSH_THREADS: usize = 2;
 /// By how much these are nicer than the reactor.
@@ -192,8 +194,9 @@ pub const READ_BUFFERS_MAX: usize = 128;
 pub const READ_PIECES_MAX: usize = 2;
 
 /// Descriptors kept aside for listeners, the folder, the log, and what the disk threads open in passing.
-pub const RESERVED_DESCRIPTORS: u64 =
-    52 + 4 * (NAME_THREADS + CHANGE_THREADS + BYTE_THREADS + FLUSH_THREADS) as u64 + STAGED_OPEN_MAX;
+pub const RESERVED_DESCRIPTORS: u64 = 52
+    + 4 * (NAME_THREADS + CHANGE_THREADS + READ_THREADS + WRITE_THREADS + FLUSH_THREADS) as u64
+    + STAGED_OPEN_MAX;
 /// Sessions that may have a file open before there is a place for their data connection; as many more for a
 /// digest.
 pub const FILES_AHEAD_MAX: usize = 32;

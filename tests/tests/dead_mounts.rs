@@ -4,6 +4,7 @@
 
 use ferry_common::command::{Command, UploadOptions};
 use ferry_common::error::ErrorCode;
+use ferry_common::limits::READ_THREADS;
 use ferry_tests::content::Content;
 use ferry_tests::conversation::Conversation;
 use ferry_tests::exchange::{Exchange, path};
@@ -116,6 +117,28 @@ fn a_drive_that_answers_slowly_delays_only_its_own_users() {
     let _waiting = ask_for_the_drive(&server);
     expect_a_healthy_disk(&server, Call::All);
     drive.delay(Call::All, Duration::ZERO);
+}
+
+/// On the same drive, and whatever the number of them.
+#[test]
+#[ignore = "needs root to mount; run tests/checks"]
+fn an_upload_is_behind_no_download_that_waits_for_the_disk() {
+    const READERS: usize = 20;
+    let (server, drive) = server_with_drive();
+    // Past the kernel, which remembers what it has written.
+    (0..READERS).for_each(|n| std::fs::write(drive.backing().join(n.to_string()), CONTENT.bytes()).unwrap());
+    drive.stall(Call::Read);
+    let address = server.control_address();
+    let download =
+        move |n| Exchange::with(address).unwrap().download(&format!("drive/{n}"), 0).unwrap().bytes;
+    let readers: Vec<_> = (0..READERS).map(|n| std::thread::spawn(move || download(n))).collect();
+    drive.wait_until_waiting(READ_THREADS);
+    let started = Instant::now();
+    let mut session = Exchange::with(address).unwrap();
+    session.upload("drive/new", &CONTENT.bytes(), PLAIN).unwrap();
+    assert!(started.elapsed() < SOON, "it took {:?}", started.elapsed());
+    drive.release();
+    readers.into_iter().for_each(|reader| assert!(reader.join().unwrap() == CONTENT.bytes()));
 }
 
 /// A small upload all of which is sent. It is on a data connection that is there already, so that nothing of it reaches

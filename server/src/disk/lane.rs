@@ -17,8 +17,8 @@ use crate::store::lane_id::LaneId;
 use ferry_common::action::Question;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{
-    BYTE_THREADS, CHANGE_THREADS, DIGEST_THREADS, DISK_THREAD_NICENESS, FLUSH_THREADS, LANE_FLUSH_SILENCE,
-    LANE_QUEUE_JOBS_MAX, LANE_SILENCE, NAME_THREADS,
+    CHANGE_THREADS, DIGEST_THREADS, DISK_THREAD_NICENESS, FLUSH_THREADS, LANE_FLUSH_SILENCE,
+    LANE_QUEUE_JOBS_MAX, LANE_SILENCE, NAME_THREADS, READ_THREADS, WRITE_THREADS,
 };
 use rustix::process::setpriority_process;
 use rustix::thread::gettid;
@@ -39,7 +39,8 @@ pub(super) struct Lane {
     pub(super) links: Option<Arc<Links>>,
     names: Turns<Job>,
     changes: Turns<Job>,
-    bytes: Turns<Job>,
+    reads: Turns<Job>,
+    writes: Turns<Job>,
     single_flushes: Turns<Job>,
     digests: Turns<DigestRun>,
     /// The threads that flush single files and then have them committed.
@@ -53,14 +54,16 @@ pub(super) enum Kind {
     Names,
     /// Makes and changes names, and brings that to the disk.
     Changes,
-    /// Reads, writes and closes files.
-    Bytes,
+    /// Reads files.
+    Reads,
+    /// Writes and closes uploads.
+    Writes,
     /// Brings one large file to the disk.
     Flushes,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Names, Self::Changes, Self::Bytes, Self::Flushes];
+    const ALL: [Self; 5] = [Self::Names, Self::Changes, Self::Reads, Self::Writes, Self::Flushes];
 
     fn of(job: &Job) -> Self {
         match job {
@@ -71,13 +74,8 @@ impl Kind {
             }
             Job::Stage { .. }
             | Job::Ask(Question::Mkdir { .. } | Question::Rm { .. } | Question::Mv { .. }) => Self::Changes,
-            Job::Write { .. }
-            | Job::Warm { .. }
-            | Job::Read { .. }
-            | Job::Inspect { .. }
-            | Job::Discard { .. }
-            | Job::Keep { .. }
-            | Job::Sweep => Self::Bytes,
+            Job::Warm { .. } | Job::Read { .. } | Job::Inspect { .. } => Self::Reads,
+            Job::Write { .. } | Job::Discard { .. } | Job::Keep { .. } | Job::Sweep => Self::Writes,
             Job::Publish { .. } => Self::Flushes,
         }
     }
@@ -86,7 +84,8 @@ impl Kind {
         match self {
             Self::Names => NAME_THREADS,
             Self::Changes => CHANGE_THREADS,
-            Self::Bytes => BYTE_THREADS,
+            Self::Reads => READ_THREADS,
+            Self::Writes => WRITE_THREADS,
             Self::Flushes => FLUSH_THREADS,
         }
     }
@@ -95,7 +94,8 @@ impl Kind {
         match self {
             Self::Names => "names",
             Self::Changes => "changes",
-            Self::Bytes => "bytes",
+            Self::Reads => "reads",
+            Self::Writes => "writes",
             Self::Flushes => "flush",
         }
     }
@@ -119,7 +119,8 @@ impl Lane {
             links,
             names: Turns::new(LANE_QUEUE_JOBS_MAX),
             changes: Turns::new(LANE_QUEUE_JOBS_MAX),
-            bytes: Turns::new(LANE_QUEUE_JOBS_MAX),
+            reads: Turns::new(LANE_QUEUE_JOBS_MAX),
+            writes: Turns::new(LANE_QUEUE_JOBS_MAX),
             single_flushes: Turns::new(LANE_QUEUE_JOBS_MAX),
             digests: Turns::new(LANE_QUEUE_JOBS_MAX),
             flush_threads_left: AtomicUsize::new(FLUSH_THREADS),
@@ -254,7 +255,8 @@ impl Lane {
         match kind {
             Kind::Names => &self.names,
             Kind::Changes => &self.changes,
-            Kind::Bytes => &self.bytes,
+            Kind::Reads => &self.reads,
+            Kind::Writes => &self.writes,
             Kind::Flushes => &self.single_flushes,
         }
     }
@@ -303,7 +305,7 @@ impl Lane {
         let Request { upload, publication } = request;
         let small_bytes = upload.small_bytes();
         if let Upload::Staged { staged, .. } = upload {
-            self.bytes.put(asker, Job::Discard { staged });
+            self.writes.put(asker, Job::Discard { staged });
         }
         let result = Err(ErrorCode::Busy);
         self.reports.complete(asker, Outcome::Published { id: publication.id, result, small_bytes });
@@ -320,7 +322,7 @@ impl Job {
     fn is_refusable(&self) -> bool {
         match Kind::of(self) {
             Kind::Names | Kind::Changes => true,
-            Kind::Bytes | Kind::Flushes => false,
+            Kind::Reads | Kind::Writes | Kind::Flushes => false,
         }
     }
 
