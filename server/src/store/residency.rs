@@ -121,7 +121,10 @@ mod tests {
         {
             let mut residency = kind;
             let (whole, before) = (0..64 * page_bytes, 0..37 * page_bytes);
-            let warm = || file.read_exact_at(&mut vec![0; 64 * page_size()], 0).unwrap();
+            let warm = || {
+                rustix::fs::fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+                (0..64).for_each(|page| file.read_exact_at(&mut [0], page * page_bytes).unwrap());
+            };
             expect(Found::Resident, warm, || residency.look(&file, &whole, is_being_read));
             let hole = NonZeroU64::new(page_bytes);
             let make_hole = || {
