@@ -245,7 +245,7 @@ pub const KEPT_ATTRIBUTES_MAX_BYTES: usize = 1 << 20;
 /// Encoded entries after which one step of a listing ends.
 pub const LISTING_PART_BYTES: usize = 16 * 1024;
 /// Directory entries examined after which one step of a listing ends, served or not.
-pub const LISTING_PART_ENTRIES: usize = 64;
+pub const LISTING_PART_ENTRIES: usize = 128;
 
 const fn larger(one: usize, other: usize) -> usize {
     if one > other { one } else { other }

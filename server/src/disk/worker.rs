@@ -29,9 +29,6 @@ pub(super) fn run(lane: &Lane, queue: &Turns<Job>) {
     while let Some((asker, job)) = queue.take() {
         lane.perform_or_pass_on(asker, job);
         queue.finish();
-        // Where processors are few, a thread that the system has set aside in the middle of a job goes on before this one
-        // begins another: its session waits already.
-        sched_yield();
     }
 }
 
@@ -67,6 +64,11 @@ impl Lane {
                 let last = waiters.pop();
                 waiters.into_iter().for_each(|waiter| self.reports.complete(waiter, outcome()));
                 self.reports.complete(last?, outcome());
+                if part.as_ref().as_ref().is_ok_and(|part| part.next.is_some()) {
+                    // Where processors are few, a thread that the system has set aside in the middle of a job goes on
+                    // before this one begins the next part: its session waits for less.
+                    sched_yield();
+                }
                 None
             }
             Job::Ask(Question::Sum { path, length }) => {
