@@ -60,8 +60,8 @@ pub struct Session {
     /// The client has said its last; what it said is still answered.
     input_ended: bool,
     ending: Ending,
-    /// A command that must wait for the uploads before it to be published.
-    held: Option<Command>,
+    /// A command that must wait for the uploads before it to be published. Few sessions have one.
+    held: Option<Box<Command>>,
     owed: Owed,
     next_publication: u64,
     /// Replies given to the shell and not yet reported as written.

@@ -22,7 +22,7 @@ impl Session {
             match self.next_command(now) {
                 Some(command) if self.admits(&command) => self.begin(command, now),
                 Some(command) => {
-                    self.held = Some(command);
+                    self.held = Some(Box::new(command));
                     return;
                 }
                 None => break,
@@ -40,7 +40,7 @@ impl Session {
     /// The next command that can be understood. Lines that cannot are answered on the way.
     fn next_command(&mut self, now: Instant) -> Option<Command> {
         if let Some(command) = self.held.take() {
-            return Some(command);
+            return Some(*command);
         }
         while self.takes_commands() {
             match self.decoder.next_line() {
