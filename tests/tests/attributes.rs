@@ -82,6 +82,7 @@ fn a_replaced_file_keeps_its_access_list_and_user_attributes() {
     let path = server.path("x");
     if !set_attribute(&path, "user.comment", b"kept \0 as it is")
         || !set_attribute(&path, "user.empty", b"")
+        || !set_attribute(&path, "user.long", &[7; 1000])
         || !set_attribute(&path, ACCESS, &named(4321, 0))
     {
         return;
@@ -92,6 +93,7 @@ fn a_replaced_file_keeps_its_access_list_and_user_attributes() {
         assert_eq!(facts(path), before);
         assert_eq!(attribute(path, "user.comment").unwrap(), b"kept \0 as it is");
         assert_eq!(attribute(path, "user.empty").unwrap(), b"");
+        assert_eq!(attribute(path, "user.long").unwrap(), [7; 1000]);
     });
     // A link is replaced itself, so nothing is taken over from what it leads to.
     std::os::unix::fs::symlink("x", server.path("link")).unwrap();

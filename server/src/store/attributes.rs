@@ -18,7 +18,10 @@ use rustix::io::Errno;
 /// The mode with which programs make files, before the umask.
 const NEW_FILE_MODE: u32 = 0o666;
 const PERMISSION_BITS: u32 = 0o777;
+const ALL_MODE_BITS: u32 = 0o7777;
 const SETGID: u32 = 0o2000;
+/// The attributes of most files, their names, and their access lists are no longer.
+const USUAL_XATTR_BYTES: usize = 256;
 /// The namespace of attributes that mean nothing to the kernel.
 const USER_PREFIX: &[u8] = b"user.";
 
@@ -124,7 +127,9 @@ impl Replaced {
             Shortfall::Attributes.tell(file, path, errno);
         }
         let mut acl = self.rights(file, path);
-        set_rights(file, &acl, path)?;
+        if !(acl.is_mode() && staged.st_mode & ALL_MODE_BITS == acl.to_mode()) {
+            set_rights(file, &acl, path)?;
+        }
         let (has_owner, has_group) = self.give_owner(file, &staged, path);
         if !has_group {
             acl.name_group(self.stat.st_gid);
@@ -188,8 +193,7 @@ fn set_rights(file: &OwnedFd, acl: &Acl, path: &RemotePath) -> Result<(), ErrorC
 
 /// `None` where there is no list, because nobody set one or the file system has none.
 fn read_acl(file: &OwnedFd, name: &str) -> Result<Option<Acl>, Errno> {
-    let mut value = vec![0; XATTR_MAX_BYTES];
-    acl_of(rustix::fs::fgetxattr(file, name, &mut value), &value)
+    acl_of(read_whole(|value| rustix::fs::fgetxattr(file, name, value)))
 }
 
 /// The list of a file that may not be opened, which everybody may read. No call reads it beneath a directory, so
@@ -197,40 +201,50 @@ fn read_acl(file: &OwnedFd, name: &str) -> Result<Option<Acl>, Errno> {
 fn read_acl_unopened(directory: &OwnedFd, name: &[u8]) -> Result<Option<Acl>, Errno> {
     let mut path = format!("/proc/self/fd/{}/", directory.as_raw_fd()).into_bytes();
     path.extend(name);
-    let mut value = vec![0; XATTR_MAX_BYTES];
-    acl_of(rustix::fs::lgetxattr(path, ACCESS_NAME, &mut value), &value)
+    acl_of(read_whole(|value| rustix::fs::lgetxattr(&path, ACCESS_NAME, value)))
 }
 
-fn acl_of(read: Result<usize, Errno>, value: &[u8]) -> Result<Option<Acl>, Errno> {
+fn acl_of(read: Result<Vec<u8>, Errno>) -> Result<Option<Acl>, Errno> {
     match read {
-        Ok(length) => Acl::parse(&value[..length]).map(Some).ok_or(Errno::INVAL),
+        Ok(value) => Acl::parse(&value).map(Some).ok_or(Errno::INVAL),
         Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(None),
         Err(errno) => Err(errno),
     }
 }
 
+/// What a call gives that fails where it gets too little room. Most files have little of the kind, or nothing, and no
+/// memory is taken for it.
+fn read_whole(read: impl Fn(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Errno> {
+    let mut usual = [0; USUAL_XATTR_BYTES];
+    match read(&mut usual) {
+        Err(Errno::RANGE) => {}
+        length => return length.map(|length| usual[..length].to_vec()),
+    }
+    let mut bytes = vec![0; XATTR_MAX_BYTES];
+    let length = read(&mut bytes)?;
+    bytes.truncate(length);
+    Ok(bytes)
+}
+
 /// All of them or, where they are more than [`KEPT_ATTRIBUTES_MAX_BYTES`], as many as fit.
 fn copy_user_attributes(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
-    let mut names = vec![0; XATTR_MAX_BYTES];
-    let length = match rustix::fs::flistxattr(from, &mut names) {
+    let names = match read_whole(|names| rustix::fs::flistxattr(from, names)) {
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(()),
-        length => length?,
+        names => names?,
     };
-    let mut value = Vec::new();
     let mut copied_bytes = 0;
-    let names = names[..length].split(|&byte| byte == 0).filter(|name| name.starts_with(USER_PREFIX));
+    let names = names.split(|&byte| byte == 0).filter(|name| name.starts_with(USER_PREFIX));
     for name in names {
-        value.resize(XATTR_MAX_BYTES, 0);
-        let length = match rustix::fs::fgetxattr(from, name, &mut value) {
+        let value = match read_whole(|value| rustix::fs::fgetxattr(from, name, value)) {
             // Removed meanwhile.
             Err(Errno::NODATA) => continue,
-            length => length?,
+            value => value?,
         };
-        copied_bytes += name.len() + length;
+        copied_bytes += name.len() + value.len();
         if copied_bytes > KEPT_ATTRIBUTES_MAX_BYTES {
             return Err(Errno::TOOBIG);
         }
-        rustix::fs::fsetxattr(to, name, &value[..length], XattrFlags::empty())?;
+        rustix::fs::fsetxattr(to, name, &value, XattrFlags::empty())?;
     }
     Ok(())
 }
