@@ -5,6 +5,7 @@
 mod batcher;
 pub(crate) mod buffers;
 mod committer;
+mod condition;
 mod digester;
 mod fair_queue;
 mod flushes;

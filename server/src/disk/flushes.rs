@@ -3,15 +3,17 @@
 
 use super::batcher::Request;
 use super::committer::Commit;
+use super::condition::Condition;
 use super::fair_queue::{FairQueue, Pushed};
 use crate::asker::Asker;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 #[derive(Debug)]
 pub(super) struct Flushes {
     state: Mutex<State>,
-    changed: Condvar,
+    for_batcher: Condition,
+    for_committer: Condition,
 }
 
 #[derive(Debug)]
@@ -51,7 +53,11 @@ impl Flushes {
             is_closed: false,
             is_over: false,
         };
-        Self { state: Mutex::new(state), changed: Condvar::new() }
+        Self {
+            state: Mutex::new(state),
+            for_batcher: Condition::default(),
+            for_committer: Condition::default(),
+        }
     }
 
     pub(super) fn push(&self, asker: Asker, request: Request) -> Pushed<Request> {
@@ -64,7 +70,8 @@ impl Flushes {
         if matches!(pushed, Pushed::Queued) {
             state.unanswered += 1;
         }
-        self.changed.notify_all();
+        drop(state);
+        self.for_batcher.notify_one();
         pushed
     }
 
@@ -86,7 +93,7 @@ impl Flushes {
             if has_batch && state.is_awaited && state.batch.is_none() {
                 return Next::HandOver;
             }
-            state = self.wait(state);
+            state = self.for_batcher.wait(state);
         }
     }
 
@@ -94,17 +101,18 @@ impl Flushes {
     pub(super) fn hand_over(&self, batch: Vec<Commit>) {
         let mut state = self.lock();
         while state.batch.is_some() || !state.is_awaited {
-            state = self.wait(state);
+            state = self.for_batcher.wait(state);
         }
         state.batch = Some(batch);
-        self.changed.notify_all();
+        drop(state);
+        self.for_committer.notify_one();
     }
 
     /// The next batch for the committer; `None` when the batcher has ended.
     pub(super) fn next_batch(&self) -> Option<Vec<Commit>> {
         let mut state = self.lock();
         state.is_awaited = true;
-        self.changed.notify_all();
+        self.for_batcher.notify_one();
         loop {
             if let Some(batch) = state.batch.take() {
                 state.is_awaited = false;
@@ -113,14 +121,14 @@ impl Flushes {
             if state.is_over {
                 return None;
             }
-            state = self.wait(state);
+            state = self.for_committer.wait(state);
         }
     }
 
     /// The batcher has ended.
     pub(super) fn end(&self) {
         self.lock().is_over = true;
-        self.changed.notify_all();
+        self.for_committer.notify_one();
     }
 
     /// So many requests are answered.
@@ -144,15 +152,11 @@ impl Flushes {
     /// Lets the threads finish what is there, and end.
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
-        self.changed.notify_all();
+        self.for_batcher.notify_one();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing is left half done where a panic could come.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 }

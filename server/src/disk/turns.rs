@@ -1,16 +1,17 @@
 //! The queue of one kind of jobs, and the threads' way of waiting for it. It knows since when its threads
 //! have answered nothing, and starts nothing itself.
 
+use super::condition::Condition;
 use super::fair_queue::{FairQueue, Pushed};
 use crate::asker::Asker;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A [`FairQueue`] that threads can wait for.
 #[derive(Debug)]
 pub(super) struct Turns<T> {
     state: Mutex<State<T>>,
-    changed: Condvar,
+    changed: Condition,
 }
 
 #[derive(Debug)]
@@ -27,7 +28,7 @@ impl<T> Turns<T> {
     pub(super) fn new(bound: usize) -> Self {
         let state =
             State { queue: FairQueue::new(bound), running: 0, answered: Instant::now(), is_closed: false };
-        Self { state: Mutex::new(state), changed: Condvar::new() }
+        Self { state: Mutex::new(state), changed: Condition::default() }
     }
 
     pub(super) fn push(&self, asker: Asker, item: T) -> Pushed<T> {
@@ -64,7 +65,7 @@ impl<T> Turns<T> {
             if state.is_closed {
                 return None;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.changed.wait(state);
         }
     }
 
