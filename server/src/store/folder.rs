@@ -144,8 +144,10 @@ impl Folder {
         if lookup == Lookup::CachedOnly && self.medium == Medium::Foreign {
             return Err(Errno::AGAIN);
         }
-        let seen = rustix::fs::fstat(self.resolve(path, OFlags::PATH, lookup)?)?;
-        regular_only(&seen)?;
+        let seen = self.look_up(path, OFlags::PATH, lookup)?;
+        if let Err(errno) = regular_only(&rustix::fs::fstat(&seen)?) {
+            return Err(if self.leads_into_staging(&seen) { Errno::NOENT } else { errno });
+        }
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         let (descriptor, updates_atime) = self.resolve_to_read(path, flags, lookup)?;
         let stat = rustix::fs::fstat(&descriptor)?;
@@ -226,7 +228,14 @@ impl Folder {
         }
     }
 
+    /// Opens what a path leads to, which is not there where that is in a staging directory.
     fn resolve(&self, path: &RemotePath, flags: OFlags, lookup: Lookup) -> Result<OwnedFd, Errno> {
+        let found = self.look_up(path, flags, lookup)?;
+        if self.leads_into_staging(&found) { Err(Errno::NOENT) } else { Ok(found) }
+    }
+
+    /// As [`Folder::resolve`], in a staging directory as well.
+    fn look_up(&self, path: &RemotePath, flags: OFlags, lookup: Lookup) -> Result<OwnedFd, Errno> {
         let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         if lookup == Lookup::CachedOnly {
             resolve |= ResolveFlags::CACHED;
@@ -248,7 +257,7 @@ impl Folder {
                 Ok(_) | Err(_) => break,
             }
         }
-        result.and_then(|found| if self.leads_into_staging(&found) { Err(Errno::NOENT) } else { Ok(found) })
+        result
     }
 
     /// True where something lies in a staging directory, by whatever link or spelling of its name it was found: the
