@@ -178,6 +178,10 @@ pub const SMALL_UPLOAD_MAX_BYTES: u64 = 64 * 1024;
 pub const SMALL_UPLOADS_TOTAL_BYTES: u64 = 64 * 1024 * 1024;
 /// Part of a file that is brought into memory before it is sent.
 pub const WARM_WINDOW_BYTES: u64 = 2 * 1024 * 1024;
+/// For so long the files that wait for a disk are read together, one after the other, before the first has its next turn...
+pub const READS_ROUND_TIME: Duration = Duration::from_millis(400);
+/// ...and one of them at least for this long, which a disk takes to find it and to read something.
+pub const READ_TURN_MIN_TIME: Duration = Duration::from_millis(2);
 /// Sending a part of a file from memory takes far less than this: one that takes longer has waited for a disk...
 pub const SLOW_SEND_TIME: Duration = Duration::from_millis(5);
 /// ...or for a processor, unless it takes longer than this...

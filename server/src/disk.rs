@@ -35,6 +35,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token, Waker};
 use read_buffers::ReadBuffer;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -64,8 +65,7 @@ pub(crate) enum Job {
     /// Bring part of a file into the page cache.
     Warm {
         file: Arc<HeldFile>,
-        offset: u64,
-        length: u64,
+        part: Range<u64>,
         reading: Arc<Reading>,
     },
     /// Read part of a file into a buffer, to be sent.

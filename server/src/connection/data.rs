@@ -21,6 +21,7 @@ use line::FixedLine;
 use receiving::{Gathering, Receiving};
 use sending::Sending;
 use slow_files::SlowFiles;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -90,7 +91,7 @@ pub(crate) enum Step {
     /// Payload left for the peer, or was dropped.
     Moved(u64),
     /// This part of the file must be brought into memory.
-    Cold { file: Arc<HeldFile>, offset: u64, length: u64, reading: Arc<Reading> },
+    Cold { file: Arc<HeldFile>, part: Range<u64>, reading: Arc<Reading> },
     /// A part of the file must be read into the buffer.
     Read { file: Arc<HeldFile>, offset: u64, buffer: ReadBuffer, reading: Arc<Reading> },
     /// There is no buffer for a file on this device.

@@ -55,6 +55,10 @@ impl<T> FairQueue<T> {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.length
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.length == 0
     }

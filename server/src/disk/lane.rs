@@ -18,14 +18,15 @@ use ferry_common::action::Question;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{
     CHANGE_THREADS, DIGEST_THREADS, DISK_THREAD_NICENESS, FLUSH_THREADS, LANE_FLUSH_SILENCE,
-    LANE_QUEUE_JOBS_MAX, LANE_SILENCE, NAME_THREADS, READ_THREADS, WRITE_THREADS,
+    LANE_QUEUE_JOBS_MAX, LANE_SILENCE, NAME_THREADS, READ_THREADS, READ_TURN_MIN_TIME, READS_ROUND_TIME,
+    WRITE_THREADS,
 };
 use rustix::process::setpriority_process;
 use rustix::thread::gettid;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -195,6 +196,17 @@ impl Lane {
         }
     }
 
+    /// For how long one file may be read before others have their turn.
+    pub(super) fn reading_time(&self) -> Duration {
+        let waiting = u32::try_from(self.reads.len()).unwrap_or(u32::MAX).max(1);
+        (READS_ROUND_TIME / waiting).max(READ_TURN_MIN_TIME)
+    }
+
+    /// Queues what is left of a job, for its next turn.
+    pub(super) fn put_back(&self, asker: Asker, job: Job) {
+        self.queue(Kind::of(&job)).put(asker, job);
+    }
+
     /// Takes away what a session that has gone has queued. What must be done all the same stays: what is written
     /// counts for the kept upload, and files are let go.
     pub(super) fn cancel(&self, asker: &Asker, now: Instant) {
@@ -296,7 +308,7 @@ impl Lane {
             | Job::Publish { .. }
             | Job::Discard { .. }
             | Job::Keep { .. }
-            | Job::Sweep) => return self.queue(Kind::of(&other)).put(asker, other),
+            | Job::Sweep) => return self.put_back(asker, other),
         };
         self.reports.complete(asker, outcome);
     }

@@ -76,6 +76,11 @@ impl<T> Turns<T> {
         state.answered = Instant::now();
     }
 
+    /// How many jobs wait.
+    pub(super) fn len(&self) -> usize {
+        self.lock().queue.len()
+    }
+
     /// True while nothing is queued or running.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.lock();

@@ -17,9 +17,10 @@ use rustix::thread::sched_yield;
 use std::fs::File;
 use std::io;
 use std::num::NonZeroU64;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Size of the pieces in which a cold part of a file is read.
 const WARM_READ_BYTES: usize = 256 * 1024;
@@ -93,9 +94,14 @@ impl Lane {
                 Some(Outcome::Staged(staged.map(|file| (Arc::new(file), resume))))
             }
             Job::Write { staged, buffers } => Some(write(&staged, buffers)),
-            Job::Warm { file, offset, length, reading: _reading } => {
-                Some(Outcome::Warmed(warm(file.file(), offset, length)))
-            }
+            Job::Warm { file, part, reading } => match warm(file.file(), part, self.reading_time()) {
+                Ok(Some(part)) => {
+                    self.put_back(asker, Job::Warm { file, part, reading });
+                    None
+                }
+                Ok(None) => Some(Outcome::Warmed(Ok(()))),
+                Err(code) => Some(Outcome::Warmed(Err(code))),
+            },
             Job::Read { file, offset, mut buffer, reading: _reading } => {
                 let result = buffer.fill_from(file.file(), offset).map(|()| buffer);
                 Some(Outcome::Read { offset, result })
@@ -143,13 +149,14 @@ fn write(staged: &StagedFile, buffers: Vec<(Vec<u8>, usize)>) -> Outcome {
     Outcome::Written { buffers: emptied, result }
 }
 
-/// Reads a part of a file for its side effect on the page cache, and has the system read on behind it.
-fn warm(file: &File, offset: u64, length: u64) -> Result<(), ErrorCode> {
+/// Reads a part of a file for its side effect on the page cache, and has the system read on behind it. Gives what is left
+/// after this time: what is mostly there already is not to wait more than once for what is not.
+fn warm(file: &File, part: Range<u64>, time: Duration) -> Result<Option<Range<u64>>, ErrorCode> {
     let mut scratch = vec![0; WARM_READ_BYTES];
-    let end = offset.saturating_add(length);
-    let mut at = offset;
-    while at < end {
-        let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(WARM_READ_BYTES);
+    let began = Instant::now();
+    let mut at = part.start;
+    while at < part.end {
+        let wanted = usize::try_from(part.end - at).unwrap_or(usize::MAX).min(WARM_READ_BYTES);
         match file.read_at(&mut scratch[..wanted], at) {
             // The end of the file came early; sending will find out the same.
             Ok(0) => break,
@@ -157,8 +164,34 @@ fn warm(file: &File, offset: u64, length: u64) -> Result<(), ErrorCode> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(Call::Read.of_file_io(file)(error)),
         }
+        if at < part.end && began.elapsed() >= time {
+            return Ok(Some(at..part.end));
+        }
     }
     // Only advice: what comes of it does not matter.
-    let _ = rustix::fs::fadvise(file, end, NonZeroU64::new(WARM_WINDOW_BYTES), Advice::WillNeed);
-    Ok(())
+    let _ = rustix::fs::fadvise(file, part.end, NonZeroU64::new(WARM_WINDOW_BYTES), Advice::WillNeed);
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_whose_time_is_over_is_read_on_from_there_and_never_in_vain() {
+        let file = tempfile::tempfile().unwrap();
+        let piece = WARM_READ_BYTES as u64;
+        file.set_len(3 * piece).unwrap();
+        let mut left = Some(piece / 2..3 * piece);
+        let mut turns = 0;
+        while let Some(part) = left {
+            left = warm(&file, part.clone(), Duration::ZERO).unwrap();
+            assert!(left.as_ref().is_none_or(|left| left.start > part.start && left.end == part.end));
+            turns += 1;
+        }
+        assert_eq!(turns, 3);
+        assert_eq!(warm(&file, 0..3 * piece, Duration::MAX), Ok(None));
+        assert_eq!(warm(&file, 2 * piece..9 * piece, Duration::ZERO), Ok(Some(3 * piece..9 * piece)));
+        assert_eq!(warm(&file, 3 * piece..9 * piece, Duration::ZERO), Ok(None), "the file ends there");
+    }
 }

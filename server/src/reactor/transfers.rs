@@ -272,8 +272,8 @@ impl Reactor {
                     }
                 }
                 Step::Presented(ticket) => self.attach(key, ticket.as_ref(), now),
-                Step::Cold { file, offset, length, reading } => {
-                    self.submit_for(key, Job::Warm { file, offset, length, reading })
+                Step::Cold { file, part, reading } => {
+                    self.submit_for(key, Job::Warm { file, part, reading });
                 }
                 Step::Read { file, offset, buffer, reading } => {
                     self.submit_for(key, Job::Read { file, offset, buffer, reading });

@@ -94,10 +94,9 @@ impl Sending {
             Next::Send(part) => self.send(part, socket, turn),
             Next::Warm(part) => {
                 self.course.handle_submitted(&next);
-                let (offset, length) = (part.start, part.end - part.start);
                 let reading = turn.readers.begin(self.identity.file_key());
                 self.ahead = Some((part.end.saturating_add(WARM_WINDOW_BYTES), Arc::clone(&reading)));
-                Step::Cold { file: Arc::clone(&self.file), offset, length, reading }
+                Step::Cold { file: Arc::clone(&self.file), part: part.clone(), reading }
             }
             Next::Read(part) => {
                 let device = self.identity.device();
