@@ -119,7 +119,7 @@ fn a_drive_that_answers_slowly_delays_only_its_own_users() {
     drive.delay(Call::All, Duration::ZERO);
 }
 
-/// On the same drive, and whatever the number of them.
+/// Though the downloads are from the drive that the upload goes to, whatever their number.
 #[test]
 #[ignore = "needs root to mount; run tests/checks"]
 fn an_upload_is_behind_no_download_that_waits_for_the_disk() {

@@ -1,6 +1,6 @@
 //! The threads of one mounted file system, by kind of job, and what is queued for them. A kind has threads of
-//! its own, so that names never wait behind bytes, nor anything behind a flush. A lane whose threads do not
-//! answer refuses what can be refused; it never waits for them.
+//! its own, so that names never wait behind bytes, nor what is written behind what is read, nor anything behind a
+//! flush. A lane whose threads do not answer refuses what can be refused; it never waits for them.
 
 use super::batcher::{Batcher, Request, Upload};
 use super::digester::{self, DigestRun};
@@ -202,8 +202,8 @@ impl Lane {
         (READS_ROUND_TIME / waiting).max(READ_TURN_MIN_TIME)
     }
 
-    /// Queues what is left of a job, for its next turn.
-    pub(super) fn put_back(&self, asker: Asker, job: Job) {
+    /// Queues a job that cannot be refused: as [`Turns::put`].
+    pub(super) fn put(&self, asker: Asker, job: Job) {
         self.queue(Kind::of(&job)).put(asker, job);
     }
 
@@ -308,7 +308,7 @@ impl Lane {
             | Job::Publish { .. }
             | Job::Discard { .. }
             | Job::Keep { .. }
-            | Job::Sweep) => return self.put_back(asker, other),
+            | Job::Sweep) => return self.put(asker, other),
         };
         self.reports.complete(asker, outcome);
     }
@@ -317,7 +317,7 @@ impl Lane {
         let Request { upload, publication } = request;
         let small_bytes = upload.small_bytes();
         if let Upload::Staged { staged, .. } = upload {
-            self.writes.put(asker, Job::Discard { staged });
+            self.put(asker, Job::Discard { staged });
         }
         let result = Err(ErrorCode::Busy);
         self.reports.complete(asker, Outcome::Published { id: publication.id, result, small_bytes });

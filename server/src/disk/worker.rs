@@ -9,9 +9,10 @@ use crate::store::digest_cache::FileIdentity;
 use crate::store::errors::Call;
 use crate::store::folder::{Lookup, OpenFile};
 use crate::store::staging::StagedFile;
-use ferry_common::action::{Publication, Question};
+use ferry_common::action::{Cursor, Publication, Question};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::WARM_WINDOW_BYTES;
+use ferry_common::path::RemotePath;
 use rustix::fs::Advice;
 use rustix::thread::sched_yield;
 use std::fs::File;
@@ -51,25 +52,7 @@ impl Lane {
     fn perform(&self, asker: Asker, job: Job) -> Option<Outcome> {
         match job {
             Job::List { path, cursor } => {
-                let mut waiters = self.listings.begin(&path, cursor);
-                let part = Arc::new(self.folder.list(&path, cursor));
-                let outcome = || Outcome::Listed(Arc::clone(&part));
-                if outcome().leads_out()
-                    && let Some(lane) = self.links.as_ref().and_then(|links| links.lane())
-                {
-                    for waiter in waiters {
-                        lane.submit(waiter, Job::List { path: path.clone(), cursor }, Instant::now());
-                    }
-                    return None;
-                }
-                let last = waiters.pop();
-                waiters.into_iter().for_each(|waiter| self.reports.complete(waiter, outcome()));
-                self.reports.complete(last?, outcome());
-                if part.as_ref().as_ref().is_ok_and(|part| part.next.is_some()) {
-                    // Where processors are few, a thread that the system has set aside in the middle of a job goes on
-                    // before this one begins the next part: its session waits for less.
-                    sched_yield();
-                }
+                self.list(&path, cursor);
                 None
             }
             Job::Ask(Question::Sum { path, length }) => {
@@ -96,11 +79,10 @@ impl Lane {
             Job::Write { staged, buffers } => Some(write(&staged, buffers)),
             Job::Warm { file, part, reading } => match warm(file.file(), part, self.reading_time()) {
                 Ok(Some(part)) => {
-                    self.put_back(asker, Job::Warm { file, part, reading });
+                    self.put(asker, Job::Warm { file, part, reading });
                     None
                 }
-                Ok(None) => Some(Outcome::Warmed(Ok(()))),
-                Err(code) => Some(Outcome::Warmed(Err(code))),
+                done => Some(Outcome::Warmed(done.map(drop))),
             },
             Job::Read { file, offset, mut buffer, reading: _reading } => {
                 let result = buffer.fill_from(file.file(), offset).map(|()| buffer);
@@ -119,6 +101,27 @@ impl Lane {
                 Some(Outcome::Kept { path, next: self.folder.sweep_partials() })
             }
             Job::Sweep => Some(Outcome::Swept(self.folder.sweep_partials())),
+        }
+    }
+
+    /// Answers every session that waits for this part of a listing.
+    fn list(&self, path: &RemotePath, cursor: Option<Cursor>) {
+        let waiters = self.listings.begin(path, cursor);
+        let part = Arc::new(self.folder.list(path, cursor));
+        let outcome = || Outcome::Listed(Arc::clone(&part));
+        if outcome().leads_out()
+            && let Some(lane) = self.links.as_ref().and_then(|links| links.lane())
+        {
+            for waiter in waiters {
+                lane.submit(waiter, Job::List { path: path.clone(), cursor }, Instant::now());
+            }
+            return;
+        }
+        waiters.into_iter().for_each(|waiter| self.reports.complete(waiter, outcome()));
+        if part.as_ref().as_ref().is_ok_and(|part| part.next.is_some()) {
+            // Where processors are few, a thread that the system has set aside in the middle of a job goes on
+            // before this one begins the next part: its session waits for less.
+            sched_yield();
         }
     }
 
