@@ -138,7 +138,7 @@ pub(crate) enum Outcome {
 }
 
 /// The end of a digest run.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Digested {
     /// The state of the file that it is of, where it is of a whole file.
     pub(crate) identity: Option<FileIdentity>,

@@ -10,7 +10,7 @@ mod giving_way;
 mod ready;
 mod rotation;
 mod sessions;
-mod slice;
+mod step;
 mod transfers;
 
 use crate::admission::data_slots::DataSlots;
@@ -20,6 +20,7 @@ use crate::admission::giving_way::GivingWay;
 use crate::admission::input_budget::InputBudget;
 use crate::admission::roster::Roster;
 use crate::admission::unticketed::Unticketed;
+use crate::asker::Asker;
 use crate::config::Config;
 use crate::connection::control::Control;
 use crate::connection::data::slow_files::SlowFiles;
@@ -39,6 +40,7 @@ use crate::store::digest_cache::Digests;
 use crate::store::folder::Folder;
 use crate::store::kept_uploads::Uploads;
 use crate::store::readers::Readers;
+use checksums::DigestNews;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{
     ACCEPT_RETRY_TIMEOUT, CONTROL_READ_BYTES, DISK_FINISH_TIMEOUT, REFUSALS_MAX, SHUTDOWN_GRACE,
@@ -50,12 +52,12 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use ready::ReadyList;
 use rotation::Rotation;
-use slice::Slice;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use step::Ended;
 
 /// Tokens below 2^32 are the listeners' places and these three; connections have a generation above that.
 const WAKER: Token = Token(u32::MAX as usize - 1);
@@ -77,6 +79,8 @@ pub(crate) struct Reactor {
     folder: Arc<Folder>,
     disk: Disk,
     digests: Digests,
+    /// What sessions are still to be told of digests: each has one piece of news a second at most.
+    digest_news: VecDeque<(Asker, DigestNews)>,
     uploads: Uploads,
     file_queue: FileQueue,
     /// When something that is kept of an upload will be too old.
@@ -99,6 +103,8 @@ pub(crate) struct Reactor {
     ready_controls: ReadyList,
     /// Counts the turns.
     turn_number: u64,
+    /// A step of this turn has left something for the next.
+    is_cut_short: bool,
     ready_datas: Rotation,
     buffers: Buffers,
     /// Memory set aside for small uploads.
@@ -147,6 +153,7 @@ impl Reactor {
             folder,
             disk,
             digests: Digests::default(),
+            digest_news: VecDeque::new(),
             uploads: Uploads::default(),
             file_queue: FileQueue::default(),
             sweep_at,
@@ -164,6 +171,7 @@ impl Reactor {
             deadlines: Deadlines::default(),
             ready_controls: ReadyList::default(),
             turn_number: 0,
+            is_cut_short: false,
             ready_datas: Rotation::default(),
             buffers: Buffers::default(),
             small_bytes: 0,
@@ -212,16 +220,17 @@ impl Reactor {
         }
         let now = Instant::now();
         self.turn_number += 1;
+        self.is_cut_short = false;
         self.latch(events, now);
         self.collect_completions(now);
+        self.answer_digests(now);
         // Data first: the end of an idle data connection is to be known before the command that follows it.
         self.serve_datas(now);
         self.feed_starved_reads();
         self.serve_controls(now);
         self.bound_input(now);
         self.fire_deadlines(now);
-        self.accept_controls(now);
-        self.accept_datas(now);
+        self.accept(now);
         self.admit_data(now);
         self.answer_seekers(now);
         self.admit_files(now);
@@ -229,9 +238,18 @@ impl Reactor {
         Ok(())
     }
 
+    /// Does pieces of one step until `piece` tells that there was none, or until the time of the step is over: then the next
+    /// turn comes at once.
+    fn step(&mut self, time: Duration, mut piece: impl FnMut(&mut Self) -> bool) {
+        if step::run(time, Instant::now, || piece(self)) == Ended::CutShort {
+            self.is_cut_short = true;
+        }
+    }
+
     /// How long the poll may sleep: not at all while there is work, else until the next deadline.
     fn timeout(&self, now: Instant) -> Option<Duration> {
-        let busy = !self.ready_controls.is_empty()
+        let busy = self.is_cut_short
+            || !self.ready_controls.is_empty()
             || self.disk.has_completions()
             || !self.ready_datas.is_empty()
             || self.accept_retry.is_none()
@@ -309,41 +327,52 @@ impl Reactor {
         self.sweep_if_due(now);
         self.peer_log.tell_left_out(now);
         self.disk.refuse_unanswered(now);
-        let slice = Slice::new(TURN_STEP_TIME);
-        while let Some(timer) = self.deadlines.pop_due(now) {
-            match timer {
-                Timer::Control(key) => {
-                    if let Some(control) = self.controls.get_mut(key) {
-                        control.armed = None;
-                        if control.is_open() {
-                            control.session.handle_timeout(now);
-                        } else {
-                            control.abort();
-                        }
-                        self.drive(key, now);
+        self.step(TURN_STEP_TIME, |reactor| match reactor.deadlines.pop_due(now) {
+            Some(timer) => {
+                reactor.handle_timer(timer, now);
+                true
+            }
+            None => false,
+        });
+    }
+
+    fn handle_timer(&mut self, timer: Timer, now: Instant) {
+        match timer {
+            Timer::Control(key) => {
+                if let Some(control) = self.controls.get_mut(key) {
+                    control.armed = None;
+                    if control.is_open() {
+                        control.session.handle_timeout(now);
+                    } else {
+                        control.abort();
                     }
+                    self.drive(key, now);
                 }
-                Timer::Data(key) => self.handle_data_timeout(key, now),
             }
-            if slice.is_over() {
-                return;
-            }
+            Timer::Data(key) => self.handle_data_timeout(key, now),
         }
     }
 
-    fn accept_controls(&mut self, now: Instant) {
-        let slice = Slice::new(TURN_STEP_TIME);
-        while self.accept_retry.is_none() {
-            self.make_room_among_leaving(now);
-            match self.acceptor.accept(Purpose::Control) {
-                Accepted::Connection(stream, peer) => self.begin_session(stream, peer, now),
-                Accepted::Empty => return,
-                Accepted::Exhausted(error) => self.park_accepting(&error, now),
-            }
-            if slice.is_over() {
-                return;
-            }
+    fn accept(&mut self, now: Instant) {
+        for purpose in [Purpose::Control, Purpose::Data] {
+            self.step(TURN_STEP_TIME, |reactor| reactor.accept_one(purpose, now));
         }
+    }
+
+    fn accept_one(&mut self, purpose: Purpose, now: Instant) -> bool {
+        if self.accept_retry.is_some() {
+            return false;
+        }
+        if purpose == Purpose::Control {
+            self.make_room_among_leaving(now);
+        }
+        match (self.acceptor.accept(purpose), purpose) {
+            (Accepted::Connection(stream, peer), Purpose::Control) => self.begin_session(stream, peer, now),
+            (Accepted::Connection(stream, peer), Purpose::Data) => self.begin_data(stream, peer, now),
+            (Accepted::Empty, _) => return false,
+            (Accepted::Exhausted(error), _) => self.park_accepting(&error, now),
+        }
+        true
     }
 
     fn begin_session(&mut self, stream: TcpStream, peer: SocketAddr, now: Instant) {
@@ -374,20 +403,6 @@ impl Reactor {
             control.abort();
         }
         self.drive(key, now);
-    }
-
-    fn accept_datas(&mut self, now: Instant) {
-        let slice = Slice::new(TURN_STEP_TIME);
-        while self.accept_retry.is_none() {
-            match self.acceptor.accept(Purpose::Data) {
-                Accepted::Connection(stream, peer) => self.begin_data(stream, peer, now),
-                Accepted::Empty => return,
-                Accepted::Exhausted(error) => self.park_accepting(&error, now),
-            }
-            if slice.is_over() {
-                return;
-            }
-        }
     }
 
     fn begin_data(&mut self, stream: TcpStream, peer: SocketAddr, now: Instant) {
@@ -434,14 +449,15 @@ impl Reactor {
         }
     }
 
-    /// Ends sessions that hold lines without their end where all hold too much input. A turn reads only so much, so that
-    /// these are few.
+    /// Ends sessions that hold lines without their end where all hold too much input.
     fn bound_input(&mut self, now: Instant) {
-        while let Some(key) = self.input_budget.to_end() {
-            let Some(control) = self.controls.get_mut(key) else { return };
+        self.step(TURN_STEP_TIME, |reactor| {
+            let Some(key) = reactor.input_budget.to_end() else { return false };
+            let Some(control) = reactor.controls.get_mut(key) else { return false };
             control.session.handle_crowded_out(Scarcity::Memory, now);
-            self.drive(key, now);
-        }
+            reactor.drive(key, now);
+            true
+        });
     }
 
     /// Puts a control connection on the ready list if it can go on.

@@ -14,8 +14,17 @@ use ferry_common::action::Found;
 use ferry_common::command::Resume;
 use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
+use ferry_common::limits::TURN_STEP_TIME;
+use std::slice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// What a session is to be told of the digest that it waits for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum DigestNews {
+    Progress,
+    Ended(Digested),
+}
 
 impl Reactor {
     /// Begins to send a file, and to compute its digest beside that.
@@ -117,35 +126,50 @@ impl Reactor {
         }
     }
 
-    pub(super) fn handle_digested(&mut self, asker: Asker, digested: Digested, now: Instant) {
-        let Digested { identity, length, result, is_lasting } = digested;
-        let Some(identity) = identity else {
-            return self.tell_digest(asker, length, result, now);
-        };
-        let waiting = self.digests.finish(identity, result.ok().filter(|_| is_lasting));
-        for waiter in waiting {
-            if result == Err(ErrorCode::BrokenOff) {
-                // Who began the run is gone, and its file with it; the others go on with their own.
-                self.want_again(waiter, length, identity);
-            } else {
-                self.tell_digest(waiter, length, result, now);
+    /// A run has ended: all that wait for it are to be told.
+    pub(super) fn handle_digested(&mut self, asker: Asker, digested: Digested) {
+        let waiting = match digested.identity {
+            Some(identity) => {
+                self.digests.finish(identity, digested.result.ok().filter(|_| digested.is_lasting))
             }
-        }
+            None => vec![asker],
+        };
+        self.digest_news.extend(waiting.into_iter().map(|waiter| (waiter, DigestNews::Ended(digested))));
     }
 
-    pub(super) fn handle_digest_progress(
-        &mut self,
-        asker: Asker,
-        identity: Option<&FileIdentity>,
-        now: Instant,
-    ) {
-        let waiting = identity.map_or(vec![asker], |identity| self.digests.waiting(identity).to_vec());
-        for Asker { session, transfer, .. } in waiting {
-            let control = self.controls.get_mut(session);
-            if let Some(control) = control.filter(|control| control.transfer == transfer) {
-                control.session.handle_disk_progress(now);
-                self.drive(session, now);
+    pub(super) fn handle_digest_progress(&mut self, asker: Asker, identity: Option<&FileIdentity>) {
+        let waiting = identity.map_or(slice::from_ref(&asker), |identity| self.digests.waiting(identity));
+        self.digest_news.extend(waiting.iter().map(|waiter| (*waiter, DigestNews::Progress)));
+    }
+
+    /// Tells the sessions that wait for digests: very many may wait for that of one file.
+    pub(super) fn answer_digests(&mut self, now: Instant) {
+        self.step(TURN_STEP_TIME, |reactor| {
+            let Some((asker, news)) = reactor.digest_news.pop_front() else { return false };
+            match news {
+                DigestNews::Progress => reactor.tell_digest_progress(asker, now),
+                DigestNews::Ended(Digested {
+                    identity: Some(identity),
+                    length,
+                    result: Err(ErrorCode::BrokenOff),
+                    ..
+                }) => {
+                    // The session that began the run is gone, and its file with it; the others go on with their own.
+                    reactor.want_again(asker, length, identity);
+                }
+                DigestNews::Ended(Digested { length, result, .. }) => {
+                    reactor.tell_digest(asker, length, result, now);
+                }
             }
+            true
+        });
+    }
+
+    fn tell_digest_progress(&mut self, Asker { session, transfer, .. }: Asker, now: Instant) {
+        let control = self.controls.get_mut(session);
+        if let Some(control) = control.filter(|control| control.transfer == transfer) {
+            control.session.handle_disk_progress(now);
+            self.drive(session, now);
         }
     }
 

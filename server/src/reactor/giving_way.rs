@@ -5,7 +5,7 @@ use crate::admission::giving_way::GivingWay;
 use crate::connection::control::Control;
 use crate::net::address::Address;
 use crate::net::slots::{Key, Slots};
-use ferry_common::limits::{GIVING_WAY_MAX, GIVING_WAY_MIN_AGE};
+use ferry_common::limits::{GIVING_WAY_MAX, GIVING_WAY_MIN_AGE, TURN_STEP_TIME};
 use ferry_common::session::Scarcity;
 use std::time::Instant;
 
@@ -50,10 +50,13 @@ impl Reactor {
     /// Ends commands of an address that has more files open ahead of its data connections than one whose sessions wait to
     /// open theirs.
     pub(super) fn have_files_give_way(&mut self, now: Instant) {
-        for _ in 0..GIVING_WAY_MAX {
-            let Some(key) = self.file_queue.to_give_way() else { return };
-            self.have_command_give_way(key, now);
-        }
+        let mut left = GIVING_WAY_MAX;
+        self.step(TURN_STEP_TIME, |reactor| {
+            let Some(key) = reactor.file_queue.to_give_way().filter(|_| left > 0) else { return false };
+            left -= 1;
+            reactor.have_command_give_way(key, now);
+            true
+        });
     }
 
     fn have_command_give_way(&mut self, key: Key, now: Instant) {

@@ -2,7 +2,6 @@
 //! the disk threads found out.
 
 use super::Reactor;
-use super::slice::Slice;
 use crate::admission::file_queue::{Standing, file_purpose};
 use crate::asker::Asker;
 use crate::connection::control::{Control, DataLink, Resource, Sought};
@@ -18,8 +17,8 @@ use crate::store::staging::StagedFile;
 use ferry_common::action::{Action, Opened, Publication, Question};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{
-    SMALL_UPLOAD_MAX_BYTES, SMALL_UPLOADS_TOTAL_BYTES, TURN_FRESH_LINES, TURN_LINES, TURN_PIPELINES_TIME,
-    TURN_STEP_TIME,
+    GIVING_WAY_MAX, SMALL_UPLOAD_MAX_BYTES, SMALL_UPLOADS_TOTAL_BYTES, TURN_FRESH_LINES, TURN_LINES,
+    TURN_PIPELINES_TIME, TURN_STEP_TIME,
 };
 use ferry_common::path::RemotePath;
 use rustix::io::Errno;
@@ -31,22 +30,18 @@ impl Reactor {
     /// have more to do.
     pub(super) fn serve_controls(&mut self, now: Instant) {
         let mut later = Vec::new();
-        let slice = Slice::new(TURN_STEP_TIME);
         // The more wait, the fewer lines each may have looked at, so that the last of them waits no longer.
         let lines = (TURN_FRESH_LINES / self.ready_controls.fresh.len().max(1)).clamp(1, TURN_LINES);
-        while let Some(key) = self.ready_controls.fresh.pop() {
-            self.serve_control(key, lines, now, &mut later);
-            if slice.is_over() {
-                break;
-            }
-        }
-        let slice = Slice::new(TURN_PIPELINES_TIME);
-        while let Some(key) = self.ready_controls.continuing.pop() {
-            self.serve_control(key, TURN_LINES, now, &mut later);
-            if slice.is_over() {
-                break;
-            }
-        }
+        self.step(TURN_STEP_TIME, |reactor| {
+            let Some(key) = reactor.ready_controls.fresh.pop() else { return false };
+            reactor.serve_control(key, lines, now, &mut later);
+            true
+        });
+        self.step(TURN_PIPELINES_TIME, |reactor| {
+            let Some(key) = reactor.ready_controls.continuing.pop() else { return false };
+            reactor.serve_control(key, TURN_LINES, now, &mut later);
+            true
+        });
         for (address, key) in later {
             self.ready_controls.continuing.push(address, key);
         }
@@ -154,27 +149,34 @@ impl Reactor {
         }
     }
 
-    /// Lets those who waited to open a file do so, as far as there is room.
+    /// Lets sessions that waited to open a file do so, as far as there is room, and tells those that have waited too long.
     pub(super) fn admit_files(&mut self, now: Instant) {
         self.have_files_give_way(now);
-        while let Some((key, standing, action)) = self.file_queue.next_admitted() {
-            let Some(control) = self.controls.get_mut(key) else {
-                debug_assert!(false, "a session that has gone has left the queue");
-                continue;
-            };
-            control.standing = standing;
-            // The time of the disk begins only now.
-            control.session.handle_disk_progress(now);
-            self.perform_now(key, action, now);
+        self.step(TURN_STEP_TIME, |reactor| reactor.admit_file(now) || reactor.give_up_file(now));
+    }
+
+    fn admit_file(&mut self, now: Instant) -> bool {
+        let Some((key, standing, action)) = self.file_queue.next_admitted() else { return false };
+        let Some(control) = self.controls.get_mut(key) else {
+            debug_assert!(false, "a session that has gone has left the queue");
+            return true;
+        };
+        control.standing = standing;
+        // The time of the disk begins only now.
+        control.session.handle_disk_progress(now);
+        self.perform_now(key, action, now);
+        self.drive(key, now);
+        true
+    }
+
+    fn give_up_file(&mut self, now: Instant) -> bool {
+        let Some(key) = self.file_queue.next_expired(now) else { return false };
+        if let Some(control) = self.controls.get_mut(key) {
+            control.standing = Standing::Apart;
+            control.session.handle_no_room(now);
             self.drive(key, now);
         }
-        while let Some(key) = self.file_queue.next_expired(now) {
-            if let Some(control) = self.controls.get_mut(key) {
-                control.standing = Standing::Apart;
-                control.session.handle_no_room(now);
-                self.drive(key, now);
-            }
-        }
+        true
     }
 
     fn perform_now(&mut self, key: Key, action: Action, now: Instant) {
@@ -186,7 +188,7 @@ impl Reactor {
             Action::List { path, cursor } => self.disk.submit(asker, Job::List { path, cursor }),
             Action::Ask(Question::Partial { path }) => {
                 self.have_silent_ones_give_way(&path, now);
-                if self.uploads.receivers(&path).is_empty() {
+                if !self.uploads.has_receivers(&path) {
                     self.ask_for_partial(asker, path);
                 } else {
                     self.uploads.seek(asker, path, now);
@@ -320,13 +322,15 @@ impl Reactor {
         }
     }
 
-    /// Answers those who have waited for the end of an upload: whoever has lost a link may be back before the
+    /// Answers sessions that have waited for the end of an upload: a client that has lost a link may be back before the
     /// server has read to the end of it.
     pub(super) fn answer_seekers(&mut self, now: Instant) {
-        for Seeker { asker, path, .. } in self.uploads.found(now) {
-            self.have_silent_ones_give_way(&path, now);
-            self.ask_for_partial(asker, path);
-        }
+        self.step(TURN_STEP_TIME, |reactor| {
+            let Some(Seeker { asker, path, .. }) = reactor.uploads.next_found(now) else { return false };
+            reactor.have_silent_ones_give_way(&path, now);
+            reactor.ask_for_partial(asker, path);
+            true
+        });
     }
 
     fn ask_for_partial(&mut self, asker: Asker, path: RemotePath) {
@@ -334,9 +338,10 @@ impl Reactor {
     }
 
     /// Has the sessions that receive an upload to this path, but have not heard of it lately, keep what they
-    /// have for the one that asks. None of them is driven on here, since it might ask for another's in turn.
+    /// have for the one that asks. None of them is driven on here, since it might ask for another's in turn. A client that
+    /// has lost its connection has left few: of a crowd, only some give way.
     fn have_silent_ones_give_way(&mut self, path: &RemotePath, now: Instant) {
-        for key in self.uploads.receivers(path) {
+        for key in self.uploads.receivers(path, GIVING_WAY_MAX) {
             let Some(control) = self.controls.get_mut(key) else { continue };
             control.session.handle_sought_elsewhere(now);
             while let Some(action) = self.controls.get_mut(key).and_then(|next| next.session.poll_action()) {
@@ -367,13 +372,13 @@ impl Reactor {
     }
 
     pub(super) fn collect_completions(&mut self, now: Instant) {
-        let slice = Slice::new(TURN_STEP_TIME);
-        while let Some(completion) = self.disk.next_completion() {
-            self.handle_completion(completion, now);
-            if slice.is_over() {
-                return;
+        self.step(TURN_STEP_TIME, |reactor| match reactor.disk.next_completion() {
+            Some(completion) => {
+                reactor.handle_completion(completion, now);
+                true
             }
-        }
+            None => false,
+        });
     }
 
     fn handle_completion(&mut self, completion: Completion, now: Instant) {
@@ -396,9 +401,9 @@ impl Reactor {
                 }
             }
             (Outcome::Progress { identity }, _) => {
-                return self.handle_digest_progress(asker, identity.as_ref(), now);
+                return self.handle_digest_progress(asker, identity.as_ref());
             }
-            (Outcome::Digested(digested), _) => return self.handle_digested(asker, digested, now),
+            (Outcome::Digested(digested), _) => return self.handle_digested(asker, digested),
             (Outcome::Swept(next), _) => return self.schedule_sweep(next, now),
             (Outcome::Kept { path, next }, _) => {
                 self.schedule_sweep(next, now);

@@ -2,7 +2,6 @@
 //! budgets, and letting them go.
 
 use super::Reactor;
-use super::slice::Slice;
 use crate::connection::control::{DataLink, Resource};
 use crate::connection::data::{Data, Owner, Step, Turn};
 use crate::disk::Job;
@@ -11,7 +10,7 @@ use crate::net::deadlines::Timer;
 use crate::net::slots::Key;
 use ferry_common::limits::{
     READ_BUFFERS_MAX, STALL_WINDOW, TICKET_SECRET_BYTES, TURN_CONNECTION_BYTES,
-    TURN_PAYLOAD_BESIDE_COMMANDS_TIME, TURN_PAYLOAD_TIME,
+    TURN_PAYLOAD_BESIDE_COMMANDS_TIME, TURN_PAYLOAD_TIME, TURN_STEP_TIME,
 };
 use ferry_common::session::Session;
 use ferry_common::ticket::Ticket;
@@ -34,33 +33,35 @@ impl Reactor {
         } else {
             (TURN_PAYLOAD_BESIDE_COMMANDS_TIME, usize::MAX)
         };
-        let slice = Slice::new(time);
-        for _ in 0..served_most {
-            let Some(key) = self.ready_datas.pop() else { return };
-            if let Some(data) = self.datas.get_mut(key) {
+        let mut served = 0;
+        self.step(time, |reactor| {
+            if served == served_most {
+                return false;
+            }
+            served += 1;
+            let Some(key) = reactor.ready_datas.pop() else { return false };
+            if let Some(data) = reactor.datas.get_mut(key) {
                 data.queued = false;
-                self.serve_data(key, now);
-                self.queue_data(key);
+                reactor.serve_data(key, now);
+                reactor.queue_data(key);
             }
-            if slice.is_over() {
-                return;
-            }
-        }
+            true
+        });
     }
 
     /// Gives tickets to those next in line. Where all places are taken, idle data connections make room, and then
     /// transfers of addresses that have more than their share.
     pub(super) fn admit_data(&mut self, now: Instant) {
-        loop {
-            while let Some(key) = self.data_slots.next_admitted() {
-                self.issue_ticket(key, now);
+        self.step(TURN_STEP_TIME, |reactor| {
+            if let Some(session) = reactor.data_slots.next_admitted() {
+                reactor.issue_ticket(session, now);
+            } else if let Some(session) = reactor.data_slots.take_evicted() {
+                reactor.evict_data(session, now);
+            } else {
+                return reactor.have_transfer_give_way(now);
             }
-            if let Some(session) = self.data_slots.take_evicted() {
-                self.evict_data(session, now);
-            } else if !self.have_transfer_give_way(now) {
-                return;
-            }
-        }
+            true
+        });
     }
 
     /// Takes an idle data connection away, unless an upload has begun on it: closing with unread bytes

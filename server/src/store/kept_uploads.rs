@@ -15,6 +15,8 @@ pub(crate) struct Uploads {
     keeping: HashMap<RemotePath, Keeping>,
     /// In the order in which they are due.
     seekers: VecDeque<Seeker>,
+    /// Those that have waited long enough.
+    found: VecDeque<Seeker>,
     /// An upload has ended, and somebody may have waited for that.
     has_ended: bool,
 }
@@ -50,33 +52,39 @@ impl Uploads {
         }
     }
 
-    /// The sessions that receive an upload to this path.
-    pub(crate) fn receivers(&self, path: &RemotePath) -> Vec<Key> {
-        self.receivers.get(path).cloned().unwrap_or_default()
+    /// True while a session receives an upload to this path.
+    pub(crate) fn has_receivers(&self, path: &RemotePath) -> bool {
+        self.receivers.contains_key(path)
     }
 
-    /// Lets somebody wait for the end of all uploads to a path, but not beyond [`GIVE_WAY_SILENCE`]: whoever
-    /// has sent nothing for so long by then has to give way, and whoever has goes on.
+    /// The sessions that receive an upload to this path, but no more than `most` of them.
+    pub(crate) fn receivers(&self, path: &RemotePath, most: usize) -> Vec<Key> {
+        let receivers = self.receivers.get(path).into_iter().flatten();
+        receivers.copied().take(most).collect()
+    }
+
+    /// Lets a session wait for the end of all uploads to a path, but not beyond [`GIVE_WAY_SILENCE`]: an upload of which
+    /// nothing has come for so long by then has to give way, and any other goes on.
     pub(crate) fn seek(&mut self, asker: Asker, path: RemotePath, now: Instant) {
         self.seekers.push_back(Seeker { asker, path, due: now + GIVE_WAY_SILENCE });
     }
 
-    /// When [`Uploads::found`] has something at the latest.
+    /// When [`Uploads::next_found`] has something at the latest.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.seekers.front().map(|seeker| seeker.due)
     }
 
-    /// Those who have waited long enough.
-    pub(crate) fn found(&mut self, now: Instant) -> Vec<Seeker> {
+    /// The next session that has waited long enough.
+    pub(crate) fn next_found(&mut self, now: Instant) -> Option<Seeker> {
         let has_ended = std::mem::take(&mut self.has_ended);
-        if !has_ended && self.due().is_none_or(|due| due > now) {
-            return Vec::new();
+        if has_ended || self.due().is_some_and(|due| due <= now) {
+            let (found, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.seekers)
+                .into_iter()
+                .partition(|seeker| seeker.due <= now || !self.receivers.contains_key(&seeker.path));
+            self.seekers = waiting.into();
+            self.found.extend(found);
         }
-        let (found, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.seekers)
-            .into_iter()
-            .partition(|seeker| seeker.due <= now || !self.receivers.contains_key(&seeker.path));
-        self.seekers = waiting.into();
-        found
+        self.found.pop_front()
     }
 
     pub(crate) fn begin_keeping(&mut self, path: &RemotePath) {
