@@ -155,7 +155,7 @@ impl Attack {
                 again_and_again(100, "upload attack/upload{n} 1000000\n", data)
             }
             Self::DribbledUploads => once(500, "upload attack/dribble{n} 100000000\n", trickle(20)),
-            Self::Announced => once(500, "upload attack/announced{n} 100000000000\n", reading(Read::All)),
+            Self::Announced => once(500, "upload attack/announced{n} 100000000\n", reading(Read::All)),
             // Downloads: a disk has not the space that so many uploads would announce.
             Self::AllData => {
                 Plan { hosts: 1, ..once(2500, "download attack/large\n", reading(Read::BytesPerSecond(300))) }
