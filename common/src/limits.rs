@@ -112,7 +112,7 @@ pub const CHANGE_THREADS: usize = 2;
 pub const READ_THREADS: usize = 3;
 /// ...that write and close uploads, which never wait for a download to be read...
 pub const WRITE_THREADS: usize = 2;
-/// ...and that flush single large files.
+/// ...and that flush single large files, and name them where no other waits.
 pub const FLUSH_THREADS: usize = 2;
 /// By how much these are nicer than the reactor.
 pub const DISK_THREAD_NICENESS: i32 = 5;

@@ -202,6 +202,11 @@ impl Lane {
         (READS_ROUND_TIME / waiting).max(READ_TURN_MIN_TIME)
     }
 
+    /// True while large files wait to be flushed.
+    pub(super) fn has_flush_waiting(&self) -> bool {
+        self.single_flushes.len() > 0
+    }
+
     /// Queues a job that cannot be refused: as [`Turns::put`].
     pub(super) fn put(&self, asker: Asker, job: Job) {
         self.queue(Kind::of(&job)).put(asker, job);

@@ -125,17 +125,22 @@ impl Lane {
         }
     }
 
-    /// Flushes a file here, so that the small ones do not wait for it, and passes it on.
+    /// Flushes a file here, so that the small ones do not wait for it. It gets its name here as well where no other waits
+    /// for this thread, so that it does not wait for a batch of small ones either; else it shares their flush of the
+    /// directory.
     fn publish(&self, asker: Asker, staged: Arc<StagedFile>, publication: Publication) -> Option<Outcome> {
         let destination = self.folder.destination(&publication.path);
-        match destination.and_then(|destination| destination.flush_ahead(&staged, &publication)) {
+        let id = publication.id;
+        let result = match destination.and_then(|found| found.flush_ahead(&staged, &publication)) {
+            Ok(true) if !self.has_flush_waiting() => self.folder.publish_flushed(&staged, &publication),
             Ok(is_flushed) => {
                 let upload = Upload::Staged { staged, is_flushed };
                 self.commit(asker, Request { upload, publication }, Instant::now());
-                None
+                return None;
             }
-            Err(code) => Some(Outcome::Published { id: publication.id, result: Err(code), small_bytes: 0 }),
-        }
+            Err(code) => Err(code),
+        };
+        Some(Outcome::Published { id, result, small_bytes: 0 })
     }
 }
 

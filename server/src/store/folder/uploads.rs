@@ -12,6 +12,7 @@ use crate::store::mounts::Medium;
 use crate::store::staging::{Home, StagedFile, StagingError};
 use ferry_common::action::Publication;
 use ferry_common::command::Resume;
+use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use rustix::fd::{AsFd, OwnedFd};
@@ -52,6 +53,21 @@ impl Folder {
             .map_err(Call::Open.of(path))?;
         let home = self.home_of(path, &target)?;
         Ok(Destination { target, home, durability: self.durability, inherited: OnceCell::new() })
+    }
+
+    /// Gives a file that is flushed its name, and brings that to the disk. The directory is looked up only now: while the
+    /// file was flushed, it may have been moved away, and another made in its place.
+    pub(crate) fn publish_flushed(
+        &self,
+        staged: &StagedFile,
+        publication: &Publication,
+    ) -> Result<Digest, ErrorCode> {
+        let destination = self.destination(&publication.path)?;
+        destination.receive(staged, publication)?;
+        if self.durability == Durability::Full {
+            destination.flush()?;
+        }
+        Ok(staged.digest())
     }
 
     /// Opens what is kept of an upload to this path, and tells how much it is.
