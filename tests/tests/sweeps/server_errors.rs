@@ -16,6 +16,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 const OTHER: &str = "other.txt";
+/// How often a scenario is watched before its calls are made to fail.
+const COUNTING_RUNS: usize = 5;
 
 /// A client must hear within this time...
 const ANSWER_TIME: Duration = Duration::from_secs(8);
@@ -97,8 +99,19 @@ impl Bench {
         }
     }
 
-    /// How often each call is made in the scenario.
+    /// How often each call is made in the scenario, at least: a part of a file that another thread is reading is looked at
+    /// page by page, and whether one is depends on chance.
     fn count(&self, scenario: Scenario) -> BTreeMap<Call, usize> {
+        let mut least: BTreeMap<Call, usize> = BTreeMap::new();
+        for _ in 0..COUNTING_RUNS {
+            for (call, count) in self.count_once(scenario) {
+                least.entry(call).and_modify(|least| *least = count.min(*least)).or_insert(count);
+            }
+        }
+        least
+    }
+
+    fn count_once(&self, scenario: Scenario) -> BTreeMap<Call, usize> {
         self.settle(ANSWER_TIME).unwrap();
         self.prepare(scenario);
         self.tracer.aim(Aim::Watch);
