@@ -6,7 +6,7 @@ use crate::limits::{
     ACKNOWLEDGE_TIMEOUT, CONNECT_TIMEOUT, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, SEND_TIMEOUT,
     STALL_TIMEOUT,
 };
-use ferry_common::words;
+use ferry_common::wire::words;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use std::fmt;
 use std::io;

@@ -11,10 +11,10 @@ use crate::screen;
 use crate::session::Session;
 use crate::target::Target;
 use crate::transfer::{self, Transfer, TransferOptions};
-use ferry_common::command::Command;
 use ferry_common::dialogue::Success;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
+use ferry_common::wire::command::Command;
 use std::io::{self, Read};
 use std::path::Path;
 

@@ -2,7 +2,7 @@
 
 use crate::exit_code::ExitCode;
 use ferry_common::error::ErrorCode;
-use ferry_common::words;
+use ferry_common::wire::words;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use ferry_common::path::RemotePath;
-use ferry_common::words;
+use ferry_common::wire::words;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;

@@ -9,12 +9,12 @@ use crate::limits::{
     CANCEL_TIMEOUT, CLOSE_TIMEOUT, CONTROL_BUFFER_BYTES, DATA_CONNECTIONS_PER_COMMAND, HELLO_TIMEOUT,
     REPLY_TIMEOUT, STALL_TIMEOUT, TICKET_MAX_BYTES,
 };
-use ferry_common::command::Command;
 use ferry_common::dialogue::{self, Dialogue, Step, Success};
-use ferry_common::digest::Digest;
-use ferry_common::entry::Entry;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::PROTOCOL_VERSION;
+use ferry_common::wire::command::Command;
+use ferry_common::wire::digest::Digest;
+use ferry_common::wire::entry::Entry;
 use rustix::net::RecvFlags;
 use socket2::Socket;
 use std::io::{self, Read, Write};

@@ -4,8 +4,8 @@ use crate::failure::Failure;
 use crate::link::Ignore;
 use crate::screen;
 use crate::session::Session;
-use ferry_common::command::Command;
 use ferry_common::path::RemotePath;
+use ferry_common::wire::command::Command;
 
 pub(crate) fn make_directory(session: &mut Session, path: &RemotePath) -> Result<(), Failure> {
     alter(session, Command::Mkdir { path: path.clone() }, path)?;

@@ -7,7 +7,7 @@ use crate::link::{Broken, Handler};
 use crate::progress::Meter;
 use crate::screen;
 use crate::source::Source;
-use ferry_common::digest::{Digest, Hasher};
+use ferry_common::wire::digest::{Digest, Hasher};
 use rustix::io::Errno;
 use socket2::Socket;
 use std::io::{self, Write};

@@ -7,8 +7,8 @@ use crate::interrupt::Interrupts;
 use crate::limits::EXIT_TIMEOUT;
 use crate::link::{Handler, Ignore, Link};
 use crate::screen;
-use ferry_common::command::Command;
 use ferry_common::dialogue::Success;
+use ferry_common::wire::command::Command;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -8,11 +8,11 @@ use crate::sending::Sending;
 use crate::session::Session;
 use crate::source::Source;
 use crate::transfer::{self, Transfer, TransferOptions};
-use ferry_common::command::{Command, Resume, UploadOptions};
-use ferry_common::digest::{Digest, Hasher};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::RemotePath;
+use ferry_common::wire::command::{Command, Resume, UploadOptions};
+use ferry_common::wire::digest::{Digest, Hasher};
 use std::path::Path;
 
 /// Sends `local` to be stored as `remote`.

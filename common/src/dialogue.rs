@@ -4,12 +4,12 @@
 //! `handle_...`; work comes out of [`Dialogue::poll_step`], all of it to be performed, in order, after
 //! each of these calls. Every request ends in exactly one [`Step::Done`], in the order of the requests.
 
-use crate::command::{Command, UploadOptions};
-use crate::digest::Digest;
-use crate::entry::Entry;
 use crate::error::ErrorCode;
-use crate::line::LineDecoder;
-use crate::reply::Reply;
+use crate::wire::command::{Command, UploadOptions};
+use crate::wire::digest::Digest;
+use crate::wire::entry::Entry;
+use crate::wire::line::LineDecoder;
+use crate::wire::reply::Reply;
 use std::collections::VecDeque;
 use thiserror::Error;
 
@@ -419,7 +419,7 @@ impl Pending {
 
 fn success_of(words: &[Vec<u8>]) -> Success {
     Success {
-        number: words.first().and_then(|word| crate::command::parse_number(word)),
+        number: words.first().and_then(|word| crate::wire::command::parse_number(word)),
         digest: words.get(1).and_then(|word| Digest::parse(word)),
     }
 }

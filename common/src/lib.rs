@@ -1,25 +1,12 @@
-//! The Ferry protocol, pure: the grammar of lines and words, commands and replies, limits, errors, and
-//! the two state machines that speak it, [`session::Session`] (the server's end) and
-//! [`dialogue::Dialogue`] (the client's end).
+//! The Ferry protocol, as far as both of its ends have it, pure: the text on the wire, paths, limits, errors, and the
+//! client's state machine, [`dialogue::Dialogue`]. The server's is in the crate `ferry-session`.
 //!
 //! Nothing here touches a socket, a file or a clock. Facts go in by `handle_...` (time is an argument),
-//! work comes out by `poll_...`, and the caller drains the work after every fact. The machines count
-//! payload bytes but never see them. `PROTOCOL.md` beside this crate specifies what goes over the wire.
+//! work comes out by `poll_...`, and the caller drains the work after every fact. The machine counts
+//! payload bytes but never sees them. `PROTOCOL.md` beside this crate specifies what goes over the wire.
 
-pub mod action;
-pub mod command;
 pub mod dialogue;
-pub mod digest;
-pub mod entry;
 pub mod error;
-mod foreign;
-mod input_buffer;
 pub mod limits;
-pub mod line;
-pub mod outbox;
-mod pace;
 pub mod path;
-pub mod reply;
-pub mod session;
-pub mod ticket;
-pub mod words;
+pub mod wire;

@@ -76,7 +76,7 @@ impl fmt::Debug for RemotePath {
 /// The path as a word of the protocol, safe to show.
 impl fmt::Display for RemotePath {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&crate::words::display(self.as_bytes()))
+        formatter.write_str(&crate::wire::words::display(self.as_bytes()))
     }
 }
 

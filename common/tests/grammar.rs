@@ -2,19 +2,19 @@
 
 #![allow(clippy::unwrap_used)]
 
-use ferry_common::command::{Command, Resume, UploadOptions};
-use ferry_common::digest::Digest;
-use ferry_common::entry::{Entry, EntryKind};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{
     EAGER_MAX_BYTES, FILE_MAX_BYTES, LINE_MAX_BYTES, NAME_MAX_BYTES, PATH_MAX_BYTES, TICKET_SECRET_BYTES,
     TRAILER_BYTES,
 };
-use ferry_common::line::LineDecoder;
 use ferry_common::path::{HIDDEN_NAME, RemotePath};
-use ferry_common::reply::Reply;
-use ferry_common::ticket::Ticket;
-use ferry_common::words;
+use ferry_common::wire::command::{Command, Resume, UploadOptions};
+use ferry_common::wire::digest::Digest;
+use ferry_common::wire::entry::{Entry, EntryKind};
+use ferry_common::wire::line::LineDecoder;
+use ferry_common::wire::reply::Reply;
+use ferry_common::wire::ticket::Ticket;
+use ferry_common::wire::words;
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -25,11 +25,11 @@ use crate::store::staging::StagedFile;
 use batcher::{Request, Upload};
 use crossbeam_channel::{Receiver, Sender};
 use digester::DigestRun;
-use ferry_common::action::{Cursor, Found, ListingPart, Publication, Question};
-use ferry_common::command::Resume;
-use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
+use ferry_common::wire::command::Resume;
+use ferry_common::wire::digest::Digest;
+use ferry_session::action::{Cursor, Found, ListingPart, Publication, Question};
 use lanes::Lanes;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token, Waker};
@@ -244,7 +244,7 @@ impl Disk {
 
     /// Refuses what waits for threads that have not answered for [`LANE_SILENCE`].
     ///
-    /// [`LANE_SILENCE`]: ferry_common::limits::LANE_SILENCE
+    /// [`LANE_SILENCE`]: crate::limits::LANE_SILENCE
     pub(crate) fn refuse_unanswered(&self, now: Instant) {
         self.lanes.all().iter().for_each(|lane| lane.refuse_unanswered(now));
         self.lanes.end_unused(now);

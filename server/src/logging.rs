@@ -1,8 +1,8 @@
 //! The log. Lines are handed to a thread that writes them; when it cannot keep up, lines are dropped and
 //! counted, so that nobody ever waits for a terminal or a disk to take the log.
 
+use crate::limits::{LOG_FINISH_TIMEOUT, LOG_QUEUE_LINES};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use ferry_common::limits::{LOG_FINISH_TIMEOUT, LOG_QUEUE_LINES};
 use log::LevelFilter;
 use simplelog::{ConfigBuilder, FormatItem, WriteLogger};
 use std::fs::{File, OpenOptions};

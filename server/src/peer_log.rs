@@ -1,12 +1,10 @@
 //! What the log says of peers: bounded lines in each second, with the rest told as a count for each peer, so that no
 //! peer fills a disk or makes the server busy with its log. Nothing is formatted that is not logged.
 
+use crate::limits::{LOG_LINES_PER_SECOND_MAX, LOG_PEER_LINES_PER_SECOND_MAX, LOG_PEERS_MAX, LOG_WINDOW};
 use crate::net::address::Address;
-use ferry_common::action::{Direction, Event};
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{
-    LOG_LINES_PER_SECOND_MAX, LOG_PEER_LINES_PER_SECOND_MAX, LOG_PEERS_MAX, LOG_WINDOW,
-};
+use ferry_session::action::{Direction, Event};
 use log::Level;
 use std::collections::HashMap;
 use std::fmt::Arguments;

@@ -28,6 +28,10 @@ use crate::connection::data::{Data, Owner};
 use crate::disk::Disk;
 use crate::disk::buffers::Buffers;
 use crate::disk::read_buffers::ReadBuffers;
+use crate::limits::{
+    ACCEPT_RETRY_TIMEOUT, CONTROL_READ_BYTES, DISK_FINISH_TIMEOUT, REFUSALS_MAX, TURN_EVENTS, TURN_STEP_TIME,
+    UPLOAD_BUFFER_BYTES,
+};
 use crate::logging::LogWriter;
 use crate::net::acceptor::{Accepted, Acceptor, Purpose};
 use crate::net::address::Address;
@@ -42,11 +46,8 @@ use crate::store::kept_uploads::Uploads;
 use crate::store::readers::Readers;
 use checksums::DigestNews;
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{
-    ACCEPT_RETRY_TIMEOUT, CONTROL_READ_BYTES, DISK_FINISH_TIMEOUT, REFUSALS_MAX, SHUTDOWN_GRACE,
-    TICKET_LINE_TIMEOUT, TURN_EVENTS, TURN_STEP_TIME, UPLOAD_BUFFER_BYTES,
-};
-use ferry_common::session::{Policy, Scarcity, Session};
+use ferry_common::limits::{SHUTDOWN_GRACE, TICKET_LINE_TIMEOUT};
+use ferry_session::{Policy, Scarcity, Session};
 use log::Level;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};

@@ -3,12 +3,12 @@
 
 use crate::content::Content;
 use crate::dial::dial;
-use ferry_common::command::{Command, Resume, UploadOptions};
-use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::RemotePath;
-use ferry_common::reply::Reply;
+use ferry_common::wire::command::{Command, Resume, UploadOptions};
+use ferry_common::wire::digest::Digest;
+use ferry_common::wire::reply::Reply;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;

@@ -5,7 +5,7 @@ use crate::dial::{bound, dial};
 use crate::server::Server;
 use crate::wait::PATIENCE;
 use ferry_common::error::ErrorCode;
-use ferry_common::reply::Reply;
+use ferry_common::wire::reply::Reply;
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -5,11 +5,11 @@
 use crate::conversation::Refusal;
 use crate::dial::dial;
 use crate::wait::PATIENCE;
-use ferry_common::command::{Command, UploadOptions};
-use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
-use ferry_common::reply::Reply;
+use ferry_common::wire::command::{Command, UploadOptions};
+use ferry_common::wire::digest::Digest;
+use ferry_common::wire::reply::Reply;
 use socket2::SockRef;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};

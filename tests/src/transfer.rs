@@ -4,10 +4,10 @@
 use crate::content::Content;
 use crate::conversation::{Conversation, Refusal};
 use crate::server::Server;
-use ferry_common::command::{Command, UploadOptions};
 use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::RemotePath;
-use ferry_common::reply::Reply;
+use ferry_common::wire::command::{Command, UploadOptions};
+use ferry_common::wire::reply::Reply;
 use std::io::{Read, Write};
 
 const CHUNK_BYTES: usize = 256 * 1024;

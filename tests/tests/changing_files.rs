@@ -2,8 +2,8 @@
 //! that is reported; never a hang.
 #![allow(clippy::unwrap_used)]
 
-use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
+use ferry_common::wire::digest::Digest;
 use ferry_tests::content::Content;
 use ferry_tests::conversation::{Conversation, read_to_end};
 use ferry_tests::ferry::{Ferry, Running};

@@ -2,8 +2,8 @@
 //! comes back; and the same transfer, asked for again, completes.
 #![allow(clippy::unwrap_used)]
 
-use ferry_common::command::UploadOptions;
 use ferry_common::limits::TICKET_TIMEOUT;
+use ferry_common::wire::command::UploadOptions;
 use ferry_tests::content::Content;
 use ferry_tests::exchange::{Attempt, Exchange};
 use ferry_tests::ferry::{Ferry, Running};

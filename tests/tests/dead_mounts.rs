@@ -2,9 +2,9 @@
 //! end of the server. Run by `tests/checks`: mounting needs root.
 #![allow(clippy::unwrap_used)]
 
-use ferry_common::command::{Command, UploadOptions};
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::READ_THREADS;
+use ferry_common::wire::command::{Command, UploadOptions};
+use ferry_server::limits::READ_THREADS;
 use ferry_tests::content::Content;
 use ferry_tests::conversation::Conversation;
 use ferry_tests::exchange::{Exchange, path};

@@ -1,9 +1,9 @@
 //! Listings: what they tell, and that a very long one costs the server little and others nothing.
 #![allow(clippy::unwrap_used)]
 
-use ferry_common::entry::EntryKind;
 use ferry_common::error::ErrorCode;
-use ferry_common::reply::Reply;
+use ferry_common::wire::entry::EntryKind;
+use ferry_common::wire::reply::Reply;
 use ferry_tests::conversation::{Answer, Conversation};
 use ferry_tests::server::Server;
 use std::collections::HashSet;

@@ -1,7 +1,7 @@
 //! A thousand clients at once, each verifying each byte; and that the load generator sees what goes wrong.
 #![allow(clippy::unwrap_used)]
 
-use ferry_common::limits::FILES_AHEAD_MAX;
+use ferry_server::limits::FILES_AHEAD_MAX;
 use ferry_tests::binaries;
 use ferry_tests::conversation::Conversation;
 use ferry_tests::server::{Options, Server, wait_for_exit};

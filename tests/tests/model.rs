@@ -2,13 +2,13 @@
 //! model of it that is a map in memory. `FERRY_SEED` replays one of them.
 #![allow(clippy::unwrap_used)]
 
-use ferry_common::command::{Command, Resume, UploadOptions};
-use ferry_common::digest::Digest;
-use ferry_common::entry::EntryKind;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::RemotePath;
-use ferry_common::reply::Reply;
+use ferry_common::wire::command::{Command, Resume, UploadOptions};
+use ferry_common::wire::digest::Digest;
+use ferry_common::wire::entry::EntryKind;
+use ferry_common::wire::reply::Reply;
 use ferry_tests::content::Content;
 use ferry_tests::exchange::{Attempt, Exchange, Failure, path};
 use ferry_tests::random::Random;

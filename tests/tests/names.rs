@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ferry_common::limits::NAME_MAX_BYTES;
-use ferry_common::words;
+use ferry_common::wire::words;
 use ferry_tests::conversation::Conversation;
 use ferry_tests::ferry::Ferry;
 use ferry_tests::server::Server;

@@ -2,11 +2,11 @@
 //! changes nothing.
 #![allow(clippy::unwrap_used)]
 
-use ferry_common::command::UploadOptions;
-use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::HIDDEN_NAME;
-use ferry_common::reply::Reply;
+use ferry_common::wire::command::UploadOptions;
+use ferry_common::wire::digest::Digest;
+use ferry_common::wire::reply::Reply;
 use ferry_tests::conversation::Conversation;
 use ferry_tests::exchange::Exchange;
 use ferry_tests::server::{Options, Server};

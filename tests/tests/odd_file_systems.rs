@@ -2,8 +2,8 @@
 //! done is refused clearly. Run by `tests/checks`: mounting needs root.
 #![allow(clippy::unwrap_used)]
 
-use ferry_common::command::{Command, Resume, UploadOptions};
 use ferry_common::error::ErrorCode;
+use ferry_common::wire::command::{Command, Resume, UploadOptions};
 use ferry_tests::content::Content;
 use ferry_tests::exchange::{Exchange, path};
 use ferry_tests::ferry::Ferry;

@@ -2,11 +2,11 @@
 //! goes in time.
 #![allow(clippy::unwrap_used)]
 
-use ferry_common::command::{Command, Resume, UploadOptions};
-use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::GIVE_WAY_SILENCE;
-use ferry_common::reply::Reply;
+use ferry_common::wire::command::{Command, Resume, UploadOptions};
+use ferry_common::wire::digest::Digest;
+use ferry_common::wire::reply::Reply;
 use ferry_tests::content::Content;
 use ferry_tests::exchange::{Exchange, path};
 use ferry_tests::server::{Options, Server};

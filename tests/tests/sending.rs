@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::SOCKET_UNSENT_BYTES;
+use ferry_server::limits::SOCKET_UNSENT_BYTES;
 use ferry_tests::content::Content;
 use ferry_tests::conversation::Conversation;
 use ferry_tests::ferry::Ferry;

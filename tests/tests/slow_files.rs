@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::WARM_WINDOW_BYTES;
+use ferry_server::limits::WARM_WINDOW_BYTES;
 use ferry_tests::content::Content;
 use ferry_tests::conversation::Conversation;
 use ferry_tests::ferry::Ferry;

@@ -2,9 +2,9 @@
 //! neither a size that is only announced nor another server on the same folder does any harm.
 #![allow(clippy::unwrap_used)]
 
-use ferry_common::command::{Command, Resume, UploadOptions};
-use ferry_common::digest::Digest;
 use ferry_common::error::ErrorCode;
+use ferry_common::wire::command::{Command, Resume, UploadOptions};
+use ferry_common::wire::digest::Digest;
 use ferry_tests::binaries;
 use ferry_tests::content::Content;
 use ferry_tests::conversation::Conversation;

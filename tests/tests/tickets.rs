@@ -3,8 +3,8 @@
 
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{TICKET_LINE_TIMEOUT, TICKET_TIMEOUT};
-use ferry_common::reply::Reply;
-use ferry_common::ticket::Ticket;
+use ferry_common::wire::reply::Reply;
+use ferry_common::wire::ticket::Ticket;
 use ferry_tests::content::Content;
 use ferry_tests::conversation::{Conversation, connect, read_to_end};
 use ferry_tests::server::{Options, Server};

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ferry_common::error::ErrorCode;
-use ferry_common::reply::Reply;
+use ferry_common::wire::reply::Reply;
 use ferry_tests::conversation::{Conversation, connect};
 use ferry_tests::server::{Options, Server};
 use ferry_tests::swarm::raise_descriptor_limit;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ferry_common::limits::{EAGER_MAX_BYTES, TICKET_TIMEOUT};
-use ferry_common::reply::Reply;
+use ferry_common::wire::reply::Reply;
 use ferry_tests::content::Content;
 use ferry_tests::conversation::{Conversation, read_to_end};
 use ferry_tests::ferry::{Ferry, Running};

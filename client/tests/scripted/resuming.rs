@@ -5,7 +5,7 @@ use crate::support::{
     Finished, Script, Server, names, ok, read, run, run_with, serve, serve_at, serve_each, spawn_with,
     wait_for_message, wait_until, wait_until_asleep, with_trailer,
 };
-use ferry_common::digest::Digest;
+use ferry_common::wire::digest::Digest;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{Read, Write};

@@ -1,7 +1,7 @@
 //! A scripted server and a way to run `ferry` against it. The script decides about every byte, so that it
 //! can be as honest, broken or hostile as a test needs.
 
-use ferry_common::digest::Digest;
+use ferry_common::wire::digest::Digest;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;

@@ -1,8 +1,6 @@
 //! How many sessions and data connections the limit on open files allows.
 
-use ferry_common::limits::{
-    DATA_SLOTS_MIN, FILES_AHEAD_MAX, REFUSALS_MAX, RESERVED_DESCRIPTORS, UNTICKETED_MAX,
-};
+use crate::limits::{DATA_SLOTS_MIN, FILES_AHEAD_MAX, REFUSALS_MAX, RESERVED_DESCRIPTORS, UNTICKETED_MAX};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// What the descriptors of this process are for. A session has one; a data slot stands for two, a

@@ -3,10 +3,11 @@
 //! address. Sessions that want a digest stand in a line of their own, since that may take as long as the file is large.
 
 use crate::admission::lines::Lines;
+use crate::limits::FILES_AHEAD_MAX;
 use crate::net::address::Address;
 use crate::net::slots::Key;
-use ferry_common::action::{Action, Question};
-use ferry_common::limits::{DATA_SLOT_TIMEOUT, FILES_AHEAD_MAX};
+use ferry_common::limits::DATA_SLOT_TIMEOUT;
+use ferry_session::action::{Action, Question};
 use std::collections::BTreeMap;
 use std::time::Instant;
 

@@ -1,9 +1,9 @@
 //! Which sessions of an address are to give way, those that make the least of what they have first. It remembers a few
 //! that were found by looking through all, so that not every newcomer costs such a look. It ends none itself.
 
+use crate::limits::{GIVING_WAY_MAX, GIVING_WAY_MIN_AGE, GIVING_WAY_RETRY_TIME};
 use crate::net::slots::Key;
-use ferry_common::limits::{GIVING_WAY_MAX, GIVING_WAY_MIN_AGE, GIVING_WAY_RETRY_TIME};
-use ferry_common::session::Activity;
+use ferry_session::Activity;
 use std::collections::BinaryHeap;
 use std::time::Instant;
 

@@ -3,11 +3,9 @@
 //! whole commands at hand works them off and never has to. It ends none itself.
 
 use crate::admission::shares::Shares;
+use crate::limits::{CONTROL_READ_BYTES, CONTROL_SCARCE_READ_BYTES, INPUT_SCARCE_BYTES, INPUT_TOTAL_BYTES};
 use crate::net::address::Address;
 use crate::net::slots::Key;
-use ferry_common::limits::{
-    CONTROL_READ_BYTES, CONTROL_SCARCE_READ_BYTES, INPUT_SCARCE_BYTES, INPUT_TOTAL_BYTES,
-};
 use std::collections::{BTreeSet, HashMap};
 
 #[derive(Debug, Default)]

@@ -2,9 +2,9 @@
 //! that has the most gives way. A ticket that is out brings a place for its connection with it. It closes none itself.
 
 use crate::admission::shares::Shares;
+use crate::limits::UNTICKETED_MAX;
 use crate::net::address::Address;
 use crate::net::slots::Key;
-use ferry_common::limits::UNTICKETED_MAX;
 use std::collections::{HashMap, VecDeque};
 
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! The buffers between upload sockets and their files: bounded in number, and never held by a client
 //! that is slow to fill one.
 
-use ferry_common::limits::{UPLOAD_BUFFER_BYTES, UPLOAD_BUFFERS_MAX};
+use crate::limits::{UPLOAD_BUFFER_BYTES, UPLOAD_BUFFERS_MAX};
 
 /// Buffers kept for the next use; the others go back to the system.
 const KEPT_BUFFERS: usize = 8;

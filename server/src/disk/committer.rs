@@ -5,13 +5,13 @@ use super::flushes::Flushes;
 use super::{Outcome, Reports};
 use crate::asker::Asker;
 use crate::config::Durability;
+use crate::limits::BATCH_SINGLE_FLUSHES_MAX;
 use crate::store::errors::Call;
 use crate::store::folder::{Destination, Folder};
 use crate::store::staging::{Home, StagedFile};
-use ferry_common::action::Publication;
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::BATCH_SINGLE_FLUSHES_MAX;
 use ferry_common::path::RemotePath;
+use ferry_session::action::Publication;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 

@@ -2,14 +2,14 @@
 
 use super::turns::Turns;
 use super::{Digested, Outcome, Reports};
+use crate::limits::{DIGEST_REPORT_INTERVAL, DIGEST_STEP_BYTES, DIGEST_STEP_TIME};
 use crate::store::digest_cache::{FileIdentity, read_step};
 use crate::store::held_file::HeldFile;
 use crate::store::mounts::Medium;
 use crate::store::readers::Reading;
 use crate::store::staging::StagedFile;
-use ferry_common::digest::{Digest, Hasher};
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{DIGEST_REPORT_INTERVAL, DIGEST_STEP_BYTES, DIGEST_STEP_TIME};
+use ferry_common::wire::digest::{Digest, Hasher};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 

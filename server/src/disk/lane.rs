@@ -11,16 +11,16 @@ use super::listings::Listings;
 use super::turns::Turns;
 use super::{Digested, Job, Outcome, Reports, committer, worker};
 use crate::asker::Asker;
-use crate::store::folder::Folder;
-use crate::store::held_file::Closer;
-use crate::store::lane_id::LaneId;
-use ferry_common::action::Question;
-use ferry_common::error::ErrorCode;
-use ferry_common::limits::{
+use crate::limits::{
     CHANGE_THREADS, DIGEST_THREADS, DISK_THREAD_NICENESS, FLUSH_THREADS, LANE_FLUSH_SILENCE,
     LANE_QUEUE_JOBS_MAX, LANE_SILENCE, NAME_THREADS, READ_THREADS, READ_TURN_MIN_TIME, READS_ROUND_TIME,
     WRITE_THREADS,
 };
+use crate::store::folder::Folder;
+use crate::store::held_file::Closer;
+use crate::store::lane_id::LaneId;
+use ferry_common::error::ErrorCode;
+use ferry_session::action::Question;
 use rustix::process::setpriority_process;
 use rustix::thread::gettid;
 use std::io;

@@ -3,8 +3,8 @@
 //! more than one reader.
 
 use crate::asker::Asker;
-use ferry_common::action::Cursor;
 use ferry_common::path::RemotePath;
+use ferry_session::action::Cursor;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -37,7 +37,7 @@ impl Listings {
 mod tests {
     use super::*;
     use crate::net::slots::Key;
-    use ferry_common::action::DirectoryIdentity;
+    use ferry_session::action::DirectoryIdentity;
 
     #[test]
     fn a_listing_is_shared_until_it_begins() {

@@ -1,9 +1,9 @@
 //! The buffers between files and download sockets, for files that the reactor may not read: bounded in number, and
 //! shared out among the mounted file systems. Never reads or writes a socket.
 
+use crate::limits::{READ_BUFFER_BYTES, READ_BUFFERS_MAX};
 use crate::store::errors::Call;
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{READ_BUFFER_BYTES, READ_BUFFERS_MAX};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;

@@ -1,7 +1,7 @@
 //! The listeners of both ports: binding them, and accepting in bounded batches.
 
 use crate::config::Config;
-use ferry_common::limits::{KEEPALIVE_IDLE_TIMEOUT, LISTEN_BACKLOG, SOCKET_UNSENT_BYTES};
+use crate::limits::{KEEPALIVE_IDLE_TIMEOUT, LISTEN_BACKLOG, SOCKET_UNSENT_BYTES};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;

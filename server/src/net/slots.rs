@@ -1,7 +1,7 @@
 //! A slab whose keys are never mistaken: each carries the generation of what it was made for, so that an
 //! event, a completion or a ticket that comes late finds nothing rather than somebody else.
 
-use ferry_common::limits::SLOTS_KEPT;
+use crate::limits::SLOTS_KEPT;
 use slab::Slab;
 
 /// Names one inhabitant of [`Slots`] for ever.

@@ -3,10 +3,10 @@
 use super::Reactor;
 use crate::admission::giving_way::GivingWay;
 use crate::connection::control::Control;
+use crate::limits::{GIVING_WAY_MAX, GIVING_WAY_MIN_AGE, TURN_STEP_TIME};
 use crate::net::address::Address;
 use crate::net::slots::{Key, Slots};
-use ferry_common::limits::{GIVING_WAY_MAX, GIVING_WAY_MIN_AGE, TURN_STEP_TIME};
-use ferry_common::session::Scarcity;
+use ferry_session::Scarcity;
 use std::time::Instant;
 
 impl Reactor {

@@ -7,6 +7,10 @@ use crate::asker::Asker;
 use crate::connection::control::{Control, DataLink, Resource, Sought};
 use crate::disk::read_buffers::ReadBuffer;
 use crate::disk::{Completion, Job, Outcome};
+use crate::limits::{
+    GIVING_WAY_MAX, SMALL_UPLOAD_MAX_BYTES, SMALL_UPLOADS_TOTAL_BYTES, TURN_FRESH_LINES, TURN_PIPELINES_TIME,
+    TURN_STEP_TIME,
+};
 use crate::net::address::Address;
 use crate::net::deadlines::Timer;
 use crate::net::slots::Key;
@@ -14,13 +18,10 @@ use crate::store::errors::Call;
 use crate::store::folder::{Lookup, OpenFile};
 use crate::store::kept_uploads::Seeker;
 use crate::store::staging::StagedFile;
-use ferry_common::action::{Action, Opened, Publication, Question};
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{
-    GIVING_WAY_MAX, SMALL_UPLOAD_MAX_BYTES, SMALL_UPLOADS_TOTAL_BYTES, TURN_FRESH_LINES, TURN_LINES,
-    TURN_PIPELINES_TIME, TURN_STEP_TIME,
-};
 use ferry_common::path::RemotePath;
+use ferry_session::action::{Action, Opened, Publication, Question};
+use ferry_session::limits::TURN_LINES;
 use rustix::io::Errno;
 use std::sync::Arc;
 use std::time::Instant;

@@ -5,15 +5,16 @@ use super::Reactor;
 use crate::connection::control::{DataLink, Resource};
 use crate::connection::data::{Data, Owner, Step, Turn};
 use crate::disk::Job;
+use crate::limits::{
+    READ_BUFFERS_MAX, TURN_CONNECTION_BYTES, TURN_PAYLOAD_BESIDE_COMMANDS_TIME, TURN_PAYLOAD_TIME,
+    TURN_STEP_TIME,
+};
 use crate::net::address::Address;
 use crate::net::deadlines::Timer;
 use crate::net::slots::Key;
-use ferry_common::limits::{
-    READ_BUFFERS_MAX, STALL_WINDOW, TICKET_SECRET_BYTES, TURN_CONNECTION_BYTES,
-    TURN_PAYLOAD_BESIDE_COMMANDS_TIME, TURN_PAYLOAD_TIME, TURN_STEP_TIME,
-};
-use ferry_common::session::Session;
-use ferry_common::ticket::Ticket;
+use ferry_common::limits::{STALL_WINDOW, TICKET_SECRET_BYTES};
+use ferry_common::wire::ticket::Ticket;
+use ferry_session::Session;
 use log::Level;
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::sync::Arc;

@@ -2,10 +2,10 @@
 //! does not change.
 
 use crate::asker::Asker;
+use crate::limits::{DIGEST_SETTLE_TIME, DIGESTS_KNOWN_MAX};
 use crate::store::errors::Call;
-use ferry_common::digest::{Digest, Hasher};
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{DIGEST_SETTLE_TIME, DIGESTS_KNOWN_MAX};
+use ferry_common::wire::digest::{Digest, Hasher};
 use rustix::fs::Stat;
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;

@@ -134,7 +134,7 @@ struct NameOf<'a>(BorrowedFd<'a>);
 impl Display for NameOf<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match std::fs::read_link(format!("/proc/self/fd/{}", self.0.as_raw_fd())) {
-            Ok(path) => formatter.write_str(&ferry_common::words::display(path.as_os_str().as_bytes())),
+            Ok(path) => formatter.write_str(&ferry_common::wire::words::display(path.as_os_str().as_bytes())),
             Err(_) => formatter.write_str("an open file"),
         }
     }

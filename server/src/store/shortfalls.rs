@@ -1,7 +1,7 @@
 //! What a file system cannot do for Ferry, which is told to the operator once for each file system, and to no
 //! client: what was asked for is done all the same. Never decides whether that is so.
 
-use ferry_common::limits::SHORTFALLS_TOLD_MAX;
+use crate::limits::SHORTFALLS_TOLD_MAX;
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 use std::collections::HashSet;

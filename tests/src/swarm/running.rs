@@ -5,8 +5,8 @@ use super::plan::Kind;
 use super::report::FailureKind;
 use crate::content::Content;
 use ferry_common::dialogue::{Failure, RequestId};
-use ferry_common::entry::{Entry, EntryKind};
 use ferry_common::path::HIDDEN_NAME;
+use ferry_common::wire::entry::{Entry, EntryKind};
 use std::time::Instant;
 
 pub(crate) struct Running {

@@ -1,7 +1,7 @@
 //! The folders at both ends, before and after.
 
-use ferry_common::digest::Digest;
 use ferry_common::limits::EAGER_MAX_BYTES;
+use ferry_common::wire::digest::Digest;
 use ferry_tests::attempt::{Attempt, Ended};
 use ferry_tests::content::Content;
 use ferry_tests::server::{Options, Server};

@@ -3,9 +3,10 @@
 
 use super::line::FixedLine;
 use super::{Step, clamp, read};
+use crate::limits::UPLOAD_WRITES_MAX;
 use crate::net::socket::Socket;
-use ferry_common::digest::Digest;
-use ferry_common::limits::{TRAILER_BYTES, UPLOAD_WRITES_MAX};
+use ferry_common::limits::TRAILER_BYTES;
+use ferry_common::wire::digest::Digest;
 
 #[derive(Debug)]
 pub(super) struct Receiving {

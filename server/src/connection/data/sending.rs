@@ -5,6 +5,7 @@ mod course;
 
 use super::{Step, Turn, clamp};
 use crate::disk::read_buffers::ReadBuffer;
+use crate::limits::WARM_WINDOW_BYTES;
 use crate::net::socket::Socket;
 use crate::store::digest_cache::FileIdentity;
 use crate::store::errors::Call;
@@ -13,7 +14,6 @@ use crate::store::readers::Reading;
 use crate::store::residency::Residency;
 use course::{Course, Next};
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::WARM_WINDOW_BYTES;
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::ops::Range;

@@ -1,7 +1,7 @@
 //! Files whose pages were not in memory when they were sent, although they had seemed to be: for a while they go
 //! through buffers, where disk threads do the waiting. Never touches a file.
 
-use ferry_common::limits::{SLOW_FILE_TIME, SLOW_FILES_MAX, SLOW_SEND_TIME, STALLED_SEND_TIME};
+use crate::limits::{SLOW_FILE_TIME, SLOW_FILES_MAX, SLOW_SEND_TIME, STALLED_SEND_TIME};
 use nix::sys::resource::{UsageWho, getrusage};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -1,14 +1,15 @@
 //! Listing a directory, part by part.
 
 use super::{Folder, Lookup, entry_of};
+use crate::limits::LISTING_PART_ENTRIES;
 use crate::store::errors::Call;
 use crate::store::lane_id::LaneId;
-use ferry_common::action::{Cursor, DirectoryIdentity, ListingPart};
-use ferry_common::entry::{Entry, EntryKind};
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{LISTING_PART_BYTES, LISTING_PART_ENTRIES};
 use ferry_common::path::{HIDDEN_NAME, RemotePath};
-use ferry_common::reply::Reply;
+use ferry_common::wire::entry::{Entry, EntryKind};
+use ferry_common::wire::reply::Reply;
+use ferry_session::action::{Cursor, DirectoryIdentity, ListingPart};
+use ferry_session::limits::LISTING_PART_BYTES;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, OFlags, RawDir, SeekFrom, StatxFlags, makedev};
 use rustix::io::Errno;

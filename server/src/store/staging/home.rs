@@ -8,9 +8,9 @@ use super::partials::Kept;
 use super::space::Space;
 use crate::store::acl;
 use crate::store::lane_id::LaneId;
-use ferry_common::digest::Digest;
 use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::{HIDDEN_NAME, RemotePath};
+use ferry_common::wire::digest::Digest;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Access, AtFlags, Dir, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -310,8 +310,8 @@ mod tests {
     use super::super::StagedFile;
     use super::*;
     use crate::net::address::Address;
-    use ferry_common::command::Resume;
     use ferry_common::error::ErrorCode;
+    use ferry_common::wire::command::Resume;
     use std::path::{Path, PathBuf};
     use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! How many staged files may be open though they are whole.
 
-use ferry_common::limits::STAGED_OPEN_MAX;
+use crate::limits::STAGED_OPEN_MAX;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 static OPEN: AtomicU64 = AtomicU64::new(0);

@@ -4,9 +4,9 @@
 //! Nothing is reserved for an upload because of its size: a peer that announces much and sends nothing would hold
 //! the disk. Space is set aside in steps ahead of bytes that come, by the staged file.
 
+use crate::limits::{KEEP_FREE_MAX_BYTES, SPACE_CLAIM_BYTES, SPACE_CREDIT_BYTES, SPACE_CREDIT_TIME};
 use crate::net::address::Address;
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{KEEP_FREE_MAX_BYTES, SPACE_CLAIM_BYTES, SPACE_CREDIT_BYTES, SPACE_CREDIT_TIME};
 use rustix::fd::AsFd;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

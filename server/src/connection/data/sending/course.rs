@@ -1,8 +1,8 @@
 //! What a download does next: a pure state machine, which makes no call and knows no socket.
 
+use crate::limits::{READ_BUFFER_BYTES, READ_PIECES_MAX, WARM_WINDOW_BYTES};
 use crate::store::mounts::Medium;
 use crate::store::residency::Found;
-use ferry_common::limits::{READ_BUFFER_BYTES, READ_PIECES_MAX, WARM_WINDOW_BYTES};
 use std::ops::Range;
 
 #[derive(Debug)]

@@ -1,0 +1,10 @@
+//! What goes over the wire, as text: lines and the words in them, commands, replies, and the values that both have.
+
+pub mod command;
+pub mod digest;
+pub mod entry;
+mod input_buffer;
+pub mod line;
+pub mod reply;
+pub mod ticket;
+pub mod words;

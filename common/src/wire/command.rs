@@ -1,0 +1,519 @@
+//! The commands of a client: the one parser and the one encoder.
+
+use crate::error::ErrorCode;
+use crate::limits::{EAGER_MAX_BYTES, FILE_MAX_BYTES, TRAILER_BYTES};
+use crate::path::RemotePath;
+use crate::wire::digest::Digest;
+use crate::wire::words::{self, WordsError};
+
+/// What most wrong arguments come from.
+const QUOTING: &str = "; a name with spaces goes in double quotes";
+
+/// One line of a client, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    Ls {
+        path: RemotePath,
+    },
+    Stat {
+        path: RemotePath,
+    },
+    /// `digest` asks for the digest of the whole file behind the final `ok`.
+    Download {
+        path: RemotePath,
+        offset: u64,
+        digest: bool,
+    },
+    Upload {
+        path: RemotePath,
+        size: u64,
+        options: UploadOptions,
+    },
+    /// The digest of a file, or of its first `length` bytes.
+    Sum {
+        path: RemotePath,
+        length: Option<u64>,
+    },
+    /// What is kept of an upload that broke off.
+    Partial {
+        path: RemotePath,
+    },
+    Mkdir {
+        path: RemotePath,
+    },
+    Rm {
+        path: RemotePath,
+    },
+    Mv {
+        from: RemotePath,
+        to: RemotePath,
+        replace: bool,
+    },
+    /// `version` is the highest that the client speaks, where it says so.
+    Hello {
+        version: Option<u64>,
+    },
+    Help,
+    Exit,
+}
+
+/// What may follow the size of an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UploadOptions {
+    /// The digest of the whole file follows its bytes on the data connection.
+    pub digest: bool,
+    /// Refuse rather than replace an existing file.
+    pub new: bool,
+    /// The modification time that the file shall have.
+    pub mtime_s: Option<i64>,
+    /// Go on behind what the server has kept.
+    pub resume: Option<Resume>,
+}
+
+/// What a client believes the server to have of an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resume {
+    pub offset: u64,
+    /// Of the bytes before the offset, as the client has them.
+    pub digest: Digest,
+}
+
+/// The commands without their arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verb {
+    Ls,
+    Stat,
+    Download,
+    Upload,
+    Sum,
+    Partial,
+    Mkdir,
+    Rm,
+    Mv,
+    Hello,
+    Help,
+    Exit,
+}
+
+/// Why a line is not a command, and what to tell its sender.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandError {
+    pub code: ErrorCode,
+    pub message: String,
+    /// Payload that may be on its way all the same: the size of an upload that was refused for its name.
+    pub eager_bytes: u64,
+}
+
+impl Verb {
+    pub const ALL: &[Self] = &[
+        Self::Ls,
+        Self::Stat,
+        Self::Download,
+        Self::Upload,
+        Self::Sum,
+        Self::Partial,
+        Self::Mkdir,
+        Self::Rm,
+        Self::Mv,
+        Self::Hello,
+        Self::Help,
+        Self::Exit,
+    ];
+
+    /// The word that a client types.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ls => "ls",
+            Self::Stat => "stat",
+            Self::Download => "download",
+            Self::Upload => "upload",
+            Self::Sum => "sum",
+            Self::Partial => "partial",
+            Self::Mkdir => "mkdir",
+            Self::Rm => "rm",
+            Self::Mv => "mv",
+            Self::Hello => "hello",
+            Self::Help => "help",
+            Self::Exit => "exit",
+        }
+    }
+
+    /// The verb and its arguments.
+    pub fn usage(self) -> &'static str {
+        match self {
+            Self::Ls => "ls [PATH]",
+            Self::Stat => "stat PATH",
+            Self::Download => "download PATH [OFFSET] [digest]",
+            Self::Upload => "upload PATH SIZE [digest] [new] [mtime=SECONDS] [resume=OFFSET:DIGEST]",
+            Self::Sum => "sum PATH [LENGTH]",
+            Self::Partial => "partial PATH",
+            Self::Mkdir => "mkdir PATH",
+            Self::Rm => "rm PATH",
+            Self::Mv => "mv FROM TO [replace]",
+            Self::Hello => "hello [VERSION]",
+            Self::Help => "help",
+            Self::Exit => "exit",
+        }
+    }
+
+    /// What it does, in a line.
+    pub fn summary(self) -> &'static str {
+        match self {
+            Self::Ls => "list a directory (the served folder if none is named)",
+            Self::Stat => "tell kind, size and time of one file or directory",
+            Self::Download => "send a file, from OFFSET on",
+            Self::Upload => "receive SIZE bytes as a file; an existing one is replaced when all have come",
+            Self::Sum => "tell the digest of a file, or of its first LENGTH bytes",
+            Self::Partial => "tell what is kept of an upload that broke off, and its digest",
+            Self::Mkdir => "make a directory",
+            Self::Rm => "remove a file or an empty directory",
+            Self::Mv => "rename, never over an existing name unless told to replace a file",
+            Self::Hello => "agree on the protocol's version and tell the limits",
+            Self::Help => "this list",
+            Self::Exit => "end the session",
+        }
+    }
+
+    fn from_word(word: &[u8]) -> Option<Self> {
+        Self::ALL.iter().copied().find(|verb| verb.word().as_bytes() == word)
+    }
+}
+
+impl Command {
+    /// Understands a line without its ending.
+    pub fn parse(line: &[u8]) -> Result<Self, CommandError> {
+        let words = words::split(line).map_err(CommandError::syntax)?;
+        let Some((first, arguments)) = words.split_first() else {
+            return Err(CommandError::new(ErrorCode::Syntax, "an empty line; try help"));
+        };
+        let verb = Verb::from_word(first).ok_or_else(CommandError::unknown)?;
+        match (verb, arguments) {
+            (Verb::Ls, []) => Ok(Self::Ls { path: RemotePath::root() }),
+            (Verb::Ls, [path]) => Ok(Self::Ls { path: parse_path(path)? }),
+            (Verb::Stat, [path]) => Ok(Self::Stat { path: parse_path(path)? }),
+            (Verb::Download, [path, rest @ ..]) => {
+                let (offset, rest) = match rest {
+                    [offset, rest @ ..] if offset != b"digest" => (parse_size("OFFSET", offset)?, rest),
+                    rest => (0, rest),
+                };
+                let digest = match rest {
+                    [] => false,
+                    [word] if word == b"digest" => true,
+                    _ => return Err(CommandError::usage(verb)),
+                };
+                Ok(Self::Download { path: parse_path(path)?, offset, digest })
+            }
+            (Verb::Upload, [path, size, options @ ..]) => {
+                let size = parse_size("SIZE", size)?;
+                let options = UploadOptions::parse(options).ok_or_else(|| CommandError::usage(verb))?;
+                let eager_bytes = options.eager_bytes(size);
+                let path = parse_path(path).map_err(|error| CommandError { eager_bytes, ..error })?;
+                Ok(Self::Upload { path, size, options })
+            }
+            (Verb::Sum, [path]) => Ok(Self::Sum { path: parse_path(path)?, length: None }),
+            (Verb::Sum, [path, length]) => {
+                Ok(Self::Sum { path: parse_path(path)?, length: Some(parse_size("LENGTH", length)?) })
+            }
+            (Verb::Partial, [path]) => Ok(Self::Partial { path: parse_path(path)? }),
+            (Verb::Mkdir, [path]) => Ok(Self::Mkdir { path: parse_path(path)? }),
+            (Verb::Rm, [path]) => Ok(Self::Rm { path: parse_path(path)? }),
+            (Verb::Mv, [from, to]) => {
+                Ok(Self::Mv { from: parse_path(from)?, to: parse_path(to)?, replace: false })
+            }
+            (Verb::Mv, [from, to, word]) if word == b"replace" => {
+                Ok(Self::Mv { from: parse_path(from)?, to: parse_path(to)?, replace: true })
+            }
+            (Verb::Hello, []) => Ok(Self::Hello { version: None }),
+            (Verb::Hello, [version]) => {
+                let version = parse_number(version)
+                    .ok_or_else(|| CommandError::new(ErrorCode::Usage, "VERSION must be a whole number"))?;
+                Ok(Self::Hello { version: Some(version) })
+            }
+            (Verb::Help, []) => Ok(Self::Help),
+            (Verb::Exit, []) => Ok(Self::Exit),
+            (
+                Verb::Ls
+                | Verb::Stat
+                | Verb::Download
+                | Verb::Upload
+                | Verb::Sum
+                | Verb::Partial
+                | Verb::Mkdir
+                | Verb::Rm
+                | Verb::Mv
+                | Verb::Hello
+                | Verb::Help
+                | Verb::Exit,
+                _,
+            ) => Err(CommandError::usage(verb)),
+        }
+    }
+
+    pub fn verb(&self) -> Verb {
+        match self {
+            Self::Ls { .. } => Verb::Ls,
+            Self::Stat { .. } => Verb::Stat,
+            Self::Download { .. } => Verb::Download,
+            Self::Upload { .. } => Verb::Upload,
+            Self::Sum { .. } => Verb::Sum,
+            Self::Partial { .. } => Verb::Partial,
+            Self::Mkdir { .. } => Verb::Mkdir,
+            Self::Rm { .. } => Verb::Rm,
+            Self::Mv { .. } => Verb::Mv,
+            Self::Hello { .. } => Verb::Hello,
+            Self::Help => Verb::Help,
+            Self::Exit => Verb::Exit,
+        }
+    }
+
+    /// The line with its LF.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut line = self.verb().word().as_bytes().to_vec();
+        match self {
+            Self::Ls { path } if path.is_root() => {}
+            Self::Ls { path }
+            | Self::Stat { path }
+            | Self::Partial { path }
+            | Self::Mkdir { path }
+            | Self::Rm { path } => push_word(&mut line, path.as_bytes()),
+            Self::Download { path, offset, digest } => {
+                push_word(&mut line, path.as_bytes());
+                if *offset > 0 {
+                    push_word(&mut line, offset.to_string().as_bytes());
+                }
+                if *digest {
+                    push_word(&mut line, b"digest");
+                }
+            }
+            Self::Upload { path, size, options } => {
+                push_word(&mut line, path.as_bytes());
+                push_word(&mut line, size.to_string().as_bytes());
+                options.encode(&mut line);
+            }
+            Self::Sum { path, length } => {
+                push_word(&mut line, path.as_bytes());
+                if let Some(length) = length {
+                    push_word(&mut line, length.to_string().as_bytes());
+                }
+            }
+            Self::Mv { from, to, replace } => {
+                push_word(&mut line, from.as_bytes());
+                push_word(&mut line, to.as_bytes());
+                if *replace {
+                    push_word(&mut line, b"replace");
+                }
+            }
+            Self::Hello { version } => {
+                if let Some(version) = version {
+                    push_word(&mut line, version.to_string().as_bytes());
+                }
+            }
+            Self::Help | Self::Exit => {}
+        }
+        line.push(b'\n');
+        line
+    }
+}
+
+impl UploadOptions {
+    /// Payload that may be on its way before the server has agreed: all of a small upload, with its trailer.
+    pub fn eager_bytes(&self, size: u64) -> u64 {
+        if self.resume.is_some() || size > EAGER_MAX_BYTES {
+            return 0;
+        }
+        size + if self.digest { TRAILER_BYTES as u64 } else { 0 }
+    }
+
+    /// True where the bytes may be sent before the server has agreed.
+    pub fn is_eager(&self, size: u64) -> bool {
+        self.resume.is_none() && size <= EAGER_MAX_BYTES
+    }
+
+    fn parse(words: &[Vec<u8>]) -> Option<Self> {
+        let mut options = Self::default();
+        for word in words {
+            let fresh = match word.as_slice() {
+                b"digest" => !std::mem::replace(&mut options.digest, true),
+                b"new" => !std::mem::replace(&mut options.new, true),
+                word => match word.strip_prefix(b"mtime=") {
+                    Some(seconds) => options.mtime_s.replace(parse_signed(seconds)?).is_none(),
+                    None => {
+                        let resume = Resume::parse(word.strip_prefix(b"resume=")?)?;
+                        options.resume.replace(resume).is_none()
+                    }
+                },
+            };
+            // The same option twice has no one meaning.
+            if !fresh {
+                return None;
+            }
+        }
+        Some(options)
+    }
+
+    fn encode(&self, line: &mut Vec<u8>) {
+        if self.digest {
+            push_word(line, b"digest");
+        }
+        if self.new {
+            push_word(line, b"new");
+        }
+        if let Some(mtime_s) = self.mtime_s {
+            push_word(line, format!("mtime={mtime_s}").as_bytes());
+        }
+        if let Some(Resume { offset, digest }) = self.resume {
+            push_word(line, format!("resume={offset}:{digest}").as_bytes());
+        }
+    }
+}
+
+impl Resume {
+    fn parse(text: &[u8]) -> Option<Self> {
+        let colon = text.iter().position(|&byte| byte == b':')?;
+        let offset = parse_number(&text[..colon]).filter(|&offset| offset <= FILE_MAX_BYTES)?;
+        Some(Self { offset, digest: Digest::parse(&text[colon + 1..])? })
+    }
+}
+
+impl CommandError {
+    fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), eager_bytes: 0 }
+    }
+
+    fn syntax(error: WordsError) -> Self {
+        Self::new(ErrorCode::Syntax, error.to_string())
+    }
+
+    fn unknown() -> Self {
+        Self::new(ErrorCode::UnknownCommand, ErrorCode::UnknownCommand.message())
+    }
+
+    fn usage(verb: Verb) -> Self {
+        let names_files = verb == Verb::Mv || verb.usage().contains("PATH");
+        let quoting = if names_files { QUOTING } else { "" };
+        Self::new(ErrorCode::Usage, format!("usage: {}{quoting}", verb.usage()))
+    }
+}
+
+/// Decimal digits only: no sign, no space, nothing beyond 64 bits.
+pub(crate) fn parse_number(word: &[u8]) -> Option<u64> {
+    if word.is_empty() || !word.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(word).ok()?.parse().ok()
+}
+
+/// As [`parse_number`], with a minus sign where it is negative.
+pub(crate) fn parse_signed(word: &[u8]) -> Option<i64> {
+    match word.strip_prefix(b"-") {
+        Some(digits) => 0_i64.checked_sub_unsigned(parse_number(digits)?),
+        None => i64::try_from(parse_number(word)?).ok(),
+    }
+}
+
+fn parse_path(word: &[u8]) -> Result<RemotePath, CommandError> {
+    RemotePath::parse(word).map_err(|code| {
+        let shown = &word[..word.len().min(crate::limits::ECHO_MAX_BYTES / 4)];
+        let reason = "names are relative to the served folder, without ..";
+        CommandError::new(code, format!("{}: {} ({reason})", code.message(), words::display(shown)))
+    })
+}
+
+fn parse_size(argument: &str, word: &[u8]) -> Result<u64, CommandError> {
+    parse_number(word).filter(|&number| number <= FILE_MAX_BYTES).ok_or_else(|| {
+        let message =
+            format!("{argument} must be a whole number of bytes, at most {FILE_MAX_BYTES}{QUOTING}");
+        CommandError::new(ErrorCode::Usage, message)
+    })
+}
+
+fn push_word(line: &mut Vec<u8>, word: &[u8]) {
+    line.push(b' ');
+    words::encode(word, line);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> RemotePath {
+        RemotePath::parse(text.as_bytes()).unwrap()
+    }
+
+    fn code(line: &[u8]) -> ErrorCode {
+        Command::parse(line).unwrap_err().code
+    }
+
+    #[test]
+    fn understands_each_verb() {
+        for (line, command) in [
+            ("ls", Command::Ls { path: RemotePath::root() }),
+            ("ls photos/", Command::Ls { path: path("photos") }),
+            ("stat a", Command::Stat { path: path("a") }),
+            ("download \"a b\"", Command::Download { path: path("a b"), offset: 0, digest: false }),
+            ("download a 12", Command::Download { path: path("a"), offset: 12, digest: false }),
+            ("upload a 0", Command::Upload { path: path("a"), size: 0, options: UploadOptions::default() }),
+            ("download a digest", Command::Download { path: path("a"), offset: 0, digest: true }),
+            ("download a 5 digest", Command::Download { path: path("a"), offset: 5, digest: true }),
+            ("sum a", Command::Sum { path: path("a"), length: None }),
+            ("sum a 10", Command::Sum { path: path("a"), length: Some(10) }),
+            ("partial a", Command::Partial { path: path("a") }),
+            ("mkdir a/b", Command::Mkdir { path: path("a/b") }),
+            ("rm a", Command::Rm { path: path("a") }),
+            ("mv a b", Command::Mv { from: path("a"), to: path("b"), replace: false }),
+            ("mv a b replace", Command::Mv { from: path("a"), to: path("b"), replace: true }),
+            ("hello", Command::Hello { version: None }),
+            ("hello 1", Command::Hello { version: Some(1) }),
+            ("help", Command::Help),
+            ("exit", Command::Exit),
+        ] {
+            assert_eq!(Command::parse(line.as_bytes()).as_ref(), Ok(&command), "{line}");
+            let encoded = command.encode();
+            assert_eq!(Command::parse(encoded.strip_suffix(b"\n").unwrap()), Ok(command));
+        }
+    }
+
+    #[test]
+    fn the_options_of_an_upload_come_in_any_order_and_each_once() {
+        let digest = Digest::of(b"abc");
+        let line = format!("upload a 10 resume=3:{digest} mtime=-5 new digest");
+        let options = UploadOptions {
+            digest: true,
+            new: true,
+            mtime_s: Some(-5),
+            resume: Some(Resume { offset: 3, digest }),
+        };
+        let command = Command::Upload { path: path("a"), size: 10, options };
+        assert_eq!(Command::parse(line.as_bytes()).as_ref(), Ok(&command));
+        let encoded = command.encode();
+        assert_eq!(Command::parse(encoded.strip_suffix(b"\n").unwrap()), Ok(command));
+        for options in
+            ["new new", "mtime=1 mtime=1", "mtime=", "mtime=1.5", "resume=3", "resume=3:xyz", "old"]
+        {
+            assert_eq!(code(format!("upload a 10 {options}").as_bytes()), ErrorCode::Usage, "{options}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_checked_at_their_edges() {
+        assert!(Command::parse(b"upload x 9223372036854775807").is_ok());
+        for size in ["-1", "+1", "18446744073709551616", "9223372036854775808", "abc", "\"\"", "1.5", "0x10"]
+        {
+            assert_eq!(code(format!("upload x {size}").as_bytes()), ErrorCode::Usage, "{size}");
+        }
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        assert_eq!(code(b""), ErrorCode::Syntax);
+        assert_eq!(code(b"ls \"a"), ErrorCode::Syntax);
+        assert_eq!(code(b"\x16\x03\x01\x02"), ErrorCode::Syntax);
+        assert_eq!(code(b"LS"), ErrorCode::UnknownCommand);
+        assert_eq!(code(b"GET / HTTP/1.1"), ErrorCode::UnknownCommand);
+        assert_eq!(code(b"upload x"), ErrorCode::Usage);
+        assert_eq!(code(b"download a b c"), ErrorCode::Usage);
+        assert_eq!(code(b"download my file.txt"), ErrorCode::Usage);
+        assert_eq!(code(b"download ../../etc/passwd"), ErrorCode::BadPath);
+        assert_eq!(code(b"download \"a\\x00b\""), ErrorCode::BadPath);
+    }
+}

@@ -1,0 +1,213 @@
+//! The replies of a server: lines `(command) ...`, then one line `ok ...` or `err CODE MESSAGE`.
+
+use crate::error::ErrorCode;
+use crate::wire::command::{parse_number, parse_signed};
+use crate::wire::digest::Digest;
+use crate::wire::entry::{Entry, EntryKind};
+use crate::wire::words;
+use std::fmt::Display;
+
+/// One line of a server, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// `(ls)` or `(stat)`: one file or directory.
+    Entry(Entry),
+    /// `(data)`: present this ticket on a new connection to this port.
+    Data {
+        port: u16,
+        ticket: Vec<u8>,
+    },
+    /// `(download)`: this many bytes follow on the data connection.
+    Download {
+        length: u64,
+        mtime_s: i64,
+    },
+    /// `(upload)`: send the file from this offset on.
+    Upload {
+        offset: u64,
+    },
+    /// `(sum)` or `(partial)`: so many bytes have this digest.
+    Digest {
+        length: u64,
+        digest: Digest,
+    },
+    /// Any other `(word) ...` line: for a person, or of a later version.
+    Info {
+        verb: Vec<u8>,
+        words: Vec<Vec<u8>>,
+    },
+    Ok {
+        words: Vec<Vec<u8>>,
+    },
+    /// `code` is `None` for a code that this version does not know.
+    Err {
+        code: Option<ErrorCode>,
+        message: String,
+    },
+}
+
+/// A line that no server of this protocol sends.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the server sent a line that is no reply: {0}")]
+pub struct NotAReply(String);
+
+impl Reply {
+    /// Understands a line without its ending.
+    pub fn parse(line: &[u8]) -> Result<Self, NotAReply> {
+        parse_reply(line).ok_or_else(|| {
+            NotAReply(words::escape_text(&line[..line.len().min(crate::limits::ECHO_MAX_BYTES)]))
+        })
+    }
+
+    /// `(working)`: the answer takes longer.
+    pub fn working() -> Vec<u8> {
+        b"(working)\n".to_vec()
+    }
+
+    /// `(verb)` and an entry.
+    pub fn entry(verb: &str, entry: &Entry) -> Vec<u8> {
+        let mut line =
+            format!("({verb}) {} {} {} ", entry.kind.word(), entry.size_bytes, entry.mtime_s).into_bytes();
+        words::encode(&entry.name, &mut line);
+        line.push(b'\n');
+        line
+    }
+
+    pub fn data(port: u16, ticket: impl Display) -> Vec<u8> {
+        format!("(data) {port} {ticket}\n").into_bytes()
+    }
+
+    pub fn download(length: u64, mtime_s: i64) -> Vec<u8> {
+        format!("(download) {length} {mtime_s}\n").into_bytes()
+    }
+
+    pub fn upload(offset: u64) -> Vec<u8> {
+        format!("(upload) {offset}\n").into_bytes()
+    }
+
+    /// `(verb)`, a number of bytes, and their digest.
+    pub fn digest(verb: &str, length: u64, digest: Digest) -> Vec<u8> {
+        format!("({verb}) {length} {digest}\n").into_bytes()
+    }
+
+    /// `(verb)` and words that need no quoting.
+    pub fn info(verb: &str, words: impl Display) -> Vec<u8> {
+        format!("({verb}) {words}\n").into_bytes()
+    }
+
+    pub fn ok() -> Vec<u8> {
+        b"ok\n".to_vec()
+    }
+
+    pub fn ok_with(number: u64) -> Vec<u8> {
+        format!("ok {number}\n").into_bytes()
+    }
+
+    /// The end of a transfer: how much was moved, and the digest of the whole file.
+    pub fn ok_transfer(length: u64, digest: Option<Digest>) -> Vec<u8> {
+        match digest {
+            Some(digest) => format!("ok {length} {digest}\n").into_bytes(),
+            None => Self::ok_with(length),
+        }
+    }
+
+    /// `message` must be printable text; what a peer wrote goes through [`words::display`] first.
+    pub fn err(code: ErrorCode, message: impl Display) -> Vec<u8> {
+        format!("err {} {message}\n", code.word()).into_bytes()
+    }
+}
+
+fn parse_reply(line: &[u8]) -> Option<Reply> {
+    if let Some(rest) = line.strip_prefix(b"err ") {
+        let (word, message) = match rest.iter().position(|&byte| byte == b' ') {
+            Some(space) => (&rest[..space], &rest[space + 1..]),
+            None => (rest, &b""[..]),
+        };
+        return Some(Reply::Err { code: ErrorCode::from_word(word), message: words::escape_text(message) });
+    }
+    let mut words = words::split(line).ok()?;
+    if words.is_empty() {
+        return None;
+    }
+    let first = words.remove(0);
+    if first == b"ok" {
+        return Some(Reply::Ok { words });
+    }
+    let verb = first.strip_prefix(b"(")?.strip_suffix(b")")?;
+    match (verb, words.as_slice()) {
+        (b"ls" | b"stat", [kind, size, mtime, name]) if is_name(name) => {
+            let kind = match kind.as_slice() {
+                b"file" => EntryKind::File,
+                b"dir" => EntryKind::Dir,
+                _ => return None,
+            };
+            let (size_bytes, mtime_s) = (parse_number(size)?, parse_signed(mtime)?);
+            Some(Reply::Entry(Entry { kind, size_bytes, mtime_s, name: name.clone() }))
+        }
+        (b"data", [port, ticket]) if !ticket.is_empty() && ticket.iter().all(u8::is_ascii_graphic) => {
+            Some(Reply::Data { port: u16::try_from(parse_number(port)?).ok()?, ticket: ticket.clone() })
+        }
+        (b"download", [length, mtime]) => {
+            Some(Reply::Download { length: parse_number(length)?, mtime_s: parse_signed(mtime)? })
+        }
+        (b"upload", [offset]) => Some(Reply::Upload { offset: parse_number(offset)? }),
+        (b"sum" | b"partial", [length, digest]) => {
+            Some(Reply::Digest { length: parse_number(length)?, digest: Digest::parse(digest)? })
+        }
+        (b"ls" | b"stat" | b"data" | b"download" | b"upload" | b"sum" | b"partial", _) => None,
+        (verb, _) => Some(Reply::Info { verb: verb.to_vec(), words }),
+    }
+}
+
+/// True for the name of one thing, here: whoever uses it as a path stays where it is.
+fn is_name(name: &[u8]) -> bool {
+    !name.is_empty() && name != b".." && !name.contains(&b'/') && !name.contains(&0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &[u8]) -> Reply {
+        Reply::parse(line.strip_suffix(b"\n").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_is_encoded_is_understood() {
+        let entry =
+            Entry { kind: EntryKind::File, size_bytes: 3552, mtime_s: -1, name: b"a b\n\xff".to_vec() };
+        assert_eq!(parse(&Reply::entry("ls", &entry)), Reply::Entry(entry));
+        assert_eq!(parse(&Reply::data(3333, "5b1e")), Reply::Data { port: 3333, ticket: b"5b1e".to_vec() });
+        assert_eq!(parse(&Reply::download(5, i64::MIN)), Reply::Download { length: 5, mtime_s: i64::MIN });
+        let digest = Digest::of(b"abc");
+        assert_eq!(parse(&Reply::digest("sum", 3, digest)), Reply::Digest { length: 3, digest });
+        assert_eq!(parse(&Reply::upload(7)), Reply::Upload { offset: 7 });
+        assert_eq!(parse(&Reply::ok_with(2)), Reply::Ok { words: vec![b"2".to_vec()] });
+        assert_eq!(parse(&Reply::ok()), Reply::Ok { words: vec![] });
+        for &code in ErrorCode::ALL {
+            let message = code.message().to_owned();
+            assert_eq!(parse(&Reply::err(code, code)), Reply::Err { code: Some(code), message });
+        }
+    }
+
+    #[test]
+    fn later_versions_are_not_a_violation() {
+        assert!(matches!(parse(b"(weather) fine\n"), Reply::Info { .. }));
+        assert!(matches!(parse(b"err novel something new\n"), Reply::Err { code: None, .. }));
+    }
+
+    #[test]
+    fn noise_is() {
+        for line in
+            [&b""[..], b"hello", b"(ls", b"(ls) file", b"(ls) pipe 1 1 a", b"(data) 65536 x", b"(upload) -1"]
+        {
+            assert!(Reply::parse(line).is_err(), "{}", line.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_hostile_message_is_made_harmless() {
+        let Reply::Err { message, .. } = Reply::parse(b"err io \x1b]0;owned\x07").unwrap() else { panic!() };
+        assert_eq!(message, "\\x1b]0;owned\\x07");
+    }
+}

@@ -1,0 +1,166 @@
+//! What a session asks of its shell, and what the shell tells it.
+
+use ferry_common::error::ErrorCode;
+use ferry_common::path::RemotePath;
+use ferry_common::wire::command::{Resume, Verb};
+use ferry_common::wire::digest::Digest;
+use ferry_common::wire::entry::Entry;
+use std::time::Duration;
+
+/// Work for the shell.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Append these lines to the control connection's output; report each write by
+    /// [`crate::Session::handle_replies_written`].
+    Reply(Vec<u8>),
+    /// Encode part of a listing, from the cursor on or from the start; report by
+    /// [`crate::Session::handle_listing`].
+    List { path: RemotePath, cursor: Option<Cursor> },
+    /// Find something out or change a name; report by [`crate::Session::handle_found`].
+    Ask(Question),
+    /// Open a file and keep it for [`Action::Send`]; report by [`crate::Session::handle_opened`].
+    Open { path: RemotePath },
+    /// Make a staged file for `path`, or take up the one that is kept, for [`Action::Receive`]; report by
+    /// [`crate::Session::handle_staged`].
+    Stage { path: RemotePath, size: u64, new: bool, resume: Option<Resume> },
+    /// Find room for a data connection, make a ticket, and report it by
+    /// [`crate::Session::handle_ticket`].
+    RequestData,
+    /// The ticket, or the wish for one, is void.
+    CancelData,
+    /// Move this much of the open file to the data connection; begin to compute the digest of the whole
+    /// file where one is wanted.
+    Send { offset: u64, length: u64, digest: bool },
+    /// All was sent: see whether the file is still what it was, and finish its digest; report by
+    /// [`crate::Session::handle_checked`].
+    Check { digest: bool },
+    /// Move this much from the data connection to the staged file; then read the digest that follows, where
+    /// one does, and report it by [`crate::Session::handle_trailer`].
+    Receive { offset: u64, length: u64, trailer: bool },
+    /// Read this much from the data connection and drop it.
+    Drop { length: u64 },
+    /// Give the staged file its name, and let go of it; report by
+    /// [`crate::Session::handle_published`].
+    Publish(Publication),
+    /// Let go of the open or staged file.
+    Discard,
+    /// Let go of the staged file, but keep it for the client to go on with.
+    Keep,
+    /// Close the data connection.
+    CloseData,
+    /// Write what is owed, then close the session.
+    Close,
+    /// Close the session at once: its peer does not read.
+    Abort,
+    /// Something that an operator may want to know.
+    Log(Event),
+}
+
+/// What one answer of a disk thread settles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    Stat {
+        path: RemotePath,
+    },
+    /// The digest of a file, or of its first `length` bytes.
+    Sum {
+        path: RemotePath,
+        length: Option<u64>,
+    },
+    /// What is kept of an upload to this path.
+    Partial {
+        path: RemotePath,
+    },
+    Mkdir {
+        path: RemotePath,
+    },
+    Rm {
+        path: RemotePath,
+    },
+    Mv {
+        from: RemotePath,
+        to: RemotePath,
+        replace: bool,
+    },
+}
+
+/// The answer to a [`Question`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    Entry(Entry),
+    /// To `sum` and `partial`: how many bytes were looked at, and their digest.
+    Digest {
+        length: u64,
+        digest: Digest,
+    },
+    /// The name is changed, and that is on the disk.
+    Done,
+}
+
+/// How a staged file is to be published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// Tells the publications of one session apart.
+    pub id: u64,
+    pub path: RemotePath,
+    /// What the client says that the whole file's digest is.
+    pub expected: Option<Digest>,
+    pub mtime_s: Option<i64>,
+    /// Only where the name is free.
+    pub new: bool,
+    /// It is on its own: no other upload of the session is under way, and the file may be large.
+    pub alone: bool,
+}
+
+/// What happened, for the log.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    Received { verb: Verb },
+    Refused { verb: Option<Verb>, code: ErrorCode, path: Option<RemotePath> },
+    Done { verb: Verb, path: RemotePath },
+    Finished { direction: Direction, path: RemotePath, length: u64, elapsed: Duration },
+    BrokenOff { direction: Direction, path: RemotePath, moved: u64, length: u64, code: ErrorCode },
+}
+
+/// Which way a transfer goes, as the client names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Download,
+    Upload,
+}
+
+/// The facts of an opened file.
+#[derive(Debug, Clone, Copy)]
+pub struct Opened {
+    pub size_bytes: u64,
+    pub mtime_s: i64,
+}
+
+/// One step of a listing.
+#[derive(Debug, Clone)]
+pub struct ListingPart {
+    /// Encoded `(ls)` lines.
+    pub lines: Vec<u8>,
+    /// How many they are.
+    pub entries: u64,
+    /// Where to go on, or `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+/// Where a listing goes on, and in which directory. The session carries it from one part to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Cursor {
+    pub directory: DirectoryIdentity,
+    /// As the directory counts.
+    pub position: u64,
+}
+
+/// Tells a directory from every other that comes to have its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DirectoryIdentity {
+    pub device: u64,
+    pub inode: u64,
+    /// Seconds and nanoseconds, where the file system knows: it may give the inode of a directory that was removed
+    /// to the next one.
+    pub made: Option<(i64, u32)>,
+}

@@ -1,0 +1,544 @@
+//! The server's end of one session, pure.
+//!
+//! The shell feeds facts (`handle_...`) and performs the work that comes out of [`Session::poll_action`],
+//! all of it, after each fact. One command is worked on at a time, but for one overlap: while small uploads
+//! wait for the disk, the uploads behind them are received already, so that they can share its flushes. The
+//! commands behind wait in the decoder and in the socket, so a client may send as many ahead as it likes.
+//! The session counts the payload of transfers but never sees it. It never fails on facts that come late:
+//! what no longer matters to its phase is ignored.
+
+pub mod action;
+mod commands;
+mod foreign;
+pub mod limits;
+mod moving;
+pub mod outbox;
+mod owed;
+mod pace;
+mod phase;
+mod transfer;
+
+use crate::action::{Action, Event, Found, ListingPart};
+use crate::commands::verb_and_path;
+use crate::limits::TURN_LINES;
+use crate::owed::Owed;
+use crate::pace::Pace;
+use crate::phase::{Listing, Phase};
+use ferry_common::error::ErrorCode;
+use ferry_common::limits::{
+    DATA_SLOT_TIMEOUT, DISK_TIMEOUT, IDLE_TIMEOUT, LINE_TIMEOUT, OUTBOX_PAUSE_BYTES, TICKET_TIMEOUT,
+    WORKING_INTERVAL,
+};
+use ferry_common::path::RemotePath;
+use ferry_common::wire::command::{Command, Verb};
+use ferry_common::wire::line::LineDecoder;
+use ferry_common::wire::reply::Reply;
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// What the server's operator decided for all sessions.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// Where data connections are accepted.
+    pub data_port: u16,
+    /// Nothing in the folder is changed.
+    pub read_only: bool,
+    /// No existing file is replaced.
+    pub no_overwrite: bool,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Session {
+    policy: Policy,
+    decoder: LineDecoder,
+    /// How many lines may still be looked at before others have their turn.
+    lines_left: usize,
+    /// Lines in a row, up to the newest, that were no commands.
+    lines_not_commands: usize,
+    phase: Phase,
+    /// When the phase, or the newest step in it, began.
+    since: Instant,
+    /// When the client was last told something, or the phase began.
+    told: Instant,
+    pace: Pace,
+    data_attached: bool,
+    /// The client has said its last; what it said is still answered.
+    input_ended: bool,
+    ending: Ending,
+    /// A command that must wait for the uploads before it to be published. Few sessions have one.
+    held: Option<Box<Command>>,
+    owed: Owed,
+    next_publication: u64,
+    /// Replies given to the shell and not yet reported as written.
+    unwritten_bytes: usize,
+    actions: VecDeque<Action>,
+}
+
+/// Whether further commands are taken. Where not, the session ends once everything owed is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    No,
+    /// The client has asked for it, or was told why already.
+    Quiet,
+    /// The server is stopping, and the client is still to be told.
+    Stopping,
+}
+
+/// How much a session does, the least first: one that is idle for long before one that has become so just now, and
+/// both before one that works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Activity {
+    /// A command is under way, or has begun to come.
+    pub is_working: bool,
+    /// Payload of the running transfer, since its beginning.
+    pub bytes_per_second: u64,
+    /// When the transfer began, or whatever else the session does or waits for.
+    pub since: Instant,
+}
+
+/// What there is not enough of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scarcity {
+    /// Memory for input that is not worked on yet.
+    Memory,
+    Sessions,
+}
+
+impl Scarcity {
+    fn message(self) -> &'static str {
+        match self {
+            Self::Memory => "the server holds too many lines without their end",
+            Self::Sessions => "the server has no more room, and others have fewer sessions",
+        }
+    }
+}
+
+impl Session {
+    pub fn new(policy: Policy, now: Instant) -> Self {
+        Self {
+            policy,
+            decoder: LineDecoder::default(),
+            lines_left: TURN_LINES,
+            lines_not_commands: 0,
+            phase: Phase::Ready,
+            since: now,
+            told: now,
+            pace: Pace::new(now),
+            data_attached: false,
+            input_ended: false,
+            ending: Ending::No,
+            held: None,
+            owed: Owed::default(),
+            next_publication: 0,
+            unwritten_bytes: 0,
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// A session that is only told why it cannot be.
+    pub fn turned_away(policy: Policy, code: ErrorCode, now: Instant) -> Self {
+        let mut session = Self::new(policy, now);
+        session.give_up(code, code.message(), now);
+        session
+    }
+
+    /// The next piece of work. Call until it gives `None` after every fact.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        let action = self.actions.pop_front();
+        if action.is_none() {
+            self.actions = VecDeque::new();
+        }
+        action
+    }
+
+    /// True while bytes of the control connection are welcome. Reading on regardless would only make the
+    /// server hold what the socket can hold.
+    pub fn wants_input(&self) -> bool {
+        self.takes_commands() && !self.input_ended && self.held.is_none()
+    }
+
+    /// True while no command is under way that could have a file open.
+    pub fn is_at_rest(&self) -> bool {
+        matches!(self.phase, Phase::Ready | Phase::Closed)
+    }
+
+    /// True where more could be done at once, but others should have their turn before:
+    /// [`Session::handle_turn`] goes on.
+    pub fn is_paused(&self) -> bool {
+        self.lines_left == 0 && self.is_between_commands()
+    }
+
+    /// True between commands, with nothing read or owed. A data connection can be given up then.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Ready)
+            && self.lines_left > 0
+            && self.unwritten_bytes == 0
+            && self.owed.is_empty()
+            && self.decoder.partial_bytes() == 0
+    }
+
+    /// When [`Session::handle_timeout`] is due. It moves with every fact that is progress.
+    pub fn deadline(&self) -> Instant {
+        if self.is_paced() {
+            return self.pace.deadline();
+        }
+        match &self.phase {
+            Phase::Ready if self.owed.publishing() > 0 => self.since + DISK_TIMEOUT,
+            Phase::Ready if self.decoder.partial_bytes() > 0 => self.since + LINE_TIMEOUT,
+            Phase::Ready => self.since + IDLE_TIMEOUT,
+            Phase::Listing(_)
+            | Phase::Asking(_)
+            | Phase::Opening { .. }
+            | Phase::Staging { .. }
+            | Phase::Holding(_)
+            | Phase::Checking(_) => self.since + DISK_TIMEOUT,
+            Phase::Connecting { ticket_issued: false, .. } => self.since + DATA_SLOT_TIMEOUT,
+            Phase::Connecting { ticket_issued: true, .. } => self.since + TICKET_TIMEOUT,
+            Phase::Moving(transfer) if transfer.waits_for_disk() => self.pace.silent_since() + DISK_TIMEOUT,
+            Phase::Moving(_) | Phase::Dropping { .. } | Phase::Closed => self.pace.deadline(),
+        }
+    }
+
+    /// Bytes came over the control connection.
+    pub fn handle_input(&mut self, bytes: &[u8], now: Instant) {
+        if matches!(self.phase, Phase::Closed) {
+            return;
+        }
+        if matches!(self.phase, Phase::Ready) && self.decoder.partial_bytes() == 0 {
+            self.since = now;
+        }
+        self.decoder.push(bytes);
+        self.take_commands(now);
+    }
+
+    /// Bytes of input that are held and not worked on yet.
+    pub fn held_input_bytes(&self) -> usize {
+        self.decoder.partial_bytes()
+    }
+
+    /// True where the session can do nothing with the input that it holds before the end of a line comes.
+    pub fn awaits_end_of_line(&self) -> bool {
+        matches!(self.phase, Phase::Ready) && self.decoder.awaits_end()
+    }
+
+    /// There is not enough of something for all sessions, and this one is to go without: it ends.
+    pub fn handle_crowded_out(&mut self, scarcity: Scarcity, now: Instant) {
+        self.decoder = LineDecoder::default();
+        if !matches!(self.phase, Phase::Closed) {
+            self.give_up(ErrorCode::Busy, scarcity.message(), now);
+        }
+    }
+
+    /// What the session makes of what it has.
+    pub fn activity(&self, now: Instant) -> Activity {
+        let working = |bytes: u64, since: Instant| {
+            let elapsed_ms = now.saturating_duration_since(since).as_millis().max(1);
+            let bytes_per_second = u128::from(bytes) * 1000 / elapsed_ms;
+            Activity {
+                is_working: true,
+                bytes_per_second: bytes_per_second.try_into().unwrap_or(u64::MAX),
+                since,
+            }
+        };
+        match &self.phase {
+            Phase::Moving(transfer) | Phase::Checking(transfer) => {
+                working(transfer.moved.max(transfer.arrived), transfer.started)
+            }
+            Phase::Ready
+            | Phase::Listing(_)
+            | Phase::Asking(_)
+            | Phase::Opening { .. }
+            | Phase::Staging { .. }
+            | Phase::Holding(_)
+            | Phase::Connecting { .. }
+            | Phase::Dropping { .. }
+            | Phase::Closed => Activity { is_working: !self.is_idle(), ..working(0, self.since) },
+        }
+    }
+
+    /// It is this session's turn again: it may look at `lines` more lines.
+    pub fn handle_turn(&mut self, lines: usize, now: Instant) {
+        self.lines_left = lines;
+        self.take_commands(now);
+    }
+
+    /// True while the client waits for a disk, or for the server to have room, and can be told so.
+    pub fn awaits_work(&self) -> bool {
+        let awaits = match &self.phase {
+            Phase::Listing(listing) => listing.paused_at.is_none(),
+            Phase::Asking(_)
+            | Phase::Opening { .. }
+            | Phase::Staging { .. }
+            | Phase::Connecting { .. }
+            | Phase::Checking(_) => true,
+            Phase::Ready | Phase::Holding(_) | Phase::Moving(_) | Phase::Dropping { .. } | Phase::Closed => {
+                false
+            }
+        };
+        awaits && self.owed.is_empty() && !self.is_outbox_full()
+    }
+
+    /// The client has sent its last byte while it [awaits](Session::awaits_work) something. It may be gone, which shows
+    /// when it is told something: the host of a client that has gone answers with a reset.
+    pub fn handle_end_in_sight(&mut self, now: Instant) {
+        if self.awaits_work() {
+            self.reply(Reply::working(), now);
+        }
+    }
+
+    /// The client will send no further command. Those that it sent are still answered; a line without
+    /// its ending is not one of them.
+    pub fn handle_end_of_input(&mut self, now: Instant) {
+        self.input_ended = true;
+        self.take_commands(now);
+    }
+
+    /// The server is about to stop: the running command is the last that is done. The client is told.
+    pub fn handle_shutdown(&mut self, now: Instant) {
+        if self.ending == Ending::No {
+            self.ending = Ending::Stopping;
+        }
+        self.take_commands(now);
+    }
+
+    /// The control connection took `bytes` of the replies.
+    pub fn handle_replies_written(&mut self, bytes: usize, now: Instant) {
+        let was_full = self.is_outbox_full();
+        self.unwritten_bytes = self.unwritten_bytes.saturating_sub(bytes);
+        if !self.moves_payload() {
+            self.pace.progress(bytes as u64, now);
+        }
+        if was_full && self.takes_commands() {
+            // The rest of a line that was not welcome until now gets its time from now on.
+            self.since = now;
+        }
+        self.resume_listing(now);
+        self.take_commands(now);
+    }
+
+    pub fn handle_listing(&mut self, part: Result<ListingPart, ErrorCode>, now: Instant) {
+        let Phase::Listing(listing) = &mut self.phase else { return };
+        match part {
+            Err(code) => {
+                let path = listing.path.clone();
+                self.refuse(Verb::Ls, path, code, now);
+            }
+            Ok(part) => {
+                listing.entries += part.entries;
+                listing.paused_at = part.next;
+                let finished = part.next.is_none().then_some(listing.entries);
+                if !part.lines.is_empty() {
+                    self.reply(part.lines, now);
+                }
+                match finished {
+                    Some(entries) => self.finish(Reply::ok_with(entries), now),
+                    None => self.resume_listing(now),
+                }
+            }
+        }
+        self.take_commands(now);
+    }
+
+    /// The answer to an [`Action::Ask`].
+    pub fn handle_found(&mut self, found: Result<Found, ErrorCode>, now: Instant) {
+        let Phase::Asking(question) = &self.phase else { return };
+        let question = question.clone();
+        let (verb, path) = verb_and_path(&question);
+        match found {
+            Ok(Found::Entry(entry)) => {
+                self.reply(Reply::entry(verb.word(), &entry), now);
+                self.finish(Reply::ok(), now);
+            }
+            Ok(Found::Digest { length, digest }) => {
+                self.reply(Reply::digest(verb.word(), length, digest), now);
+                self.finish(Reply::ok(), now);
+            }
+            Ok(Found::Done) => {
+                self.actions.push_back(Action::Log(Event::Done { verb, path }));
+                self.finish(Reply::ok(), now);
+            }
+            Err(code) => self.refuse_question(&question, code, now),
+        }
+        self.take_commands(now);
+    }
+
+    /// A step of a long piece of work on the disk was done.
+    pub fn handle_disk_progress(&mut self, now: Instant) {
+        let awaited = match &self.phase {
+            Phase::Ready => self.owed.publishing() > 0,
+            Phase::Listing(_)
+            | Phase::Asking(_)
+            | Phase::Opening { .. }
+            | Phase::Staging { .. }
+            | Phase::Holding(_)
+            | Phase::Checking(_) => true,
+            Phase::Connecting { .. } | Phase::Moving(_) | Phase::Dropping { .. } | Phase::Closed => false,
+        };
+        if awaited {
+            self.since = now;
+            // To a client that does not read, it would only pile up.
+            let is_heard = self.owed.is_empty() && !self.is_outbox_full();
+            if is_heard && now >= self.told + WORKING_INTERVAL {
+                self.reply(Reply::working(), now);
+            }
+        }
+    }
+
+    /// The file of the command could not be had for want of room for it.
+    pub fn handle_no_room(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Asking(_) => self.handle_found(Err(ErrorCode::Busy), now),
+            Phase::Opening { .. } => self.handle_opened(Err(ErrorCode::Busy), now),
+            Phase::Staging { .. } => self.handle_staged(Err(ErrorCode::Busy), now),
+            Phase::Ready
+            | Phase::Listing(_)
+            | Phase::Holding(_)
+            | Phase::Connecting { .. }
+            | Phase::Moving(_)
+            | Phase::Checking(_)
+            | Phase::Dropping { .. }
+            | Phase::Closed => {}
+        }
+    }
+
+    /// To be called when [`Session::deadline`] has come; does nothing before.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if now < self.deadline() {
+            return;
+        }
+        if self.is_paced() && self.pace.suffices() {
+            self.pace = Pace::new(now);
+            return;
+        }
+        let no_disk = "the server's disk does not answer";
+        match &self.phase {
+            Phase::Closed | Phase::Listing(Listing { paused_at: Some(_), .. }) => self.abort(),
+            Phase::Ready if self.owed.publishing() > 0 => self.give_up(ErrorCode::Io, no_disk, now),
+            Phase::Ready if self.unwritten_bytes > 0 => self.abort(),
+            Phase::Ready => self.give_up(ErrorCode::TimedOut, "no complete command for too long", now),
+            // The job cannot be called back, so neither can what it holds: the session ends with it.
+            Phase::Listing(_)
+            | Phase::Asking(_)
+            | Phase::Opening { .. }
+            | Phase::Staging { .. }
+            | Phase::Holding(_)
+            | Phase::Checking(_) => self.give_up(ErrorCode::Io, no_disk, now),
+            Phase::Moving(transfer) if transfer.waits_for_disk() => self.give_up(ErrorCode::Io, no_disk, now),
+            Phase::Connecting { .. } | Phase::Moving(_) => self.time_out_transfer(now),
+            Phase::Dropping { .. } => {
+                self.close_data();
+                self.enter(Phase::Ready, now);
+            }
+        }
+        self.take_commands(now);
+    }
+
+    fn is_paced(&self) -> bool {
+        self.phase.is_paced(self.unwritten_bytes > 0 && self.owed.is_empty())
+    }
+
+    fn takes_commands(&self) -> bool {
+        self.lines_left > 0 && self.is_between_commands()
+    }
+
+    fn is_between_commands(&self) -> bool {
+        matches!(self.phase, Phase::Ready) && self.ending == Ending::No && !self.is_outbox_full()
+    }
+
+    /// Too much waits to be read by the client, or will.
+    fn is_outbox_full(&self) -> bool {
+        self.unwritten_bytes + self.owed.bytes() >= OUTBOX_PAUSE_BYTES
+    }
+
+    /// The pace is that of the data connection.
+    fn moves_payload(&self) -> bool {
+        matches!(self.phase, Phase::Moving(_) | Phase::Dropping { .. })
+    }
+
+    /// Every upload is answered: what had to wait for that goes on.
+    fn handle_nothing_owed(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Ready) {
+            // Only from now on it is the client that is waited for.
+            self.pace = Pace::new(now);
+        } else if matches!(self.phase, Phase::Holding(_))
+            && let Some(transfer) = self.phase.take_transfer()
+        {
+            self.connect(transfer, now);
+        }
+    }
+
+    fn refuse(&mut self, verb: Verb, path: RemotePath, code: ErrorCode, now: Instant) {
+        self.reply(Reply::err(code, format_args!("{code}: {path}")), now);
+        self.log_refusal(Some(verb), code, Some(path));
+        self.enter(Phase::Ready, now);
+    }
+
+    fn log_refusal(&mut self, verb: Option<Verb>, code: ErrorCode, path: Option<RemotePath>) {
+        self.actions.push_back(Action::Log(Event::Refused { verb, code, path }));
+    }
+
+    fn finish(&mut self, reply: Vec<u8>, now: Instant) {
+        self.reply(reply, now);
+        self.enter(Phase::Ready, now);
+    }
+
+    /// Says something, behind everything that is owed for earlier commands.
+    fn reply(&mut self, lines: Vec<u8>, now: Instant) {
+        if self.owed.is_empty() {
+            self.send_lines(lines, now);
+        } else {
+            self.owed.push_lines(lines);
+        }
+    }
+
+    fn send_lines(&mut self, lines: Vec<u8>, now: Instant) {
+        if self.unwritten_bytes == 0 && !self.moves_payload() {
+            self.pace = Pace::new(now);
+        }
+        self.told = now;
+        self.unwritten_bytes += lines.len();
+        self.actions.push_back(Action::Reply(lines));
+    }
+
+    fn resume_listing(&mut self, now: Instant) {
+        if self.unwritten_bytes < OUTBOX_PAUSE_BYTES
+            && let Phase::Listing(listing) = &mut self.phase
+            && let Some(cursor) = listing.paused_at.take()
+        {
+            let path = listing.path.clone();
+            self.since = now;
+            self.actions.push_back(Action::List { path, cursor: Some(cursor) });
+        }
+    }
+
+    /// Ends the session with a reason, whatever was under way.
+    fn give_up(&mut self, code: ErrorCode, message: &str, now: Instant) {
+        self.owed.clear();
+        self.reply(Reply::err(code, format_args!("{message}; closing")), now);
+        self.close(now);
+    }
+
+    fn close(&mut self, now: Instant) {
+        self.enter(Phase::Closed, now);
+        self.actions.push_back(Action::Close);
+    }
+
+    fn abort(&mut self) {
+        self.phase = Phase::Closed;
+        self.actions.push_back(Action::Abort);
+    }
+
+    fn close_data(&mut self) {
+        if std::mem::take(&mut self.data_attached) {
+            self.actions.push_back(Action::CloseData);
+        }
+    }
+
+    fn enter(&mut self, phase: Phase, now: Instant) {
+        self.phase = phase;
+        self.since = now;
+        self.told = now;
+        self.pace = Pace::new(now);
+    }
+}

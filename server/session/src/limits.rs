@@ -1,0 +1,20 @@
+//! The bounds of a session that the protocol does not tell of; the others are in [`ferry_common::limits`].
+
+use ferry_common::limits::{LINE_MAX_BYTES, NAME_MAX_BYTES, OUTBOX_PAUSE_BYTES};
+
+/// Most unsent replies of a session: a pause, and the longest answer that may still be given at once, which is
+/// a part of a listing or an error that repeats two paths, with an entry's line and a final line behind it.
+pub const OUTBOX_MAX_BYTES: usize =
+    OUTBOX_PAUSE_BYTES + larger(LISTING_PART_BYTES, LINE_MAX_BYTES) + 8 * NAME_MAX_BYTES;
+
+/// Lines of one session that are looked at before others have their turn.
+pub const TURN_LINES: usize = 16;
+
+/// Encoded entries after which one step of a listing ends.
+pub const LISTING_PART_BYTES: usize = 16 * 1024;
+
+const fn larger(one: usize, other: usize) -> usize {
+    if one > other { one } else { other }
+}
+
+const _: () = assert!(LISTING_PART_BYTES < OUTBOX_PAUSE_BYTES);

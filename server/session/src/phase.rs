@@ -1,0 +1,85 @@
+//! What a session is doing. A phase owns what only it needs.
+
+use crate::action::{Cursor, Question};
+use crate::transfer::Transfer;
+use ferry_common::path::RemotePath;
+use ferry_common::wire::command::UploadOptions;
+
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// Between commands.
+    Ready,
+    Listing(Listing),
+    Asking(Question),
+    Opening {
+        path: RemotePath,
+        offset: u64,
+        digest: bool,
+    },
+    Staging {
+        path: RemotePath,
+        size: u64,
+        options: UploadOptions,
+    },
+    /// A transfer that needs a new data connection, while older uploads hold back the line that offers one.
+    Holding(Transfer),
+    /// Waiting for a data connection: first for room (`ticket_issued` is false), then for the client.
+    Connecting {
+        transfer: Transfer,
+        ticket_issued: bool,
+    },
+    Moving(Transfer),
+    /// A download was sent, and its file is looked at once more.
+    Checking(Transfer),
+    /// Reading away the bytes of a refused upload.
+    Dropping {
+        remaining: u64,
+    },
+    Closed,
+}
+
+#[derive(Debug)]
+pub(crate) struct Listing {
+    pub(crate) path: RemotePath,
+    pub(crate) entries: u64,
+    /// Where the next part begins, while the client is to read the last one.
+    pub(crate) paused_at: Option<Cursor>,
+}
+
+impl Phase {
+    /// True where the peer's speed is what is waited for; `unread` tells whether replies wait for it.
+    pub(crate) fn is_paced(&self, unread: bool) -> bool {
+        match self {
+            Self::Ready => unread,
+            Self::Listing(listing) => listing.paused_at.is_some(),
+            Self::Asking(_)
+            | Self::Opening { .. }
+            | Self::Staging { .. }
+            | Self::Holding(_)
+            | Self::Connecting { .. }
+            | Self::Checking(_) => false,
+            Self::Moving(transfer) => !transfer.waits_for_disk(),
+            Self::Dropping { .. } | Self::Closed => true,
+        }
+    }
+
+    /// Takes the transfer out of a phase that has one; the session is between commands then.
+    pub(crate) fn take_transfer(&mut self) -> Option<Transfer> {
+        match std::mem::replace(self, Self::Ready) {
+            Self::Holding(transfer)
+            | Self::Connecting { transfer, .. }
+            | Self::Moving(transfer)
+            | Self::Checking(transfer) => Some(transfer),
+            other @ (Self::Ready
+            | Self::Listing(_)
+            | Self::Asking(_)
+            | Self::Opening { .. }
+            | Self::Staging { .. }
+            | Self::Dropping { .. }
+            | Self::Closed) => {
+                *self = other;
+                None
+            }
+        }
+    }
+}

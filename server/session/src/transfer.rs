@@ -1,0 +1,77 @@
+//! One transfer of a session.
+
+use crate::action::{Direction, Publication};
+use ferry_common::path::RemotePath;
+use ferry_common::wire::command::UploadOptions;
+use ferry_common::wire::digest::Digest;
+use std::time::Instant;
+
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    pub(crate) path: RemotePath,
+    /// Where in the file it begins.
+    pub(crate) offset: u64,
+    /// How much is to be moved from there on.
+    pub(crate) length: u64,
+    pub(crate) moved: u64,
+    /// Of an upload: what has come of the payload, whether it is written yet or not.
+    pub(crate) arrived: u64,
+    pub(crate) started: Instant,
+    pub(crate) kind: TransferKind,
+}
+
+#[derive(Debug)]
+pub(crate) enum TransferKind {
+    Download { mtime_s: i64, digest: bool },
+    Upload { options: UploadOptions, trailer: Trailer },
+}
+
+/// The digest behind the bytes of an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trailer {
+    None,
+    Awaited,
+    Come(Digest),
+}
+
+impl Transfer {
+    pub(crate) fn direction(&self) -> Direction {
+        match self.kind {
+            TransferKind::Download { .. } => Direction::Download,
+            TransferKind::Upload { .. } => Direction::Upload,
+        }
+    }
+
+    /// Every byte has moved, and the trailer has come where there is one.
+    pub(crate) fn is_moved(&self) -> bool {
+        let awaited = matches!(self.kind, TransferKind::Upload { trailer: Trailer::Awaited, .. });
+        self.moved >= self.length && !awaited
+    }
+
+    /// What has come is on its way to the disk.
+    pub(crate) fn waits_for_disk(&self) -> bool {
+        self.arrived > self.moved
+    }
+
+    /// Size of the whole file.
+    pub(crate) fn size(&self) -> u64 {
+        self.offset.saturating_add(self.length)
+    }
+
+    /// How an upload is to be published; `None` for a download.
+    pub(crate) fn publication(&self, id: u64) -> Option<Publication> {
+        let TransferKind::Upload { options, trailer } = &self.kind else { return None };
+        let expected = match trailer {
+            Trailer::None | Trailer::Awaited => None,
+            Trailer::Come(digest) => Some(*digest),
+        };
+        Some(Publication {
+            id,
+            path: self.path.clone(),
+            expected,
+            mtime_s: options.mtime_s,
+            new: options.new,
+            alone: !options.is_eager(self.size()),
+        })
+    }
+}

@@ -1,0 +1,19 @@
+//! The server's end and the client's end of the protocol, driven against each other in one process.
+
+#![allow(clippy::unwrap_used)]
+#![expect(clippy::disallowed_methods, reason = "a test begins at some instant")]
+
+mod commands;
+mod cuts;
+mod data_connection;
+mod deadlines;
+mod dialogue_alone;
+mod foreign;
+mod model;
+mod names;
+mod publishing;
+mod raw_commands;
+mod resuming;
+mod simulation;
+mod trailers;
+mod verified;
