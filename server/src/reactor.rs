@@ -47,7 +47,9 @@ use crate::store::readers::Readers;
 use checksums::DigestNews;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{SHUTDOWN_GRACE, TICKET_LINE_TIMEOUT};
-use ferry_session::{Policy, Scarcity, Session};
+use ferry_session::fact::Fact;
+use ferry_session::fact::Scarcity;
+use ferry_session::{Policy, Session};
 use log::Level;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -315,7 +317,7 @@ impl Reactor {
         self.acceptor.close_control();
         for key in self.controls.keys() {
             if let Some(control) = self.controls.get_mut(key) {
-                control.session.handle_shutdown(now);
+                control.session.handle(Fact::Shutdown, now);
                 self.drive(key, now);
             }
         }
@@ -343,7 +345,7 @@ impl Reactor {
                 if let Some(control) = self.controls.get_mut(key) {
                     control.armed = None;
                     if control.is_open() {
-                        control.session.handle_timeout(now);
+                        control.session.handle(Fact::Timeout, now);
                     } else {
                         control.abort();
                     }
@@ -455,7 +457,7 @@ impl Reactor {
         self.step(TURN_STEP_TIME, |reactor| {
             let Some(key) = reactor.input_budget.to_end() else { return false };
             let Some(control) = reactor.controls.get_mut(key) else { return false };
-            control.session.handle_crowded_out(Scarcity::Memory, now);
+            control.session.handle(Fact::CrowdedOut(Scarcity::Memory), now);
             reactor.drive(key, now);
             true
         });

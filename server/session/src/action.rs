@@ -11,20 +11,20 @@ use std::time::Duration;
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
     /// Append these lines to the control connection's output; report each write by
-    /// [`crate::Session::handle_replies_written`].
+    /// [`crate::fact::Fact::RepliesWritten`].
     Reply(Vec<u8>),
     /// Encode part of a listing, from the cursor on or from the start; report by
-    /// [`crate::Session::handle_listing`].
+    /// [`crate::fact::Fact::Listed`].
     List { path: RemotePath, cursor: Option<Cursor> },
-    /// Find something out or change a name; report by [`crate::Session::handle_found`].
+    /// Find something out or change a name; report by [`crate::fact::Fact::Found`].
     Ask(Question),
-    /// Open a file and keep it for [`Action::Send`]; report by [`crate::Session::handle_opened`].
+    /// Open a file and keep it for [`Action::Send`]; report by [`crate::fact::Fact::Opened`].
     Open { path: RemotePath },
     /// Make a staged file for `path`, or take up the one that is kept, for [`Action::Receive`]; report by
-    /// [`crate::Session::handle_staged`].
+    /// [`crate::fact::Fact::Staged`].
     Stage { path: RemotePath, size: u64, new: bool, resume: Option<Resume> },
     /// Find room for a data connection, make a ticket, and report it by
-    /// [`crate::Session::handle_ticket`].
+    /// [`crate::fact::Fact::Ticket`].
     RequestData,
     /// The ticket, or the wish for one, is void.
     CancelData,
@@ -32,15 +32,15 @@ pub enum Action {
     /// file where one is wanted.
     Send { offset: u64, length: u64, digest: bool },
     /// All was sent: see whether the file is still what it was, and finish its digest; report by
-    /// [`crate::Session::handle_checked`].
+    /// [`crate::fact::Fact::Checked`].
     Check { digest: bool },
     /// Move this much from the data connection to the staged file; then read the digest that follows, where
-    /// one does, and report it by [`crate::Session::handle_trailer`].
+    /// one does, and report it by [`crate::fact::Fact::Trailer`].
     Receive { offset: u64, length: u64, trailer: bool },
     /// Read this much from the data connection and drop it.
     Drop { length: u64 },
     /// Give the staged file its name, and let go of it; report by
-    /// [`crate::Session::handle_published`].
+    /// [`crate::fact::Fact::Published`].
     Publish(Publication),
     /// Let go of the open or staged file.
     Discard,

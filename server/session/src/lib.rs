@@ -1,7 +1,7 @@
 //! The server's end of one session, pure.
 //!
-//! The shell feeds facts (`handle_...`) and performs the work that comes out of [`Session::poll_action`],
-//! all of it, after each fact. One command is worked on at a time, but for one overlap: while small uploads
+//! The shell tells facts ([`Session::handle`]) and performs the actions that come out of [`Session::poll_action`],
+//! all of them, after each fact. One command is worked on at a time, but for one overlap: while small uploads
 //! wait for the disk, the uploads behind them are received already, so that they can share its flushes. The
 //! commands behind wait in the decoder and in the socket, so a client may send as many ahead as it likes.
 //! The session counts the payload of transfers but never sees it. It never fails on facts that come late:
@@ -9,6 +9,7 @@
 
 pub mod action;
 mod commands;
+pub mod fact;
 mod foreign;
 pub mod limits;
 mod moving;
@@ -20,6 +21,7 @@ mod transfer;
 
 use crate::action::{Action, Event, Found, ListingPart};
 use crate::commands::verb_and_path;
+use crate::fact::{Fact, Scarcity};
 use crate::limits::TURN_LINES;
 use crate::owed::Owed;
 use crate::pace::Pace;
@@ -97,23 +99,6 @@ pub struct Activity {
     pub since: Instant,
 }
 
-/// What there is not enough of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scarcity {
-    /// Memory for input that is not worked on yet.
-    Memory,
-    Sessions,
-}
-
-impl Scarcity {
-    fn message(self) -> &'static str {
-        match self {
-            Self::Memory => "the server holds too many lines without their end",
-            Self::Sessions => "the server has no more room, and others have fewer sessions",
-        }
-    }
-}
-
 impl Session {
     pub fn new(policy: Policy, now: Instant) -> Self {
         Self {
@@ -143,6 +128,43 @@ impl Session {
         session
     }
 
+    /// Takes in what has happened; what is to be done about it comes out of [`Session::poll_action`].
+    pub fn handle(&mut self, fact: Fact<'_>, now: Instant) {
+        let may_take_commands = !matches!(fact, Fact::SoughtElsewhere);
+        match fact {
+            Fact::Input(bytes) => self.handle_input(bytes, now),
+            Fact::EndOfInput => self.input_ended = true,
+            Fact::EndInSight => self.handle_end_in_sight(now),
+            Fact::Turn { lines } => self.lines_left = lines,
+            Fact::RepliesWritten(bytes) => self.handle_replies_written(bytes, now),
+            Fact::Listed(part) => self.handle_listing(part, now),
+            Fact::Found(found) => self.handle_found(found, now),
+            Fact::Opened(opened) => self.handle_opened(opened, now),
+            Fact::Staged(staged) => self.handle_staged(staged, now),
+            Fact::Ticket(ticket) => self.handle_ticket(ticket, now),
+            Fact::Checked(checked) => self.handle_checked(checked, now),
+            Fact::Published { id, result } => self.handle_published(id, result, now),
+            Fact::DiskProgress => self.handle_disk_progress(now),
+            Fact::NoRoom => self.handle_no_room(now),
+            Fact::DataAttached => self.handle_data_attached(now),
+            Fact::DataLost => self.handle_data_lost(now),
+            Fact::Arrived { bytes } => self.handle_arrived(bytes, now),
+            Fact::Moved { bytes } => self.handle_moved(bytes, now),
+            Fact::Trailer(digest) => self.handle_trailer(digest, now),
+            Fact::SendFailed(code) => self.handle_send_failed(code, now),
+            Fact::ReceiveFailed { code, unread_bytes } => self.handle_receive_failed(code, unread_bytes, now),
+            Fact::SoughtElsewhere => self.handle_sought_elsewhere(now),
+            Fact::GiveWay => self.handle_give_way(now),
+            Fact::CrowdedOut(scarcity) => self.handle_crowded_out(scarcity, now),
+            Fact::Shutdown => self.handle_shutdown(),
+            Fact::Timeout => self.handle_timeout(now),
+        }
+        if may_take_commands {
+            // Any fact may have finished a command.
+            self.take_commands(now);
+        }
+    }
+
     /// The next piece of work. Call until it gives `None` after every fact.
     pub fn poll_action(&mut self) -> Option<Action> {
         let action = self.actions.pop_front();
@@ -164,7 +186,7 @@ impl Session {
     }
 
     /// True where more could be done at once, but others should have their turn before:
-    /// [`Session::handle_turn`] goes on.
+    /// [`Fact::Turn`] has it go on.
     pub fn is_paused(&self) -> bool {
         self.lines_left == 0 && self.is_between_commands()
     }
@@ -178,7 +200,7 @@ impl Session {
             && self.decoder.partial_bytes() == 0
     }
 
-    /// When [`Session::handle_timeout`] is due. It moves with every fact that is progress.
+    /// When [`Fact::Timeout`] is due. It moves with every fact that is progress.
     pub fn deadline(&self) -> Instant {
         if self.is_paced() {
             return self.pace.deadline();
@@ -200,8 +222,7 @@ impl Session {
         }
     }
 
-    /// Bytes came over the control connection.
-    pub fn handle_input(&mut self, bytes: &[u8], now: Instant) {
+    fn handle_input(&mut self, bytes: &[u8], now: Instant) {
         if matches!(self.phase, Phase::Closed) {
             return;
         }
@@ -209,7 +230,6 @@ impl Session {
             self.since = now;
         }
         self.decoder.push(bytes);
-        self.take_commands(now);
     }
 
     /// Bytes of input that are held and not worked on yet.
@@ -222,8 +242,7 @@ impl Session {
         matches!(self.phase, Phase::Ready) && self.decoder.awaits_end()
     }
 
-    /// There is not enough of something for all sessions, and this one is to go without: it ends.
-    pub fn handle_crowded_out(&mut self, scarcity: Scarcity, now: Instant) {
+    fn handle_crowded_out(&mut self, scarcity: Scarcity, now: Instant) {
         self.decoder = LineDecoder::default();
         if !matches!(self.phase, Phase::Closed) {
             self.give_up(ErrorCode::Busy, scarcity.message(), now);
@@ -257,12 +276,6 @@ impl Session {
         }
     }
 
-    /// It is this session's turn again: it may look at `lines` more lines.
-    pub fn handle_turn(&mut self, lines: usize, now: Instant) {
-        self.lines_left = lines;
-        self.take_commands(now);
-    }
-
     /// True while the client waits for a disk, or for the server to have room, and can be told so.
     pub fn awaits_work(&self) -> bool {
         let awaits = match &self.phase {
@@ -279,31 +292,19 @@ impl Session {
         awaits && self.owed.is_empty() && !self.is_outbox_full()
     }
 
-    /// The client has sent its last byte while it [awaits](Session::awaits_work) something. It may be gone, which shows
-    /// when it is told something: the host of a client that has gone answers with a reset.
-    pub fn handle_end_in_sight(&mut self, now: Instant) {
+    fn handle_end_in_sight(&mut self, now: Instant) {
         if self.awaits_work() {
             self.reply(Reply::working(), now);
         }
     }
 
-    /// The client will send no further command. Those that it sent are still answered; a line without
-    /// its ending is not one of them.
-    pub fn handle_end_of_input(&mut self, now: Instant) {
-        self.input_ended = true;
-        self.take_commands(now);
-    }
-
-    /// The server is about to stop: the running command is the last that is done. The client is told.
-    pub fn handle_shutdown(&mut self, now: Instant) {
+    fn handle_shutdown(&mut self) {
         if self.ending == Ending::No {
             self.ending = Ending::Stopping;
         }
-        self.take_commands(now);
     }
 
-    /// The control connection took `bytes` of the replies.
-    pub fn handle_replies_written(&mut self, bytes: usize, now: Instant) {
+    fn handle_replies_written(&mut self, bytes: usize, now: Instant) {
         let was_full = self.is_outbox_full();
         self.unwritten_bytes = self.unwritten_bytes.saturating_sub(bytes);
         if !self.moves_payload() {
@@ -314,10 +315,9 @@ impl Session {
             self.since = now;
         }
         self.resume_listing(now);
-        self.take_commands(now);
     }
 
-    pub fn handle_listing(&mut self, part: Result<ListingPart, ErrorCode>, now: Instant) {
+    fn handle_listing(&mut self, part: Result<ListingPart, ErrorCode>, now: Instant) {
         let Phase::Listing(listing) = &mut self.phase else { return };
         match part {
             Err(code) => {
@@ -337,11 +337,9 @@ impl Session {
                 }
             }
         }
-        self.take_commands(now);
     }
 
-    /// The answer to an [`Action::Ask`].
-    pub fn handle_found(&mut self, found: Result<Found, ErrorCode>, now: Instant) {
+    fn handle_found(&mut self, found: Result<Found, ErrorCode>, now: Instant) {
         let Phase::Asking(question) = &self.phase else { return };
         let question = question.clone();
         let (verb, path) = verb_and_path(&question);
@@ -360,11 +358,9 @@ impl Session {
             }
             Err(code) => self.refuse_question(&question, code, now),
         }
-        self.take_commands(now);
     }
 
-    /// A step of a long piece of work on the disk was done.
-    pub fn handle_disk_progress(&mut self, now: Instant) {
+    fn handle_disk_progress(&mut self, now: Instant) {
         let awaited = match &self.phase {
             Phase::Ready => self.owed.publishing() > 0,
             Phase::Listing(_)
@@ -385,8 +381,7 @@ impl Session {
         }
     }
 
-    /// The file of the command could not be had for want of room for it.
-    pub fn handle_no_room(&mut self, now: Instant) {
+    fn handle_no_room(&mut self, now: Instant) {
         match self.phase {
             Phase::Asking(_) => self.handle_found(Err(ErrorCode::Busy), now),
             Phase::Opening { .. } => self.handle_opened(Err(ErrorCode::Busy), now),
@@ -402,8 +397,7 @@ impl Session {
         }
     }
 
-    /// To be called when [`Session::deadline`] has come; does nothing before.
-    pub fn handle_timeout(&mut self, now: Instant) {
+    fn handle_timeout(&mut self, now: Instant) {
         if now < self.deadline() {
             return;
         }
@@ -431,7 +425,6 @@ impl Session {
                 self.enter(Phase::Ready, now);
             }
         }
-        self.take_commands(now);
     }
 
     fn is_paced(&self) -> bool {

@@ -16,7 +16,7 @@ use ferry_common::wire::ticket::Ticket;
 use std::time::Instant;
 
 impl Session {
-    pub fn handle_opened(&mut self, opened: Result<Opened, ErrorCode>, now: Instant) {
+    pub(crate) fn handle_opened(&mut self, opened: Result<Opened, ErrorCode>, now: Instant) {
         let Phase::Opening { path, offset, digest } = &self.phase else { return };
         let (path, offset, digest) = (path.clone(), *offset, *digest);
         let remaining = opened.and_then(|opened| {
@@ -36,11 +36,9 @@ impl Session {
                 self.refuse(Verb::Download, path, code, now);
             }
         }
-        self.take_commands(now);
     }
 
-    /// A staged file is ready; `Ok` has the offset from which on its bytes are wanted.
-    pub fn handle_staged(&mut self, staged: Result<u64, ErrorCode>, now: Instant) {
+    pub(crate) fn handle_staged(&mut self, staged: Result<u64, ErrorCode>, now: Instant) {
         let Phase::Staging { path, size, options } = &self.phase else { return };
         let (path, size, options) = (path.clone(), *size, *options);
         match staged {
@@ -55,43 +53,34 @@ impl Session {
             }
             Err(code) => self.refuse_upload(path, size, &options, code, now),
         }
-        self.take_commands(now);
     }
 
-    pub fn handle_ticket(&mut self, ticket: &Ticket, now: Instant) {
+    pub(crate) fn handle_ticket(&mut self, ticket: &Ticket, now: Instant) {
         let Phase::Connecting { ticket_issued, .. } = &mut self.phase else { return };
         *ticket_issued = true;
         self.since = now;
         self.reply(Reply::data(self.policy.data_port, ticket), now);
     }
 
-    /// A data connection presented the ticket.
-    pub fn handle_data_attached(&mut self, now: Instant) {
+    pub(crate) fn handle_data_attached(&mut self, now: Instant) {
         if matches!(self.phase, Phase::Connecting { ticket_issued: true, .. })
             && let Some(transfer) = self.phase.take_transfer()
         {
             self.data_attached = true;
             self.begin_moving(transfer, now);
         }
-        self.take_commands(now);
     }
 
-    /// The data connection ended, by the peer or by the network.
-    pub fn handle_data_lost(&mut self, now: Instant) {
+    pub(crate) fn handle_data_lost(&mut self, now: Instant) {
         self.data_attached = false;
         if matches!(self.phase, Phase::Moving(_)) {
             self.break_off(ErrorCode::BrokenOff, now);
         } else if matches!(self.phase, Phase::Dropping { .. }) {
             self.enter(Phase::Ready, now);
         }
-        self.take_commands(now);
     }
 
-    /// Another session asks what is kept of the upload that this one receives. If nothing has come of it for
-    /// [`GIVE_WAY_SILENCE`], it is broken off, so that what has come is kept.
-    ///
-    /// The only fact after which no command is taken: that waits until the reply is written.
-    pub fn handle_sought_elsewhere(&mut self, now: Instant) {
+    pub(crate) fn handle_sought_elsewhere(&mut self, now: Instant) {
         let silent_since = match &self.phase {
             Phase::Moving(transfer)
                 if transfer.direction() == Direction::Upload && !transfer.waits_for_disk() =>
@@ -120,8 +109,7 @@ impl Session {
         }
     }
 
-    /// Another address waits for what this session has for its command, and has less of it: the command ends.
-    pub fn handle_give_way(&mut self, now: Instant) {
+    pub(crate) fn handle_give_way(&mut self, now: Instant) {
         self.close_data();
         match &self.phase {
             Phase::Listing(listing) => {
@@ -148,20 +136,16 @@ impl Session {
             Phase::Dropping { .. } => self.enter(Phase::Ready, now),
             Phase::Ready | Phase::Closed => {}
         }
-        self.take_commands(now);
     }
 
-    /// Payload of an upload was read, and is to be written: for the time being it is not the peer that is
-    /// waited for.
-    pub fn handle_arrived(&mut self, bytes: u64, now: Instant) {
+    pub(crate) fn handle_arrived(&mut self, bytes: u64, now: Instant) {
         if let Phase::Moving(transfer) = &mut self.phase {
             transfer.arrived += bytes;
             self.pace.progress(bytes, now);
         }
     }
 
-    /// Payload moved: to the socket of a download, into the staged file of an upload, or away.
-    pub fn handle_moved(&mut self, bytes: u64, now: Instant) {
+    pub(crate) fn handle_moved(&mut self, bytes: u64, now: Instant) {
         let waited_for_disk = matches!(&self.phase, Phase::Moving(transfer) if transfer.waits_for_disk());
         if !waited_for_disk {
             self.pace.progress(bytes, now);
@@ -178,11 +162,9 @@ impl Session {
                 self.enter(Phase::Ready, now);
             }
         }
-        self.take_commands(now);
     }
 
-    /// The digest behind an upload was read, or `None` where it cannot be understood.
-    pub fn handle_trailer(&mut self, digest: Option<Digest>, now: Instant) {
+    pub(crate) fn handle_trailer(&mut self, digest: Option<Digest>, now: Instant) {
         if let Phase::Moving(Transfer { kind: TransferKind::Upload { trailer, .. }, .. }) = &mut self.phase
             && *trailer == Trailer::Awaited
         {
@@ -199,11 +181,9 @@ impl Session {
                 }
             }
         }
-        self.take_commands(now);
     }
 
-    /// The file of a download shrank or could not be read.
-    pub fn handle_send_failed(&mut self, code: ErrorCode, now: Instant) {
+    pub(crate) fn handle_send_failed(&mut self, code: ErrorCode, now: Instant) {
         let is_download = matches!(
             &self.phase,
             Phase::Moving(transfer) | Phase::Checking(transfer) if transfer.direction() == Direction::Download
@@ -212,16 +192,14 @@ impl Session {
             self.close_data();
             self.fail(code, now);
         }
-        self.take_commands(now);
     }
 
-    /// A download was sent: its digest, or why it is not what it was.
-    pub fn handle_checked(&mut self, checked: Result<Option<Digest>, ErrorCode>, now: Instant) {
+    pub(crate) fn handle_checked(&mut self, checked: Result<Option<Digest>, ErrorCode>, now: Instant) {
         if !matches!(self.phase, Phase::Checking(_)) {
             return;
         }
         match checked {
-            Err(code) => return self.handle_send_failed(code, now),
+            Err(code) => self.handle_send_failed(code, now),
             Ok(digest) => {
                 if let Some(transfer) = self.phase.take_transfer() {
                     self.actions.push_back(Action::Discard);
@@ -230,12 +208,9 @@ impl Session {
                 }
             }
         }
-        self.take_commands(now);
     }
 
-    /// The staged file could not be written; `unread_bytes` of the upload, its trailer included, are still to
-    /// come from the peer.
-    pub fn handle_receive_failed(&mut self, code: ErrorCode, unread_bytes: u64, now: Instant) {
+    pub(crate) fn handle_receive_failed(&mut self, code: ErrorCode, unread_bytes: u64, now: Instant) {
         if let Phase::Moving(Transfer { kind: TransferKind::Upload { options, .. }, .. }) = &self.phase {
             let trailer_bytes = if options.digest { TRAILER_BYTES as u64 } else { 0 };
             let droppable = unread_bytes <= EAGER_MAX_BYTES + trailer_bytes;
@@ -247,11 +222,9 @@ impl Session {
                 self.drop_payload(unread_bytes, now);
             }
         }
-        self.take_commands(now);
     }
 
-    /// What became of an [`Action::Publish`].
-    pub fn handle_published(&mut self, id: u64, published: Result<Digest, ErrorCode>, now: Instant) {
+    pub(crate) fn handle_published(&mut self, id: u64, published: Result<Digest, ErrorCode>, now: Instant) {
         let Some(transfer) = self.owed.find(id) else { return };
         let (path, size) = (transfer.path.clone(), transfer.size());
         let reply = match published {
@@ -278,7 +251,6 @@ impl Session {
         if self.owed.is_empty() {
             self.handle_nothing_owed(now);
         }
-        self.take_commands(now);
     }
 
     /// Breaks off a transfer whose peer does too little for it.

@@ -9,6 +9,7 @@ use ferry_common::wire::command::Verb;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::reply::Reply;
 use ferry_common::wire::ticket::Ticket;
+use ferry_session::fact::Fact;
 use ferry_session::{Policy, Session};
 use std::time::{Duration, Instant};
 
@@ -164,7 +165,7 @@ fn the_sample_sessions_show_what_a_server_answers() {
         let shown: Vec<_> = shown.map(|line| format!("{line}\n")).collect();
         let now = Instant::now();
         let mut session = Session::new(POLICY, now);
-        session.handle_input(format!("{command}\n").as_bytes(), now);
+        session.handle(Fact::Input(format!("{command}\n").as_bytes()), now);
         let mut answered = Vec::new();
         while let Some(action) = session.poll_action() {
             if let ferry_session::action::Action::Reply(lines) = action {

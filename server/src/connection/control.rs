@@ -17,6 +17,7 @@ use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::ticket::Ticket;
 use ferry_session::Session;
+use ferry_session::fact::Fact;
 use ferry_session::outbox::Outbox;
 use std::io;
 use std::sync::Arc;
@@ -260,19 +261,19 @@ impl Control {
         }
         if self.must_probe_end() {
             self.end_probed = true;
-            return self.session.handle_end_in_sight(now);
+            return self.session.handle(Fact::EndInSight, now);
         }
         if self.session.is_paused() {
-            return self.session.handle_turn(lines, now);
+            return self.session.handle(Fact::Turn { lines }, now);
         }
         if !self.can_read() {
             return;
         }
         let received = self.read(scratch);
-        self.session.handle_turn(lines, now);
+        self.session.handle(Fact::Turn { lines }, now);
         match received {
-            Received::Bytes(count) => self.session.handle_input(&scratch[..count], now),
-            Received::End => self.session.handle_end_of_input(now),
+            Received::Bytes(count) => self.session.handle(Fact::Input(&scratch[..count]), now),
+            Received::End => self.session.handle(Fact::EndOfInput, now),
             Received::Blocked => {}
             Received::Failed => self.abort(),
         }

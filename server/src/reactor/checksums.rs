@@ -15,6 +15,7 @@ use ferry_common::error::ErrorCode;
 use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
 use ferry_session::action::Found;
+use ferry_session::fact::Fact;
 use std::slice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -66,15 +67,15 @@ impl Reactor {
         let has_digest = matches!(control.sought, Sought::Download { .. });
         let trusts_times = !has_digest && file.medium() != Medium::Foreign;
         if !state.is_ok_and(|state| state.has_beginning_of(opened, trusts_times)) {
-            return control.session.handle_checked(Err(ErrorCode::Changed), now);
+            return control.session.handle(Fact::Checked(Err(ErrorCode::Changed)), now);
         }
         match &mut control.sought {
             Sought::Download { found, is_due } => match *found {
-                Some(found) => control.session.handle_checked(found.map(Some), now),
+                Some(found) => control.session.handle(Fact::Checked(found.map(Some)), now),
                 None => *is_due = true,
             },
             Sought::Nothing | Sought::Sum | Sought::Resume(_) => {
-                control.session.handle_checked(Ok(None), now);
+                control.session.handle(Fact::Checked(Ok(None)), now);
             }
         }
     }
@@ -98,7 +99,7 @@ impl Reactor {
                 control.resource = Resource::Source { file, identity: None };
                 control.sought = Sought::Sum;
             }
-            Err(code) => control.session.handle_found(Err(code), now),
+            Err(code) => control.session.handle(Fact::Found(Err(code)), now),
         }
     }
 
@@ -113,7 +114,7 @@ impl Reactor {
         match staged {
             Ok((file, resume)) => {
                 match resume {
-                    None => control.session.handle_staged(Ok(0), now),
+                    None => control.session.handle(Fact::Staged(Ok(0)), now),
                     Some(resume) => {
                         self.disk.digest_staged(asker, &file, resume.offset);
                         control.sought = Sought::Resume(resume);
@@ -122,7 +123,7 @@ impl Reactor {
                 self.uploads.begin(file.path(), asker.session);
                 control.resource = Resource::Staged { file, queued: Vec::new(), is_writing: false };
             }
-            Err(code) => control.session.handle_staged(Err(code), now),
+            Err(code) => control.session.handle(Fact::Staged(Err(code)), now),
         }
     }
 
@@ -168,7 +169,7 @@ impl Reactor {
     fn tell_digest_progress(&mut self, Asker { session, transfer, .. }: Asker, now: Instant) {
         let control = self.controls.get_mut(session);
         if let Some(control) = control.filter(|control| control.transfer == transfer) {
-            control.session.handle_disk_progress(now);
+            control.session.handle(Fact::DiskProgress, now);
             self.drive(session, now);
         }
     }
@@ -222,7 +223,7 @@ impl Reactor {
             Sought::Nothing => {}
             Sought::Sum => {
                 let found = result.map(|digest| Found::Digest { length, digest });
-                control.session.handle_found(found, now);
+                control.session.handle(Fact::Found(found), now);
                 drop(self.take_resource(asker.session));
             }
             Sought::Resume(resume) => self.resume(asker, resume, result, now),
@@ -230,7 +231,7 @@ impl Reactor {
                 control.sought = Sought::Download { found: Some(result), is_due: false };
             }
             Sought::Download { is_due: true, .. } => {
-                control.session.handle_checked(result.map(Some), now);
+                control.session.handle(Fact::Checked(result.map(Some)), now);
             }
         }
         self.drive(asker.session, now);
@@ -249,6 +250,6 @@ impl Reactor {
             self.disk.submit(asker, Job::Discard { staged });
         }
         let Some(control) = self.controls.get_mut(asker.session) else { return };
-        control.session.handle_staged(staged, now);
+        control.session.handle(Fact::Staged(staged), now);
     }
 }

@@ -6,7 +6,8 @@ use crate::connection::control::Control;
 use crate::limits::{GIVING_WAY_MAX, GIVING_WAY_MIN_AGE, TURN_STEP_TIME};
 use crate::net::address::Address;
 use crate::net::slots::{Key, Slots};
-use ferry_session::Scarcity;
+use ferry_session::fact::Fact;
+use ferry_session::fact::Scarcity;
 use std::time::Instant;
 
 impl Reactor {
@@ -20,7 +21,7 @@ impl Reactor {
             return false;
         };
         if let Some(control) = self.controls.get_mut(key) {
-            control.session.handle_crowded_out(Scarcity::Sessions, now);
+            control.session.handle(Fact::CrowdedOut(Scarcity::Sessions), now);
             self.drive(key, now);
         }
         // One whose peer does not read cannot be told.
@@ -61,7 +62,7 @@ impl Reactor {
 
     fn have_command_give_way(&mut self, key: Key, now: Instant) {
         if let Some(control) = self.controls.get_mut(key) {
-            control.session.handle_give_way(now);
+            control.session.handle(Fact::GiveWay, now);
             self.drive(key, now);
         }
     }

@@ -21,6 +21,7 @@ use crate::store::staging::StagedFile;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use ferry_session::action::{Action, Opened, Publication, Question};
+use ferry_session::fact::Fact;
 use ferry_session::limits::TURN_LINES;
 use rustix::io::Errno;
 use std::sync::Arc;
@@ -75,7 +76,7 @@ impl Reactor {
             }
             match control.flush() {
                 Ok(0) => break,
-                Ok(written) => control.session.handle_replies_written(written, now),
+                Ok(written) => control.session.handle(Fact::RepliesWritten(written), now),
                 Err(_) => control.abort(),
             }
         }
@@ -164,7 +165,7 @@ impl Reactor {
         };
         control.standing = standing;
         // The time of the disk begins only now.
-        control.session.handle_disk_progress(now);
+        control.session.handle(Fact::DiskProgress, now);
         self.perform_now(key, action, now);
         self.drive(key, now);
         true
@@ -174,7 +175,7 @@ impl Reactor {
         let Some(key) = self.file_queue.next_expired(now) else { return false };
         if let Some(control) = self.controls.get_mut(key) {
             control.standing = Standing::Apart;
-            control.session.handle_no_room(now);
+            control.session.handle(Fact::NoRoom, now);
             self.drive(key, now);
         }
         true
@@ -206,7 +207,7 @@ impl Reactor {
                     // Whether it can be had under its name shows when it is there.
                     self.small_bytes += size;
                     control.resource = Resource::Small { bytes: size };
-                    control.session.handle_staged(Ok(0), now);
+                    control.session.handle(Fact::Staged(Ok(0)), now);
                 } else {
                     self.submit_behind_keeps(asker, &path.clone(), Job::Stage { path, size, new, resume });
                 }
@@ -250,12 +251,12 @@ impl Reactor {
         match self.folder.open_file(&path, Lookup::CachedOnly, self.disk.closer()) {
             Ok(open) => {
                 let facts = control.keep_source(open);
-                control.session.handle_opened(Ok(facts), now);
+                control.session.handle(Fact::Opened(Ok(facts)), now);
             }
             Err(Errno::AGAIN) => {
                 self.disk.submit(control.asker(key), Job::Open { path });
             }
-            Err(errno) => control.session.handle_opened(Err(Call::Open.of(&path)(errno)), now),
+            Err(errno) => control.session.handle(Fact::Opened(Err(Call::Open.of(&path)(errno))), now),
         }
     }
 
@@ -344,7 +345,7 @@ impl Reactor {
     fn have_silent_ones_give_way(&mut self, path: &RemotePath, now: Instant) {
         for key in self.uploads.receivers(path, GIVING_WAY_MAX) {
             let Some(control) = self.controls.get_mut(key) else { continue };
-            control.session.handle_sought_elsewhere(now);
+            control.session.handle(Fact::SoughtElsewhere, now);
             while let Some(action) = self.controls.get_mut(key).and_then(|next| next.session.poll_action()) {
                 self.perform(key, action, now);
             }
@@ -398,7 +399,7 @@ impl Reactor {
                 self.small_bytes -= small_bytes;
                 // Of an earlier transfer than the current one, as often as not.
                 if let Some(control) = self.controls.get_mut(key) {
-                    control.session.handle_published(id, result, now);
+                    control.session.handle(Fact::Published { id, result }, now);
                 }
             }
             (Outcome::Progress { identity }, _) => {
@@ -413,12 +414,14 @@ impl Reactor {
             (Outcome::Staged(Ok((staged, _))), None) => {
                 self.submit_letting_go(asker, Job::Keep { staged });
             }
-            (Outcome::Listed(part), Some(control)) => control.session.handle_listing((*part).clone(), now),
-            (Outcome::Found(found), Some(control)) => control.session.handle_found(found, now),
+            (Outcome::Listed(part), Some(control)) => {
+                control.session.handle(Fact::Listed((*part).clone()), now)
+            }
+            (Outcome::Found(found), Some(control)) => control.session.handle(Fact::Found(found), now),
             (Outcome::SumOpened(opened), Some(_)) => self.begin_sum(asker, opened, now),
             (Outcome::Opened(opened), Some(control)) => {
                 let facts = opened.map(|open| control.keep_source(open));
-                control.session.handle_opened(facts, now);
+                control.session.handle(Fact::Opened(facts), now);
             }
             (Outcome::Staged(staged), Some(_)) => self.begin_receiving(asker, staged, now),
             (Outcome::Warmed(result), Some(_)) => self.handle_warmed(key, result, now),
@@ -444,7 +447,7 @@ impl Reactor {
             Ok(()) => self.with_data(key, |data| data.handle_warmed()),
             Err(code) => {
                 if let Some(control) = self.controls.get_mut(key) {
-                    control.session.handle_send_failed(code, now);
+                    control.session.handle(Fact::SendFailed(code), now);
                 }
             }
         }
@@ -455,7 +458,7 @@ impl Reactor {
             Ok(buffer) => self.with_data(key, |data| data.handle_read(offset, buffer)),
             Err(code) => {
                 if let Some(control) = self.controls.get_mut(key) {
-                    control.session.handle_send_failed(code, now);
+                    control.session.handle(Fact::SendFailed(code), now);
                 }
             }
         }
@@ -473,10 +476,10 @@ impl Reactor {
         }
         match result {
             Ok(bytes) => {
-                control.session.handle_moved(bytes, now);
+                control.session.handle(Fact::Moved { bytes }, now);
                 self.write_queued(key);
             }
-            Err(code) => control.session.handle_receive_failed(code, unread_bytes, now),
+            Err(code) => control.session.handle(Fact::ReceiveFailed { code, unread_bytes }, now),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::net::slots::Key;
 use ferry_common::limits::{STALL_WINDOW, TICKET_SECRET_BYTES};
 use ferry_common::wire::ticket::Ticket;
 use ferry_session::Session;
+use ferry_session::fact::Fact;
 use log::Level;
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::sync::Arc;
@@ -226,7 +227,7 @@ impl Reactor {
         let ticket = Ticket::new(session.to_bits(), secret);
         self.data_slots.take(Address::from(control.socket.peer()));
         self.tickets_out += 1;
-        control.session.handle_ticket(&ticket, now);
+        control.session.handle(Fact::Ticket(&ticket), now);
         control.data = DataLink::Ticketed(ticket);
         self.drive(session, now);
     }
@@ -270,7 +271,7 @@ impl Reactor {
                 Step::Moved(bytes) => {
                     left_bytes = left_bytes.saturating_sub(bytes);
                     if bytes > 0 {
-                        self.report(key, now, |session| session.handle_moved(bytes, now));
+                        self.report(key, now, |session| session.handle(Fact::Moved { bytes }, now));
                     }
                 }
                 Step::Presented(ticket) => self.attach(key, ticket.as_ref(), now),
@@ -286,9 +287,11 @@ impl Reactor {
                 }
                 // Only a step with a buffer of its own fills one.
                 Step::Filled { .. } => {}
-                Step::Trailer(digest) => self.report(key, now, |session| session.handle_trailer(digest, now)),
+                Step::Trailer(digest) => {
+                    self.report(key, now, |session| session.handle(Fact::Trailer(digest), now))
+                }
                 Step::SendFailed(code) => {
-                    self.report(key, now, |session| session.handle_send_failed(code, now));
+                    self.report(key, now, |session| session.handle(Fact::SendFailed(code), now));
                 }
                 Step::Lost => self.lose_data(key, now),
             }
@@ -314,7 +317,7 @@ impl Reactor {
             && let Resource::Staged { queued, .. } = &mut control.resource
         {
             queued.push((buffer, length));
-            control.session.handle_arrived(length as u64, now);
+            control.session.handle(Fact::Arrived { bytes: length as u64 }, now);
             self.write_queued(session);
             return Ok(length as u64);
         }
@@ -366,7 +369,7 @@ impl Reactor {
         }
         control.data = DataLink::Attached { key, idle_stamp: None };
         self.tickets_out -= 1;
-        control.session.handle_data_attached(now);
+        control.session.handle(Fact::DataAttached, now);
         if let Some(data) = self.datas.get_mut(key) {
             data.owner = Owner::Session(session);
             self.unticketed.remove(Address::from(data.socket.peer()), key);
@@ -390,7 +393,7 @@ impl Reactor {
             Some(session) => {
                 self.detach_data(session);
                 if let Some(control) = self.controls.get_mut(session) {
-                    control.session.handle_data_lost(now);
+                    control.session.handle(Fact::DataLost, now);
                     self.drive(session, now);
                 }
             }

@@ -10,6 +10,7 @@ use ferry_common::limits::{
     STALL_WINDOW, STALL_WINDOW_MIN_BYTES, TICKET_TIMEOUT, WORKING_INTERVAL,
 };
 use ferry_common::wire::digest::Digest;
+use ferry_session::fact::Fact;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -57,7 +58,7 @@ fn seconds_of_moving(pair: &mut Pair, most: usize, ended: impl Fn(&Pair) -> bool
             return second;
         }
         pair.now += SECOND;
-        pair.session.handle_timeout(pair.now);
+        pair.session.handle(Fact::Timeout, pair.now);
         pair.perform();
     }
     panic!("no end");
@@ -133,7 +134,7 @@ fn the_rest_of_a_line_has_its_time_when_it_is_welcome_again() {
         pair.server_writes(WINDOW_MIN);
         pair.client.reads_nothing = true;
         pair.now += STALL_WINDOW;
-        pair.session.handle_timeout(pair.now);
+        pair.session.handle(Fact::Timeout, pair.now);
         pair.perform();
     }
     pair.client.reads_nothing = false;
@@ -251,11 +252,11 @@ fn who_stops_in_the_middle_of_a_transfer_is_timed_out() {
         pair.run_steps(1);
     }
     pair.now += STALL_WINDOW;
-    pair.session.handle_timeout(pair.now);
+    pair.session.handle(Fact::Timeout, pair.now);
     pair.perform();
     assert!(pair.server.link.is_some(), "this window has seen enough");
     pair.now += STALL_WINDOW;
-    pair.session.handle_timeout(pair.now);
+    pair.session.handle(Fact::Timeout, pair.now);
     pair.perform();
     assert!(pair.server.link.is_none());
     pair.run();
@@ -273,7 +274,7 @@ fn seconds_of_reading(pair: &mut Pair, most: usize) -> u32 {
         pair.server_writes(most);
         pair.client.reads_nothing = true;
         pair.now += SECOND;
-        pair.session.handle_timeout(pair.now);
+        pair.session.handle(Fact::Timeout, pair.now);
         pair.perform();
         pair.run();
     }
@@ -370,27 +371,27 @@ fn facts_that_come_after_the_end_are_ignored() {
         pair.run_steps(1);
     }
     pair.now += STALL_WINDOW;
-    pair.session.handle_timeout(pair.now);
+    pair.session.handle(Fact::Timeout, pair.now);
     pair.shut_down();
     let now = pair.now;
     let session = &mut pair.session;
-    session.handle_input(b"ls\n", now);
-    session.handle_end_of_input(now);
-    session.handle_moved(10, now);
-    session.handle_send_failed(ErrorCode::Io, now);
-    session.handle_receive_failed(ErrorCode::Io, 5, now);
-    session.handle_data_attached(now);
-    session.handle_data_lost(now);
-    session.handle_published(0, Ok(Digest::of(b"")), now);
-    session.handle_staged(Ok(0), now);
-    session.handle_trailer(None, now);
-    session.handle_checked(Err(ErrorCode::Changed), now);
-    session.handle_disk_progress(now);
-    session.handle_no_room(now);
-    session.handle_opened(Err(ErrorCode::Io), now);
-    session.handle_listing(Err(ErrorCode::Io), now);
-    session.handle_found(Err(ErrorCode::Io), now);
-    session.handle_replies_written(1, now);
+    session.handle(Fact::Input(b"ls\n"), now);
+    session.handle(Fact::EndOfInput, now);
+    session.handle(Fact::Moved { bytes: 10 }, now);
+    session.handle(Fact::SendFailed(ErrorCode::Io), now);
+    session.handle(Fact::ReceiveFailed { code: ErrorCode::Io, unread_bytes: 5 }, now);
+    session.handle(Fact::DataAttached, now);
+    session.handle(Fact::DataLost, now);
+    session.handle(Fact::Published { id: 0, result: Ok(Digest::of(b"")) }, now);
+    session.handle(Fact::Staged(Ok(0)), now);
+    session.handle(Fact::Trailer(None), now);
+    session.handle(Fact::Checked(Err(ErrorCode::Changed)), now);
+    session.handle(Fact::DiskProgress, now);
+    session.handle(Fact::NoRoom, now);
+    session.handle(Fact::Opened(Err(ErrorCode::Io)), now);
+    session.handle(Fact::Listed(Err(ErrorCode::Io)), now);
+    session.handle(Fact::Found(Err(ErrorCode::Io)), now);
+    session.handle(Fact::RepliesWritten(1), now);
     assert_eq!(session.poll_action(), None);
 }
 
@@ -402,7 +403,7 @@ fn who_waits_for_long_work_hears_of_it_now_and_then() {
     assert_eq!(pair.say("sum a\n"), "");
     let progress_after = |pair: &mut Pair, time: Duration| {
         pair.now += time;
-        pair.session.handle_disk_progress(pair.now);
+        pair.session.handle(Fact::DiskProgress, pair.now);
         pair.perform();
         pair.say("")
     };
@@ -428,7 +429,7 @@ fn a_client_that_has_said_its_last_is_told_at_once_that_its_command_is_worked_on
         pair.server.store.put("a", b"1");
         pair.server.disk_stalls = true;
         assert_eq!(pair.say(line), "");
-        pair.session.handle_end_in_sight(pair.now);
+        pair.session.handle(Fact::EndInSight, pair.now);
         pair.perform();
         assert_eq!(pair.say(""), told, "{line}");
     }
@@ -488,7 +489,7 @@ fn whoever_finds_no_room_for_a_file_is_told_and_goes_on() {
     {
         assert_eq!(pair.say(&format!("{line}\n")), "");
         pair.server.jobs.clear();
-        pair.session.handle_no_room(pair.now);
+        pair.session.handle(Fact::NoRoom, pair.now);
         pair.perform();
         assert!(pair.say("").starts_with("err busy "), "{line}");
     }

@@ -4,6 +4,7 @@ use crate::model::{POLICY, Pair};
 use ferry_common::limits::NO_COMMAND_LINES_MAX;
 use ferry_session::Session;
 use ferry_session::action::Action;
+use ferry_session::fact::Fact;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::time::Instant;
@@ -109,7 +110,7 @@ proptest! {
         cuts.sort_unstable();
         let mut replies = 0;
         for piece in cuts.windows(2) {
-            session.handle_input(&input[piece[0]..piece[1]], now);
+            session.handle(Fact::Input(&input[piece[0]..piece[1]]), now);
             while let Some(action) = session.poll_action() {
                 if let Action::Reply(lines) = action {
                     prop_assert!(lines.starts_with(b"err wrong-protocol "));

@@ -10,6 +10,7 @@ use ferry_common::limits::{
     PUBLISHING_MAX, STALL_WINDOW,
 };
 use ferry_common::wire::digest::Digest;
+use ferry_session::fact::Fact;
 use std::time::Duration;
 
 const EAGER_MAX: usize = EAGER_MAX_BYTES as usize;
@@ -225,7 +226,7 @@ fn who_could_not_read_while_the_disk_was_slow_is_not_cut_off_for_it() {
         pair.pass(2 * STALL_WINDOW);
         pair.client.reads_nothing = true;
         release(&mut pair);
-        pair.session.handle_timeout(pair.now);
+        pair.session.handle(Fact::Timeout, pair.now);
         pair.perform();
         assert!(!pair.server.closed);
         pair.pass(STALL_WINDOW - SECOND);
@@ -329,7 +330,7 @@ fn a_disk_that_never_publishes_ends_the_session() {
         let waiting: Vec<_> =
             pair.server.publications.iter().map(|(publication, _)| publication.id).collect();
         for id in waiting {
-            pair.session.handle_published(id, Ok(Digest::of(b"")), pair.now);
+            pair.session.handle(Fact::Published { id, result: Ok(Digest::of(b"")) }, pair.now);
         }
         assert_eq!(pair.session.poll_action(), None, "it is too late");
     }
@@ -342,7 +343,7 @@ fn a_disk_that_goes_on_has_its_time() {
     pair.run();
     for _ in 0..30 {
         pair.pass(DISK_TIMEOUT - SECOND);
-        pair.session.handle_disk_progress(pair.now);
+        pair.session.handle(Fact::DiskProgress, pair.now);
     }
     release(&mut pair);
     assert_eq!(pair.number(large), EAGER_MAX_BYTES + 1);
@@ -352,7 +353,7 @@ fn a_disk_that_goes_on_has_its_time() {
 fn progress_of_a_disk_that_nobody_waits_for_does_not_keep_a_session() {
     let mut pair = Pair::raw(POLICY);
     pair.pass(IDLE_TIMEOUT - SECOND);
-    pair.session.handle_disk_progress(pair.now);
+    pair.session.handle(Fact::DiskProgress, pair.now);
     assert_eq!(pair.pass_to_deadline(), SECOND);
     assert!(pair.server.closed);
 }
@@ -387,7 +388,7 @@ fn an_upload_that_drips_is_timed_out_whatever_is_published_meanwhile() {
         pair.server.commits_stall = true;
         while pair.server_writes(usize::MAX) || pair.client_reads(usize::MAX) {}
         pair.now += SECOND;
-        pair.session.handle_timeout(pair.now);
+        pair.session.handle(Fact::Timeout, pair.now);
         pair.perform();
         if !pair.uploads_are_under_way() {
             break;

@@ -13,6 +13,7 @@ use ferry_common::wire::command::{Resume, UploadOptions};
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::ticket::Ticket;
 use ferry_session::Policy;
+use ferry_session::fact::Fact;
 use std::time::Duration;
 
 const EAGER_MAX: usize = EAGER_MAX_BYTES as usize;
@@ -247,7 +248,7 @@ fn under_way(came: usize) -> (Pair, RequestId, RequestId) {
 
 fn seek_elsewhere(pair: &mut Pair, after: Duration) {
     pair.now += after;
-    pair.session.handle_sought_elsewhere(pair.now);
+    pair.session.handle(Fact::SoughtElsewhere, pair.now);
     pair.perform();
 }
 
@@ -309,16 +310,16 @@ fn a_silent_download_gives_way_to_nobody() {
 #[test]
 fn an_upload_that_waits_for_the_disk_is_not_taken_for_silent() {
     let (mut pair, id, _) = under_way(5000);
-    pair.session.handle_arrived(6000, pair.now);
+    pair.session.handle(Fact::Arrived { bytes: 6000 }, pair.now);
     seek_elsewhere(&mut pair, DISK_TIMEOUT - Duration::from_nanos(1));
-    pair.session.handle_timeout(pair.now);
+    pair.session.handle(Fact::Timeout, pair.now);
     pair.perform();
     assert!(pair.uploads_are_under_way());
     // It is written at last, and the client has its time again.
-    pair.session.handle_moved(1000, pair.now);
+    pair.session.handle(Fact::Moved { bytes: 1000 }, pair.now);
     assert_eq!(pair.session.deadline(), pair.now + STALL_WINDOW);
 
-    pair.session.handle_arrived(1000, pair.now);
+    pair.session.handle(Fact::Arrived { bytes: 1000 }, pair.now);
     assert_eq!(pair.pass_to_deadline(), DISK_TIMEOUT);
     assert!(pair.server.closed);
     assert!(pair.outcome(id).is_err());

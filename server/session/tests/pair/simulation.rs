@@ -11,6 +11,7 @@ use ferry_common::path::RemotePath;
 use ferry_common::wire::command::{Command, UploadOptions};
 use ferry_common::wire::digest::Digest;
 use ferry_session::action::{Found, Publication, Question};
+use ferry_session::fact::Fact;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -269,7 +270,7 @@ impl Simulation {
             pair.server_gives_way();
         }
         if random.one_in(300) {
-            pair.session.handle_end_in_sight(pair.now);
+            pair.session.handle(Fact::EndInSight, pair.now);
             pair.perform();
         }
         if self.trouble.cancels && random.one_in(300) {
@@ -279,10 +280,10 @@ impl Simulation {
             pair.server.disk_stalls = random.one_in(2);
             pair.client.reads_nothing = random.one_in(3);
             pair.now += Duration::from_millis(random.below(20_000) as u64);
-            pair.session.handle_timeout(pair.now);
+            pair.session.handle(Fact::Timeout, pair.now);
             pair.perform();
             if random.one_in(3) {
-                pair.session.handle_sought_elsewhere(pair.now);
+                pair.session.handle(Fact::SoughtElsewhere, pair.now);
                 pair.perform();
             }
         }

@@ -6,6 +6,7 @@ use ferry_common::error::ErrorCode;
 use ferry_common::limits::{DISK_TIMEOUT, EAGER_MAX_BYTES};
 use ferry_common::wire::command::{Resume, UploadOptions};
 use ferry_common::wire::digest::Digest;
+use ferry_session::fact::Fact;
 use std::time::Duration;
 
 pub(crate) const WITH_DIGEST: UploadOptions =
@@ -190,7 +191,7 @@ fn a_check_may_take_long_as_long_as_it_goes_on() {
     }
     for _ in 0..20 {
         pair.pass(DISK_TIMEOUT - Duration::from_secs(1));
-        pair.session.handle_disk_progress(pair.now);
+        pair.session.handle(Fact::DiskProgress, pair.now);
     }
     assert!(!pair.server.closed);
     assert_eq!(pair.pass_to_deadline(), DISK_TIMEOUT, "and no longer");

@@ -8,6 +8,7 @@ pub(crate) mod wire;
 
 use client::ClientShell;
 use ferry_common::dialogue::Dialogue;
+use ferry_session::fact::Fact;
 use ferry_session::{Policy, Session};
 use server::ServerShell;
 use std::time::{Duration, Instant};
@@ -114,7 +115,7 @@ impl Pair {
     /// Lets time pass, then everything happen.
     pub(crate) fn pass(&mut self, time: Duration) {
         self.now += time;
-        self.session.handle_timeout(self.now);
+        self.session.handle(Fact::Timeout, self.now);
         self.perform();
         self.run();
     }

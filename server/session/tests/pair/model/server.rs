@@ -9,6 +9,7 @@ use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::ticket::Ticket;
 use ferry_session::action::{Action, Cursor, Event, Publication, Question};
+use ferry_session::fact::Fact;
 use ferry_session::limits::TURN_LINES;
 use ferry_session::outbox::Outbox;
 use std::collections::VecDeque;
@@ -78,7 +79,7 @@ impl ServerShell {
 impl Pair {
     pub(crate) fn server_reads(&mut self, most: usize) -> bool {
         if self.session.is_paused() {
-            self.session.handle_turn(TURN_LINES, self.now);
+            self.session.handle(Fact::Turn { lines: TURN_LINES }, self.now);
             self.perform();
             return true;
         }
@@ -90,9 +91,9 @@ impl Pair {
             return false;
         }
         if bytes.is_empty() {
-            self.session.handle_end_of_input(self.now);
+            self.session.handle(Fact::EndOfInput, self.now);
         } else {
-            self.session.handle_input(&bytes, self.now);
+            self.session.handle(Fact::Input(&bytes), self.now);
         }
         self.perform();
         true
@@ -113,7 +114,7 @@ impl Pair {
         if count == 0 {
             return false;
         }
-        self.session.handle_replies_written(count, self.now);
+        self.session.handle(Fact::RepliesWritten(count), self.now);
         self.perform();
         true
     }
@@ -139,23 +140,23 @@ impl Pair {
         let fails = fault.map_or(Ok(()), Err);
         match job {
             Job::List { path, cursor } => {
-                self.session.handle_listing(fails.and_then(|()| server.store.list(&path, cursor)), now);
+                self.session.handle(Fact::Listed(fails.and_then(|()| server.store.list(&path, cursor))), now);
             }
             Job::Ask(question) => {
-                self.session.handle_found(fails.and_then(|()| server.store.answer(&question)), now);
+                self.session.handle(Fact::Found(fails.and_then(|()| server.store.answer(&question))), now);
             }
             Job::Check { digest } => {
                 let changed = server.store.faults.changed.take().map_or(fails, Err);
                 let content = server.open.as_ref().expect("checks only what is open");
                 let checked = changed.map(|()| digest.then(|| Digest::of(content)));
-                self.session.handle_checked(checked, now);
+                self.session.handle(Fact::Checked(checked), now);
             }
             Job::Open { path } => {
                 let opened = fails.and_then(|()| server.store.open(&path)).map(|(opened, content)| {
                     server.open = Some(content);
                     opened
                 });
-                self.session.handle_opened(opened, now);
+                self.session.handle(Fact::Opened(opened), now);
             }
             Job::Stage { path, size, new, resume } => {
                 assert!(server.staged.is_none(), "one file is received at a time");
@@ -165,7 +166,7 @@ impl Pair {
                     server.staged = Some(Staged { path, size, content });
                     offset
                 });
-                self.session.handle_staged(offset, now);
+                self.session.handle(Fact::Staged(offset), now);
             }
             Job::Ticket => unreachable!("handled by the caller"),
         }
@@ -189,7 +190,7 @@ impl Pair {
             Some(code) => Err(code),
             None => server.store.publish(&publication, content),
         };
-        self.session.handle_published(publication.id, published, self.now);
+        self.session.handle(Fact::Published { id: publication.id, result: published }, self.now);
         self.perform();
         true
     }
@@ -197,7 +198,7 @@ impl Pair {
     fn issue_ticket(&mut self) {
         self.server.tickets_issued += 1;
         let ticket = Ticket::new(7, [self.server.tickets_issued; TICKET_SECRET_BYTES]);
-        self.session.handle_ticket(&ticket, self.now);
+        self.session.handle(Fact::Ticket(&ticket), self.now);
         self.server.ticket = Some(ticket);
     }
 
@@ -217,7 +218,7 @@ impl Pair {
                     self.server.ticket.take_if(|ticket| presented.is_some_and(|it| ticket.matches(&it)));
                 if right.is_some() {
                     self.server.link = Some(link);
-                    self.session.handle_data_attached(self.now);
+                    self.session.handle(Fact::DataAttached, self.now);
                     self.perform();
                 } else {
                     self.wire.links[link].server_gone = true;
@@ -259,7 +260,7 @@ impl Pair {
                     return self.wire.up_at_end(link) && self.server_loses_data();
                 }
                 self.server.movement = (left > count).then_some(Movement::Drop { left: left - count });
-                self.session.handle_moved(count as u64, self.now);
+                self.session.handle(Fact::Moved { bytes: count as u64 }, self.now);
             }
         }
         self.perform();
@@ -280,7 +281,7 @@ impl Pair {
     /// Another address wants what the session has.
     pub(crate) fn server_gives_way(&mut self) {
         if !self.server.closed {
-            self.session.handle_give_way(self.now);
+            self.session.handle(Fact::GiveWay, self.now);
             self.perform();
         }
     }
@@ -293,13 +294,13 @@ impl Pair {
         if count == 0 {
             server.store.faults.shrink_to = None;
             server.movement = None;
-            self.session.handle_send_failed(ErrorCode::Changed, self.now);
+            self.session.handle(Fact::SendFailed(ErrorCode::Changed), self.now);
             return;
         }
         self.wire.write_down(link, &content[offset..offset + count]);
         server.movement =
             (left > count).then_some(Movement::Send { offset: offset + count, left: left - count });
-        self.session.handle_moved(count as u64, self.now);
+        self.session.handle(Fact::Moved { bytes: count as u64 }, self.now);
     }
 
     fn receive_trailer(&mut self, bytes: &[u8]) {
@@ -308,7 +309,7 @@ impl Pair {
         if server.trailer.len() == TRAILER_BYTES {
             let line = std::mem::take(&mut server.trailer);
             server.movement = None;
-            self.session.handle_trailer(line.strip_suffix(b"\n").and_then(Digest::parse), self.now);
+            self.session.handle(Fact::Trailer(line.strip_suffix(b"\n").and_then(Digest::parse)), self.now);
         }
     }
 
@@ -319,7 +320,10 @@ impl Pair {
             if allowed <= bytes.len() {
                 server.store.faults.write_fails_after = None;
                 server.movement = None;
-                return self.session.handle_receive_failed(ErrorCode::NoSpace, unread, self.now);
+                return self.session.handle(
+                    Fact::ReceiveFailed { code: ErrorCode::NoSpace, unread_bytes: unread },
+                    self.now,
+                );
             }
             server.store.faults.write_fails_after = Some(allowed - bytes.len());
         }
@@ -329,7 +333,7 @@ impl Pair {
             (0, false) => None,
             (left, trailer) => Some(Movement::Receive { left, trailer }),
         };
-        self.session.handle_moved(bytes.len() as u64, self.now);
+        self.session.handle(Fact::Moved { bytes: bytes.len() as u64 }, self.now);
     }
 
     fn server_notices_loss(&mut self) -> bool {
@@ -341,7 +345,7 @@ impl Pair {
         self.wire.links[link].server_gone = true;
         self.server.movement = None;
         self.server.trailer.clear();
-        self.session.handle_data_lost(self.now);
+        self.session.handle(Fact::DataLost, self.now);
         self.perform();
         true
     }
@@ -361,7 +365,7 @@ impl Pair {
     }
 
     pub(crate) fn shut_down(&mut self) {
-        self.session.handle_shutdown(self.now);
+        self.session.handle(Fact::Shutdown, self.now);
         self.perform();
     }
 
