@@ -18,6 +18,7 @@ mod owed;
 mod pace;
 mod phase;
 mod transfer;
+mod wait;
 
 use crate::action::{Action, Event, Found, ListingPart};
 use crate::commands::verb_and_path;
@@ -25,12 +26,10 @@ use crate::fact::{Fact, Scarcity};
 use crate::limits::TURN_LINES;
 use crate::owed::Owed;
 use crate::pace::Pace;
-use crate::phase::{Listing, Phase};
+use crate::phase::Phase;
+use crate::wait::Wait;
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{
-    DATA_SLOT_TIMEOUT, DISK_TIMEOUT, IDLE_TIMEOUT, LINE_TIMEOUT, OUTBOX_PAUSE_BYTES, TICKET_TIMEOUT,
-    WORKING_INTERVAL,
-};
+use ferry_common::limits::{OUTBOX_PAUSE_BYTES, PUBLISHING_MAX, WORKING_INTERVAL};
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::{Command, Verb};
 use ferry_common::wire::line::LineDecoder;
@@ -163,6 +162,31 @@ impl Session {
             // Any fact may have finished a command.
             self.take_commands(now);
         }
+        self.check_invariants();
+    }
+
+    /// What holds between facts, whatever they are. Checked in debug builds.
+    fn check_invariants(&self) {
+        let has_data = match &self.phase {
+            Phase::Moving(_) | Phase::Dropping { .. } => Some(true),
+            Phase::Holding(_) | Phase::Connecting { .. } => Some(false),
+            Phase::Ready
+            | Phase::Listing(_)
+            | Phase::Asking(_)
+            | Phase::Opening { .. }
+            | Phase::Staging { .. }
+            | Phase::Checking(_)
+            | Phase::Closed => None,
+        };
+        debug_assert!(has_data.is_none_or(|has_data| has_data == self.data_attached), "{:?}", self.phase);
+        debug_assert!(
+            self.owed.is_empty() == (self.owed.publishing() == 0),
+            "lines wait behind uploads only"
+        );
+        debug_assert!(!matches!(self.phase, Phase::Holding(_)) || !self.owed.is_empty());
+        debug_assert!(self.owed.publishing() <= PUBLISHING_MAX);
+        let is_held = self.held.is_some() && self.takes_commands();
+        debug_assert!(!is_held || self.owed.publishing() > 0, "a command is held for nothing");
     }
 
     /// The next piece of work. Call until it gives `None` after every fact.
@@ -198,28 +222,6 @@ impl Session {
             && self.unwritten_bytes == 0
             && self.owed.is_empty()
             && self.decoder.partial_bytes() == 0
-    }
-
-    /// When [`Fact::Timeout`] is due. It moves with every fact that is progress.
-    pub fn deadline(&self) -> Instant {
-        if self.is_paced() {
-            return self.pace.deadline();
-        }
-        match &self.phase {
-            Phase::Ready if self.owed.publishing() > 0 => self.since + DISK_TIMEOUT,
-            Phase::Ready if self.decoder.partial_bytes() > 0 => self.since + LINE_TIMEOUT,
-            Phase::Ready => self.since + IDLE_TIMEOUT,
-            Phase::Listing(_)
-            | Phase::Asking(_)
-            | Phase::Opening { .. }
-            | Phase::Staging { .. }
-            | Phase::Holding(_)
-            | Phase::Checking(_) => self.since + DISK_TIMEOUT,
-            Phase::Connecting { ticket_issued: false, .. } => self.since + DATA_SLOT_TIMEOUT,
-            Phase::Connecting { ticket_issued: true, .. } => self.since + TICKET_TIMEOUT,
-            Phase::Moving(transfer) if transfer.waits_for_disk() => self.pace.silent_since() + DISK_TIMEOUT,
-            Phase::Moving(_) | Phase::Dropping { .. } | Phase::Closed => self.pace.deadline(),
-        }
     }
 
     fn handle_input(&mut self, bytes: &[u8], now: Instant) {
@@ -274,22 +276,6 @@ impl Session {
             | Phase::Dropping { .. }
             | Phase::Closed => Activity { is_working: !self.is_idle(), ..working(0, self.since) },
         }
-    }
-
-    /// True while the client waits for a disk, or for the server to have room, and can be told so.
-    pub fn awaits_work(&self) -> bool {
-        let awaits = match &self.phase {
-            Phase::Listing(listing) => listing.paused_at.is_none(),
-            Phase::Asking(_)
-            | Phase::Opening { .. }
-            | Phase::Staging { .. }
-            | Phase::Connecting { .. }
-            | Phase::Checking(_) => true,
-            Phase::Ready | Phase::Holding(_) | Phase::Moving(_) | Phase::Dropping { .. } | Phase::Closed => {
-                false
-            }
-        };
-        awaits && self.owed.is_empty() && !self.is_outbox_full()
     }
 
     fn handle_end_in_sight(&mut self, now: Instant) {
@@ -361,21 +347,9 @@ impl Session {
     }
 
     fn handle_disk_progress(&mut self, now: Instant) {
-        let awaited = match &self.phase {
-            Phase::Ready => self.owed.publishing() > 0,
-            Phase::Listing(_)
-            | Phase::Asking(_)
-            | Phase::Opening { .. }
-            | Phase::Staging { .. }
-            | Phase::Holding(_)
-            | Phase::Checking(_) => true,
-            Phase::Connecting { .. } | Phase::Moving(_) | Phase::Dropping { .. } | Phase::Closed => false,
-        };
-        if awaited {
+        if self.wait() == Wait::Disk {
             self.since = now;
-            // To a client that does not read, it would only pile up.
-            let is_heard = self.owed.is_empty() && !self.is_outbox_full();
-            if is_heard && now >= self.told + WORKING_INTERVAL {
+            if self.is_heard() && now >= self.told + WORKING_INTERVAL {
                 self.reply(Reply::working(), now);
             }
         }
@@ -395,40 +369,6 @@ impl Session {
             | Phase::Dropping { .. }
             | Phase::Closed => {}
         }
-    }
-
-    fn handle_timeout(&mut self, now: Instant) {
-        if now < self.deadline() {
-            return;
-        }
-        if self.is_paced() && self.pace.suffices() {
-            self.pace = Pace::new(now);
-            return;
-        }
-        let no_disk = "the server's disk does not answer";
-        match &self.phase {
-            Phase::Closed | Phase::Listing(Listing { paused_at: Some(_), .. }) => self.abort(),
-            Phase::Ready if self.owed.publishing() > 0 => self.give_up(ErrorCode::Io, no_disk, now),
-            Phase::Ready if self.unwritten_bytes > 0 => self.abort(),
-            Phase::Ready => self.give_up(ErrorCode::TimedOut, "no complete command for too long", now),
-            // The job cannot be called back, so neither can what it holds: the session ends with it.
-            Phase::Listing(_)
-            | Phase::Asking(_)
-            | Phase::Opening { .. }
-            | Phase::Staging { .. }
-            | Phase::Holding(_)
-            | Phase::Checking(_) => self.give_up(ErrorCode::Io, no_disk, now),
-            Phase::Moving(transfer) if transfer.waits_for_disk() => self.give_up(ErrorCode::Io, no_disk, now),
-            Phase::Connecting { .. } | Phase::Moving(_) => self.time_out_transfer(now),
-            Phase::Dropping { .. } => {
-                self.close_data();
-                self.enter(Phase::Ready, now);
-            }
-        }
-    }
-
-    fn is_paced(&self) -> bool {
-        self.phase.is_paced(self.unwritten_bytes > 0 && self.owed.is_empty())
     }
 
     fn takes_commands(&self) -> bool {
@@ -529,6 +469,7 @@ impl Session {
     }
 
     fn enter(&mut self, phase: Phase, now: Instant) {
+        debug_assert!(phase.may_follow(&self.phase), "{:?} after {:?}", phase, self.phase);
         self.phase = phase;
         self.since = now;
         self.told = now;

@@ -47,19 +47,21 @@ pub(crate) struct Listing {
 }
 
 impl Phase {
-    /// True where the peer's speed is what is waited for; `unread` tells whether replies wait for it.
-    pub(crate) fn is_paced(&self, unread: bool) -> bool {
+    /// True where this phase may come behind `before`. A transfer is taken out of its phase, which is [`Phase::Ready`] then,
+    /// before it enters the next.
+    pub(crate) fn may_follow(&self, before: &Self) -> bool {
         match self {
-            Self::Ready => unread,
-            Self::Listing(listing) => listing.paused_at.is_some(),
-            Self::Asking(_)
+            Self::Closed => true,
+            Self::Ready => !matches!(before, Self::Closed),
+            Self::Holding(_) | Self::Connecting { .. } | Self::Moving(_) => {
+                matches!(before, Self::Ready | Self::Opening { .. } | Self::Staging { .. })
+            }
+            Self::Listing(_)
+            | Self::Asking(_)
             | Self::Opening { .. }
             | Self::Staging { .. }
-            | Self::Holding(_)
-            | Self::Connecting { .. }
-            | Self::Checking(_) => false,
-            Self::Moving(transfer) => !transfer.waits_for_disk(),
-            Self::Dropping { .. } | Self::Closed => true,
+            | Self::Checking(_)
+            | Self::Dropping { .. } => matches!(before, Self::Ready),
         }
     }
 
