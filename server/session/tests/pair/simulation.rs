@@ -1,5 +1,5 @@
 //! Both ends under random commands, cuts, orders of events, and faults. Everything follows from a seed:
-//! `FERRY_SEED=123 cargo test -p ferry-common --test pair random` runs one again.
+//! `FERRY_SEED=123 cargo test -p ferry-session --test pair random` runs one again.
 
 use crate::model::Pair;
 use crate::model::store::{Faults, Store};
