@@ -29,7 +29,7 @@ use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
-use ferry_session::action::{Cursor, Found, ListingPart, Publication, Question};
+use ferry_session::action::{Found, ListQuery, ListingPart, Publication, Question};
 use lanes::Lanes;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token, Waker};
@@ -43,10 +43,7 @@ use std::time::{Duration, Instant};
 /// What a thread of the pool is asked to do.
 #[derive(Debug)]
 pub(crate) enum Job {
-    List {
-        path: RemotePath,
-        cursor: Option<Cursor>,
-    },
+    List(ListQuery),
     Ask(Question),
     Open {
         path: RemotePath,

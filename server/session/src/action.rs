@@ -1,5 +1,6 @@
 //! What a session asks of its shell, and what the shell tells it.
 
+use crate::dialect::EntryFormat;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::{Resume, Verb};
@@ -13,9 +14,9 @@ pub enum Action {
     /// Append these lines to the control connection's output; report each write by
     /// [`crate::fact::Fact::RepliesWritten`].
     Reply(Vec<u8>),
-    /// Encode part of a listing, from the cursor on or from the start; report by
+    /// Read and write part of a listing; report by
     /// [`crate::fact::Fact::Listed`].
-    List { path: RemotePath, cursor: Option<Cursor> },
+    List(ListQuery),
     /// Find something out or change a name; report by [`crate::fact::Fact::Found`].
     Ask(Question),
     /// Open a file and keep it for [`Action::Send`]; report by [`crate::fact::Fact::Opened`].
@@ -84,6 +85,32 @@ pub enum Question {
     },
 }
 
+impl Question {
+    /// What the log calls it.
+    pub fn verb(&self) -> Verb {
+        match self {
+            Self::Stat { .. } => Verb::Stat,
+            Self::Sum { .. } => Verb::Sum,
+            Self::Partial { .. } => Verb::Partial,
+            Self::Mkdir { .. } => Verb::Mkdir,
+            Self::Rm { .. } => Verb::Rm,
+            Self::Mv { .. } => Verb::Mv,
+        }
+    }
+
+    /// The path that its answer is about.
+    pub fn path(&self) -> &RemotePath {
+        match self {
+            Self::Stat { path }
+            | Self::Sum { path, .. }
+            | Self::Partial { path }
+            | Self::Mkdir { path }
+            | Self::Rm { path }
+            | Self::Mv { from: path, .. } => path,
+        }
+    }
+}
+
 /// The answer to a [`Question`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
@@ -136,11 +163,20 @@ pub struct Opened {
     pub mtime_s: i64,
 }
 
+/// Which part of which listing is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ListQuery {
+    pub path: RemotePath,
+    /// Where it begins; at the start where there is none.
+    pub cursor: Option<Cursor>,
+    pub format: EntryFormat,
+}
+
 /// One step of a listing.
 #[derive(Debug, Clone)]
 pub struct ListingPart {
-    /// Encoded `(ls)` lines.
-    pub lines: Vec<u8>,
+    /// The entries, as the format has them.
+    pub text: Vec<u8>,
     /// How many they are.
     pub entries: u64,
     /// Where to go on, or `None` at the end.

@@ -8,32 +8,27 @@
 //! what no longer matters to its phase is ignored.
 
 pub mod action;
-mod commands;
+mod answer;
+pub mod dialect;
 pub mod fact;
-mod foreign;
 pub mod limits;
-mod moving;
 pub mod outbox;
-mod owed;
-mod pace;
-mod phase;
-mod transfer;
-mod wait;
+mod request;
+mod work;
 
-use crate::action::{Action, Event, Found, ListingPart};
-use crate::commands::verb_and_path;
+use crate::action::{Action, Event, Found, ListQuery, ListingPart, Question};
+use crate::answer::{Answer, Subject};
+use crate::dialect::{Dialect, Heard};
 use crate::fact::{Fact, Scarcity};
 use crate::limits::TURN_LINES;
-use crate::owed::Owed;
-use crate::pace::Pace;
-use crate::phase::Phase;
-use crate::wait::Wait;
+use crate::work::owed::Owed;
+use crate::work::pace::Pace;
+use crate::work::phase::Phase;
+use crate::work::wait::Wait;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{OUTBOX_PAUSE_BYTES, PUBLISHING_MAX, WORKING_INTERVAL};
 use ferry_common::path::RemotePath;
-use ferry_common::wire::command::{Command, Verb};
-use ferry_common::wire::line::LineDecoder;
-use ferry_common::wire::reply::Reply;
+use ferry_common::wire::command::Verb;
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -52,11 +47,9 @@ pub struct Policy {
 #[derive(Debug)]
 pub struct Session {
     policy: Policy,
-    decoder: LineDecoder,
+    dialect: Dialect,
     /// How many lines may still be looked at before others have their turn.
     lines_left: usize,
-    /// Lines in a row, up to the newest, that were no commands.
-    lines_not_commands: usize,
     phase: Phase,
     /// When the phase, or the newest step in it, began.
     since: Instant,
@@ -67,8 +60,8 @@ pub struct Session {
     /// The client has said its last; what it said is still answered.
     input_ended: bool,
     ending: Ending,
-    /// A command that must wait for the uploads before it to be published. Few sessions have one.
-    held: Option<Box<Command>>,
+    /// What was heard and must wait for the uploads before it to be published. Few sessions have one.
+    held: Option<Box<Heard>>,
     owed: Owed,
     next_publication: u64,
     /// Replies given to the shell and not yet reported as written.
@@ -102,9 +95,8 @@ impl Session {
     pub fn new(policy: Policy, now: Instant) -> Self {
         Self {
             policy,
-            decoder: LineDecoder::default(),
+            dialect: Dialect::ferry(&policy),
             lines_left: TURN_LINES,
-            lines_not_commands: 0,
             phase: Phase::Ready,
             since: now,
             told: now,
@@ -129,7 +121,7 @@ impl Session {
 
     /// Takes in what has happened; what is to be done about it comes out of [`Session::poll_action`].
     pub fn handle(&mut self, fact: Fact<'_>, now: Instant) {
-        let may_take_commands = !matches!(fact, Fact::SoughtElsewhere);
+        let may_take_requests = !matches!(fact, Fact::SoughtElsewhere);
         match fact {
             Fact::Input(bytes) => self.handle_input(bytes, now),
             Fact::EndOfInput => self.input_ended = true,
@@ -158,9 +150,9 @@ impl Session {
             Fact::Shutdown => self.handle_shutdown(),
             Fact::Timeout => self.handle_timeout(now),
         }
-        if may_take_commands {
+        if may_take_requests {
             // Any fact may have finished a command.
-            self.take_commands(now);
+            self.take_requests(now);
         }
         self.check_invariants();
     }
@@ -185,7 +177,7 @@ impl Session {
         );
         debug_assert!(!matches!(self.phase, Phase::Holding(_)) || !self.owed.is_empty());
         debug_assert!(self.owed.publishing() <= PUBLISHING_MAX);
-        let is_held = self.held.is_some() && self.takes_commands();
+        let is_held = self.held.is_some() && self.takes_requests();
         debug_assert!(!is_held || self.owed.publishing() > 0, "a command is held for nothing");
     }
 
@@ -201,7 +193,7 @@ impl Session {
     /// True while bytes of the control connection are welcome. Reading on regardless would only make the
     /// server hold what the socket can hold.
     pub fn wants_input(&self) -> bool {
-        self.takes_commands() && !self.input_ended && self.held.is_none()
+        self.takes_requests() && !self.input_ended && self.held.is_none()
     }
 
     /// True while no command is under way that could have a file open.
@@ -221,31 +213,31 @@ impl Session {
             && self.lines_left > 0
             && self.unwritten_bytes == 0
             && self.owed.is_empty()
-            && self.decoder.partial_bytes() == 0
+            && self.dialect.held_bytes() == 0
     }
 
     fn handle_input(&mut self, bytes: &[u8], now: Instant) {
         if matches!(self.phase, Phase::Closed) {
             return;
         }
-        if matches!(self.phase, Phase::Ready) && self.decoder.partial_bytes() == 0 {
+        if matches!(self.phase, Phase::Ready) && self.dialect.held_bytes() == 0 {
             self.since = now;
         }
-        self.decoder.push(bytes);
+        self.dialect.push(bytes);
     }
 
     /// Bytes of input that are held and not worked on yet.
     pub fn held_input_bytes(&self) -> usize {
-        self.decoder.partial_bytes()
+        self.dialect.held_bytes()
     }
 
     /// True where the session can do nothing with the input that it holds before the end of a line comes.
     pub fn awaits_end_of_line(&self) -> bool {
-        matches!(self.phase, Phase::Ready) && self.decoder.awaits_end()
+        matches!(self.phase, Phase::Ready) && self.dialect.awaits_more()
     }
 
     fn handle_crowded_out(&mut self, scarcity: Scarcity, now: Instant) {
-        self.decoder = LineDecoder::default();
+        self.dialect.clear();
         if !matches!(self.phase, Phase::Closed) {
             self.give_up(ErrorCode::Busy, scarcity.message(), now);
         }
@@ -280,7 +272,7 @@ impl Session {
 
     fn handle_end_in_sight(&mut self, now: Instant) {
         if self.awaits_work() {
-            self.reply(Reply::working(), now);
+            self.answer(Answer::Working, now);
         }
     }
 
@@ -296,7 +288,7 @@ impl Session {
         if !self.moves_payload() {
             self.pace.progress(bytes as u64, now);
         }
-        if was_full && self.takes_commands() {
+        if was_full && self.takes_requests() {
             // The rest of a line that was not welcome until now gets its time from now on.
             self.since = now;
         }
@@ -314,11 +306,11 @@ impl Session {
                 listing.entries += part.entries;
                 listing.paused_at = part.next;
                 let finished = part.next.is_none().then_some(listing.entries);
-                if !part.lines.is_empty() {
-                    self.reply(part.lines, now);
+                if !part.text.is_empty() {
+                    self.answer(Answer::Entries(part.text), now);
                 }
                 match finished {
-                    Some(entries) => self.finish(Reply::ok_with(entries), now),
+                    Some(entries) => self.finish(Answer::Listed { entries }, now),
                     None => self.resume_listing(now),
                 }
             }
@@ -328,19 +320,18 @@ impl Session {
     fn handle_found(&mut self, found: Result<Found, ErrorCode>, now: Instant) {
         let Phase::Asking(question) = &self.phase else { return };
         let question = question.clone();
-        let (verb, path) = verb_and_path(&question);
         match found {
-            Ok(Found::Entry(entry)) => {
-                self.reply(Reply::entry(verb.word(), &entry), now);
-                self.finish(Reply::ok(), now);
-            }
+            Ok(Found::Entry(entry)) => self.finish(Answer::Entry(&entry), now),
             Ok(Found::Digest { length, digest }) => {
-                self.reply(Reply::digest(verb.word(), length, digest), now);
-                self.finish(Reply::ok(), now);
+                let is_kept = matches!(question, Question::Partial { .. });
+                let answer =
+                    if is_kept { Answer::Partial { length, digest } } else { Answer::Sum { length, digest } };
+                self.finish(answer, now);
             }
             Ok(Found::Done) => {
+                let (verb, path) = (question.verb(), question.path().clone());
                 self.actions.push_back(Action::Log(Event::Done { verb, path }));
-                self.finish(Reply::ok(), now);
+                self.finish(Answer::Done, now);
             }
             Err(code) => self.refuse_question(&question, code, now),
         }
@@ -350,7 +341,7 @@ impl Session {
         if self.wait() == Wait::Disk {
             self.since = now;
             if self.is_heard() && now >= self.told + WORKING_INTERVAL {
-                self.reply(Reply::working(), now);
+                self.answer(Answer::Working, now);
             }
         }
     }
@@ -371,7 +362,7 @@ impl Session {
         }
     }
 
-    fn takes_commands(&self) -> bool {
+    fn takes_requests(&self) -> bool {
         self.lines_left > 0 && self.is_between_commands()
     }
 
@@ -402,36 +393,41 @@ impl Session {
     }
 
     fn refuse(&mut self, verb: Verb, path: RemotePath, code: ErrorCode, now: Instant) {
-        self.reply(Reply::err(code, format_args!("{code}: {path}")), now);
-        self.log_refusal(Some(verb), code, Some(path));
+        self.answer(Answer::Refused { code, subject: Subject::Path(&path) }, now);
+        self.log_refusal(verb, code, path);
         self.enter(Phase::Ready, now);
     }
 
-    fn log_refusal(&mut self, verb: Option<Verb>, code: ErrorCode, path: Option<RemotePath>) {
-        self.actions.push_back(Action::Log(Event::Refused { verb, code, path }));
+    fn log_refusal(&mut self, verb: Verb, code: ErrorCode, path: RemotePath) {
+        self.actions.push_back(Action::Log(Event::Refused { verb: Some(verb), code, path: Some(path) }));
     }
 
-    fn finish(&mut self, reply: Vec<u8>, now: Instant) {
-        self.reply(reply, now);
+    fn finish(&mut self, answer: Answer<'_>, now: Instant) {
+        self.answer(answer, now);
         self.enter(Phase::Ready, now);
     }
 
-    /// Says something, behind everything that is owed for earlier commands.
-    fn reply(&mut self, lines: Vec<u8>, now: Instant) {
+    fn answer(&mut self, answer: Answer<'_>, now: Instant) {
+        let text = self.dialect.text_of(answer);
+        self.say(text, now);
+    }
+
+    /// Says something, behind everything that is owed for earlier requests.
+    fn say(&mut self, text: Vec<u8>, now: Instant) {
         if self.owed.is_empty() {
-            self.send_lines(lines, now);
+            self.send_text(text, now);
         } else {
-            self.owed.push_lines(lines);
+            self.owed.push_text(text);
         }
     }
 
-    fn send_lines(&mut self, lines: Vec<u8>, now: Instant) {
+    fn send_text(&mut self, text: Vec<u8>, now: Instant) {
         if self.unwritten_bytes == 0 && !self.moves_payload() {
             self.pace = Pace::new(now);
         }
         self.told = now;
-        self.unwritten_bytes += lines.len();
-        self.actions.push_back(Action::Reply(lines));
+        self.unwritten_bytes += text.len();
+        self.actions.push_back(Action::Reply(text));
     }
 
     fn resume_listing(&mut self, now: Instant) {
@@ -441,14 +437,15 @@ impl Session {
         {
             let path = listing.path.clone();
             self.since = now;
-            self.actions.push_back(Action::List { path, cursor: Some(cursor) });
+            let format = self.dialect.entry_format();
+            self.actions.push_back(Action::List(ListQuery { path, cursor: Some(cursor), format }));
         }
     }
 
     /// Ends the session with a reason, whatever was under way.
-    fn give_up(&mut self, code: ErrorCode, message: &str, now: Instant) {
+    fn give_up(&mut self, code: ErrorCode, reason: &str, now: Instant) {
         self.owed.clear();
-        self.reply(Reply::err(code, format_args!("{message}; closing")), now);
+        self.answer(Answer::Ending { code, reason }, now);
         self.close(now);
     }
 

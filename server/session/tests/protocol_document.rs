@@ -166,12 +166,13 @@ fn the_sample_sessions_show_what_a_server_answers() {
         let now = Instant::now();
         let mut session = Session::new(POLICY, now);
         session.handle(Fact::Input(format!("{command}\n").as_bytes()), now);
-        let mut answered = Vec::new();
+        let mut text = String::new();
         while let Some(action) = session.poll_action() {
-            if let ferry_session::action::Action::Reply(lines) = action {
-                answered.push(String::from_utf8(lines).unwrap());
+            if let ferry_session::action::Action::Reply(reply) = action {
+                text.push_str(&String::from_utf8(reply).unwrap());
             }
         }
+        let answered: Vec<&str> = text.split_inclusive('\n').collect();
         assert!(!answered.is_empty() && answered == shown[..answered.len()], "{command}: {shown:?}");
     }
 }

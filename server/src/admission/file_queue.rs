@@ -57,7 +57,7 @@ pub(crate) fn file_purpose(action: &Action) -> Option<Purpose> {
         )
         | Action::Reply(_)
         | Action::Log(_)
-        | Action::List { .. }
+        | Action::List(_)
         | Action::RequestData
         | Action::CancelData
         | Action::CloseData

@@ -68,7 +68,7 @@ impl Kind {
 
     fn of(job: &Job) -> Self {
         match job {
-            Job::List { .. }
+            Job::List(_)
             | Job::Open { .. }
             | Job::Ask(Question::Stat { .. } | Question::Sum { .. } | Question::Partial { .. }) => {
                 Self::Names
@@ -161,8 +161,8 @@ impl Lane {
         if queue.is_silent(LANE_SILENCE, now) {
             return self.refuse(asker, job);
         }
-        if let Job::List { path, cursor } = &job
-            && self.listings.join(path, *cursor, asker)
+        if let Job::List(query) = &job
+            && self.listings.join(query, asker)
         {
             return;
         }
@@ -217,11 +217,11 @@ impl Lane {
     pub(super) fn cancel(&self, asker: &Asker, now: Instant) {
         for kind in Kind::ALL {
             for (asker, job) in self.queue(kind).cancel(asker, |_, job| job.is_cancellable()) {
-                if let Job::List { path, cursor } = job {
+                if let Job::List(query) = job {
                     // Others may have joined it.
-                    for other in self.listings.begin(&path, cursor) {
+                    for other in self.listings.begin(&query) {
                         if other.session != asker.session {
-                            self.submit(other, Job::List { path: path.clone(), cursor }, now);
+                            self.submit(other, Job::List(query.clone()), now);
                         }
                     }
                 }
@@ -290,9 +290,9 @@ impl Lane {
     fn refuse(&self, asker: Asker, job: Job) {
         let code = ErrorCode::Busy;
         let outcome = match job {
-            Job::List { path, cursor } => {
+            Job::List(query) => {
                 // Those who joined it, the asker perhaps among them.
-                let mut waiters = self.listings.begin(&path, cursor);
+                let mut waiters = self.listings.begin(&query);
                 waiters.retain(|waiter| *waiter != asker);
                 let part = Arc::new(Err(code));
                 for waiter in waiters {
@@ -346,7 +346,7 @@ impl Job {
     /// True where it need not be done when its session has gone.
     fn is_cancellable(&self) -> bool {
         match self {
-            Self::List { .. }
+            Self::List(_)
             | Self::Ask(_)
             | Self::Open { .. }
             | Self::Stage { .. }

@@ -12,7 +12,7 @@ use crate::store::lane_id::LaneId;
 use crate::store::mount_table::MountTable;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
-use ferry_session::action::Question;
+use ferry_session::action::{ListQuery, Question};
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -213,7 +213,7 @@ fn let_go(used: Used) {
 impl Job {
     fn place(&self) -> Place<'_> {
         match self {
-            Self::List { path, .. }
+            Self::List(ListQuery { path, .. })
             | Self::Open { path }
             | Self::Stage { path, .. }
             | Self::Ask(
@@ -238,7 +238,7 @@ impl Job {
     /// The same job once more, where it begins with a path that may lead to another file system.
     pub(super) fn again(&self) -> Option<Self> {
         match self {
-            Self::List { path, cursor } => Some(Self::List { path: path.clone(), cursor: *cursor }),
+            Self::List(query) => Some(Self::List(query.clone())),
             Self::Ask(question) => Some(Self::Ask(question.clone())),
             Self::Open { path } => Some(Self::Open { path: path.clone() }),
             Self::Stage { path, size, new, resume } => {

@@ -3,33 +3,29 @@
 //! more than one reader.
 
 use crate::asker::Asker;
-use ferry_common::path::RemotePath;
-use ferry_session::action::Cursor;
+use ferry_session::action::ListQuery;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Who waits for which part of which listing, until a thread begins on it.
 #[derive(Debug, Default)]
 pub(super) struct Listings {
-    waiting: Mutex<HashMap<Part, Vec<Asker>>>,
+    waiting: Mutex<HashMap<ListQuery, Vec<Asker>>>,
 }
-
-/// Of which listing, and from where on.
-type Part = (RemotePath, Option<Cursor>);
 
 impl Listings {
     /// Waits for a part of a listing; true where a job for it is queued already.
-    pub(super) fn join(&self, path: &RemotePath, cursor: Option<Cursor>, asker: Asker) -> bool {
+    pub(super) fn join(&self, query: &ListQuery, asker: Asker) -> bool {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiters = waiting.entry((path.clone(), cursor)).or_default();
+        let waiters = waiting.entry(query.clone()).or_default();
         waiters.push(asker);
         waiters.len() > 1
     }
 
     /// Everybody who waits for it. Who asks from now on has a job of their own.
-    pub(super) fn begin(&self, path: &RemotePath, cursor: Option<Cursor>) -> Vec<Asker> {
+    pub(super) fn begin(&self, query: &ListQuery) -> Vec<Asker> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.remove(&(path.clone(), cursor)).unwrap_or_default()
+        waiting.remove(query).unwrap_or_default()
     }
 }
 
@@ -37,19 +33,21 @@ impl Listings {
 mod tests {
     use super::*;
     use crate::net::slots::Key;
-    use ferry_session::action::DirectoryIdentity;
+    use ferry_common::path::RemotePath;
+    use ferry_session::action::{Cursor, DirectoryIdentity};
+    use ferry_session::dialect::EntryFormat;
 
     #[test]
     fn a_listing_is_shared_until_it_begins() {
         let listings = Listings::default();
-        let path = RemotePath::root();
+        let query = |cursor| ListQuery { path: RemotePath::root(), cursor, format: EntryFormat::Ferry };
         let asker = |number| Asker { session: Key::from_bits(number), ..Asker::server() };
         let directory = DirectoryIdentity { device: 1, inode: 2, made: None };
         let part = Cursor { directory, position: 7 };
-        assert!(!listings.join(&path, None, asker(1)));
-        assert!(listings.join(&path, None, asker(2)));
-        assert!(!listings.join(&path, Some(part), asker(3)), "another part");
-        assert_eq!(listings.begin(&path, None), [asker(1), asker(2)]);
-        assert!(!listings.join(&path, None, asker(4)), "it has begun, so this question is newer");
+        assert!(!listings.join(&query(None), asker(1)));
+        assert!(listings.join(&query(None), asker(2)));
+        assert!(!listings.join(&query(Some(part)), asker(3)), "another part");
+        assert_eq!(listings.begin(&query(None)), [asker(1), asker(2)]);
+        assert!(!listings.join(&query(None), asker(4)), "it has begun, so this question is newer");
     }
 }

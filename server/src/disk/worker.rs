@@ -11,8 +11,7 @@ use crate::store::errors::Call;
 use crate::store::folder::{Lookup, OpenFile};
 use crate::store::staging::StagedFile;
 use ferry_common::error::ErrorCode;
-use ferry_common::path::RemotePath;
-use ferry_session::action::{Cursor, Publication, Question};
+use ferry_session::action::{ListQuery, Publication, Question};
 use rustix::fs::Advice;
 use rustix::thread::sched_yield;
 use std::fs::File;
@@ -51,8 +50,8 @@ impl Lane {
     /// Does a job; `None` where its outcome is reported elsewhere, or to nobody.
     fn perform(&self, asker: Asker, job: Job) -> Option<Outcome> {
         match job {
-            Job::List { path, cursor } => {
-                self.list(&path, cursor);
+            Job::List(query) => {
+                self.list(&query);
                 None
             }
             Job::Ask(Question::Sum { path, length }) => {
@@ -105,15 +104,15 @@ impl Lane {
     }
 
     /// Answers every session that waits for this part of a listing.
-    fn list(&self, path: &RemotePath, cursor: Option<Cursor>) {
-        let waiters = self.listings.begin(path, cursor);
-        let part = Arc::new(self.folder.list(path, cursor));
+    fn list(&self, query: &ListQuery) {
+        let waiters = self.listings.begin(query);
+        let part = Arc::new(self.folder.list(query));
         let outcome = || Outcome::Listed(Arc::clone(&part));
         if outcome().leads_out()
             && let Some(lane) = self.links.as_ref().and_then(|links| links.lane())
         {
             for waiter in waiters {
-                lane.submit(waiter, Job::List { path: path.clone(), cursor }, Instant::now());
+                lane.submit(waiter, Job::List(query.clone()), Instant::now());
             }
             return;
         }

@@ -133,7 +133,7 @@ impl Reactor {
         let Some(control) = self.controls.get_mut(key) else { return };
         let address = Address::from(control.socket.peer());
         let purpose = file_purpose(&action);
-        if purpose.is_some() || matches!(action, Action::Ask(_) | Action::List { .. }) {
+        if purpose.is_some() || matches!(action, Action::Ask(_) | Action::List(_)) {
             // A command begins, and the last one is over.
             self.file_queue.leave(address, std::mem::take(&mut control.standing));
             if purpose.is_none() {
@@ -187,7 +187,7 @@ impl Reactor {
         match action {
             Action::Reply(lines) => control.append_reply(&lines),
             Action::Log(event) => self.peer_log.report(control.socket.peer(), &event, now),
-            Action::List { path, cursor } => self.disk.submit(asker, Job::List { path, cursor }),
+            Action::List(query) => self.disk.submit(asker, Job::List(query)),
             Action::Ask(Question::Partial { path }) => {
                 self.have_silent_ones_give_way(&path, now);
                 if !self.uploads.has_receivers(&path) {

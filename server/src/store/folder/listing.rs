@@ -7,8 +7,7 @@ use crate::store::lane_id::LaneId;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::{HIDDEN_NAME, RemotePath};
 use ferry_common::wire::entry::{Entry, EntryKind};
-use ferry_common::wire::reply::Reply;
-use ferry_session::action::{Cursor, DirectoryIdentity, ListingPart};
+use ferry_session::action::{Cursor, DirectoryIdentity, ListQuery, ListingPart};
 use ferry_session::limits::LISTING_PART_BYTES;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, OFlags, RawDir, SeekFrom, StatxFlags, makedev};
@@ -21,20 +20,22 @@ impl Folder {
     /// One part of a listing, bounded in entries and bytes. The directory is opened anew for each part,
     /// so that a client that reads slowly holds no descriptor. Where another directory has come there, or none is
     /// left, the listing cannot go on.
-    pub(crate) fn list(&self, path: &RemotePath, cursor: Option<Cursor>) -> Result<ListingPart, ErrorCode> {
+    pub(crate) fn list(&self, query: &ListQuery) -> Result<ListingPart, ErrorCode> {
+        let ListQuery { path, cursor, format } = query;
         match self.resolve_to_read(path, OFlags::RDONLY | OFlags::DIRECTORY, Lookup::MayBlock) {
             Ok((directory, _)) => {
                 let identity = identity_of(&directory).map_err(Call::Read.of(path))?;
                 if cursor.is_some_and(|cursor| cursor.directory != identity) {
                     return Err(ErrorCode::Changed);
                 }
-                let position = cursor.map(|cursor| cursor.position);
-                self.list_directory(&directory, identity, path, position)
+                self.list_directory(&directory, identity, query)
             }
             Err(Errno::NOTDIR | Errno::NOENT) if cursor.is_some() => Err(ErrorCode::Changed),
             Err(Errno::NOTDIR) => {
                 let entry = self.stat(path)?;
-                Ok(ListingPart { lines: Reply::entry("ls", &entry), entries: 1, next: None })
+                let mut text = Vec::new();
+                format.write(&entry, &mut text);
+                Ok(ListingPart { text, entries: 1, next: None })
             }
             Err(errno) => Err(Call::Open.of(path)(errno)),
         }
@@ -44,13 +45,13 @@ impl Folder {
         &self,
         directory: &OwnedFd,
         identity: DirectoryIdentity,
-        path: &RemotePath,
-        position: Option<u64>,
+        query: &ListQuery,
     ) -> Result<ListingPart, ErrorCode> {
-        if let Some(position) = position {
-            rustix::fs::seek(directory, SeekFrom::Start(position)).map_err(Call::Read.of(path))?;
+        let ListQuery { path, cursor, format } = query;
+        if let Some(cursor) = cursor {
+            rustix::fs::seek(directory, SeekFrom::Start(cursor.position)).map_err(Call::Read.of(path))?;
         }
-        let mut part = ListingPart { lines: Vec::new(), entries: 0, next: None };
+        let mut part = ListingPart { text: Vec::new(), entries: 0, next: None };
         let mut buffer = Vec::with_capacity(DIRENT_BUFFER_BYTES);
         let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
         for examined in 1.. {
@@ -59,10 +60,10 @@ impl Folder {
             if let Some(found) =
                 self.look_at(directory, path, entry.file_name().to_bytes(), entry.file_type())?
             {
-                part.lines.extend_from_slice(&Reply::entry("ls", &found));
+                format.write(&found, &mut part.text);
                 part.entries += 1;
             }
-            if examined >= LISTING_PART_ENTRIES || part.lines.len() >= LISTING_PART_BYTES {
+            if examined >= LISTING_PART_ENTRIES || part.text.len() >= LISTING_PART_BYTES {
                 part.next = Some(Cursor { directory: identity, position: entry.next_entry_cookie() });
                 break;
             }
@@ -141,6 +142,7 @@ mod tests {
     use super::*;
     use crate::config::Durability;
     use crate::store::staging::Retention;
+    use ferry_session::dialect::EntryFormat;
 
     /// The file system may well give the second directory the inode of the first.
     #[test]
@@ -156,22 +158,24 @@ mod tests {
         let retention = Retention { age_s: 1, bytes: 1 };
         let folder = Folder::open(root.path(), Durability::None, retention).unwrap();
         let path = RemotePath::parse(b"many").unwrap();
+        let list =
+            |cursor| folder.list(&ListQuery { path: path.clone(), cursor, format: EntryFormat::Ferry });
         fill();
-        let next = folder.list(&path, None).unwrap().next;
-        assert!(next.is_some() && folder.list(&path, next).is_ok());
+        let next = list(None).unwrap().next;
+        assert!(next.is_some() && list(next).is_ok());
 
         std::fs::rename(&many, &moved).unwrap();
-        assert_eq!(folder.list(&path, next).unwrap_err(), ErrorCode::Changed, "nothing has the name");
+        assert_eq!(list(next).unwrap_err(), ErrorCode::Changed, "nothing has the name");
         fill();
-        assert_eq!(folder.list(&path, next).unwrap_err(), ErrorCode::Changed, "another has the name");
+        assert_eq!(list(next).unwrap_err(), ErrorCode::Changed, "another has the name");
         std::fs::remove_dir_all(&many).unwrap();
         std::fs::rename(&moved, &many).unwrap();
-        assert!(folder.list(&path, next).is_ok(), "it is back");
+        assert!(list(next).is_ok(), "it is back");
         std::fs::remove_dir_all(&many).unwrap();
         fill();
-        assert_eq!(folder.list(&path, next).unwrap_err(), ErrorCode::Changed, "made anew");
+        assert_eq!(list(next).unwrap_err(), ErrorCode::Changed, "made anew");
         std::fs::remove_dir_all(&many).unwrap();
         std::fs::write(&many, "").unwrap();
-        assert_eq!(folder.list(&path, next).unwrap_err(), ErrorCode::Changed, "a file has the name");
+        assert_eq!(list(next).unwrap_err(), ErrorCode::Changed, "a file has the name");
     }
 }

@@ -8,7 +8,7 @@ use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::ticket::Ticket;
-use ferry_session::action::{Action, Cursor, Event, Publication, Question};
+use ferry_session::action::{Action, Event, ListQuery, Publication, Question};
 use ferry_session::fact::Fact;
 use ferry_session::limits::TURN_LINES;
 use ferry_session::outbox::Outbox;
@@ -52,7 +52,7 @@ pub(crate) struct Staged {
 
 #[derive(Debug)]
 pub(crate) enum Job {
-    List { path: RemotePath, cursor: Option<Cursor> },
+    List(ListQuery),
     Ask(Question),
     Open { path: RemotePath },
     Stage { path: RemotePath, size: u64, new: bool, resume: Option<Resume> },
@@ -139,8 +139,8 @@ impl Pair {
         let (server, now) = (&mut self.server, self.now);
         let fails = fault.map_or(Ok(()), Err);
         match job {
-            Job::List { path, cursor } => {
-                self.session.handle(Fact::Listed(fails.and_then(|()| server.store.list(&path, cursor))), now);
+            Job::List(query) => {
+                self.session.handle(Fact::Listed(fails.and_then(|()| server.store.list(&query))), now);
             }
             Job::Ask(question) => {
                 self.session.handle(Fact::Found(fails.and_then(|()| server.store.answer(&question))), now);
@@ -391,7 +391,7 @@ impl Pair {
         let size = |length: u64| usize::try_from(length).unwrap();
         match action {
             Action::Reply(lines) => server.outbox.push(&lines).expect("a session keeps to the bound"),
-            Action::List { path, cursor } => server.jobs.push_back(Job::List { path, cursor }),
+            Action::List(query) => server.jobs.push_back(Job::List(query)),
             Action::Ask(question) => server.jobs.push_back(Job::Ask(question)),
             Action::Open { path } => server.jobs.push_back(Job::Open { path }),
             Action::Stage { path, size, new, resume } => {

@@ -6,8 +6,9 @@ use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::{Entry, EntryKind};
-use ferry_common::wire::reply::Reply;
-use ferry_session::action::{Cursor, DirectoryIdentity, Found, ListingPart, Opened, Publication, Question};
+use ferry_session::action::{
+    Cursor, DirectoryIdentity, Found, ListQuery, ListingPart, Opened, Publication, Question,
+};
 use ferry_session::limits::LISTING_PART_BYTES;
 use std::collections::BTreeMap;
 
@@ -57,7 +58,8 @@ impl Store {
         self.nodes.get(path.as_bytes())?.as_deref()
     }
 
-    pub(crate) fn list(&self, path: &RemotePath, cursor: Option<Cursor>) -> Result<ListingPart, ErrorCode> {
+    pub(crate) fn list(&self, query: &ListQuery) -> Result<ListingPart, ErrorCode> {
+        let ListQuery { path, cursor, format } = query;
         if !path.is_root() {
             match self.nodes.get(path.as_bytes()) {
                 None => return Err(ErrorCode::NotFound),
@@ -66,14 +68,14 @@ impl Store {
             }
         }
         let position = cursor.map_or(0, |cursor| cursor.position);
-        let mut part = ListingPart { lines: Vec::new(), entries: 0, next: None };
+        let mut part = ListingPart { text: Vec::new(), entries: 0, next: None };
         let children = self.nodes.iter().filter(|(name, _)| parent_of(name) == *path);
         for (place, (name, node)) in children.enumerate().skip(usize::try_from(position).unwrap()) {
-            if part.lines.len() >= LISTING_PART_BYTES {
+            if part.text.len() >= LISTING_PART_BYTES {
                 part.next = Some(Cursor { directory: THE_ONLY, position: place as u64 });
                 break;
             }
-            part.lines.extend(Reply::entry("ls", &self.entry(name, node.as_deref())));
+            format.write(&self.entry(name, node.as_deref()), &mut part.text);
             part.entries += 1;
         }
         Ok(part)

@@ -1,8 +1,8 @@
 //! What a session waits for. That decides when it has waited too long, and what is done then.
 
 use crate::Session;
-use crate::pace::Pace;
-use crate::phase::Phase;
+use crate::work::pace::Pace;
+use crate::work::phase::Phase;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{DATA_SLOT_TIMEOUT, DISK_TIMEOUT, IDLE_TIMEOUT, LINE_TIMEOUT, TICKET_TIMEOUT};
 use std::time::Instant;
@@ -63,7 +63,7 @@ impl Session {
         match &self.phase {
             Phase::Ready if self.owed.publishing() > 0 => Wait::Disk,
             Phase::Ready if self.unwritten_bytes > 0 => Wait::Reader,
-            Phase::Ready if self.decoder.partial_bytes() > 0 => Wait::EndOfLine,
+            Phase::Ready if self.dialect.held_bytes() > 0 => Wait::EndOfLine,
             Phase::Ready => Wait::Command,
             Phase::Listing(listing) if listing.paused_at.is_some() => Wait::Reader,
             Phase::Listing(_)

@@ -1,7 +1,7 @@
 //! What a session is doing. A phase owns what only it needs.
 
 use crate::action::{Cursor, Question};
-use crate::transfer::Transfer;
+use crate::work::transfer::Transfer;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::UploadOptions;
 

@@ -3,15 +3,15 @@
 
 use crate::Session;
 use crate::action::{Action, Direction, Event, Opened, Question};
-use crate::pace::Pace;
-use crate::phase::Phase;
-use crate::transfer::{Trailer, Transfer, TransferKind};
+use crate::answer::{Answer, Subject};
+use crate::work::pace::Pace;
+use crate::work::phase::Phase;
+use crate::work::transfer::{Trailer, Transfer, TransferKind};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{EAGER_MAX_BYTES, GIVE_WAY_SILENCE, TRAILER_BYTES};
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::{UploadOptions, Verb};
 use ferry_common::wire::digest::Digest;
-use ferry_common::wire::reply::Reply;
 use ferry_common::wire::ticket::Ticket;
 use std::time::Instant;
 
@@ -59,7 +59,7 @@ impl Session {
         let Phase::Connecting { ticket_issued, .. } = &mut self.phase else { return };
         *ticket_issued = true;
         self.since = now;
-        self.reply(Reply::data(self.policy.data_port, ticket), now);
+        self.answer(Answer::Offered { port: self.policy.data_port, ticket }, now);
     }
 
     pub(crate) fn handle_data_attached(&mut self, now: Instant) {
@@ -204,7 +204,7 @@ impl Session {
                 if let Some(transfer) = self.phase.take_transfer() {
                     self.actions.push_back(Action::Discard);
                     self.log_finished(&transfer, now);
-                    self.finish(Reply::ok_transfer(transfer.length, digest), now);
+                    self.finish(Answer::Moved { length: transfer.length, digest }, now);
                 }
             }
         }
@@ -233,11 +233,12 @@ impl Session {
                 let direction = Direction::Upload;
                 let event = Event::Finished { direction, path, length: transfer.length, elapsed };
                 self.actions.push_back(Action::Log(event));
-                Reply::ok_transfer(size, Some(digest))
+                self.dialect.text_of(Answer::Moved { length: size, digest: Some(digest) })
             }
             Err(code) => {
-                let reply = Reply::err(code, format_args!("{code}: {path}"));
-                self.log_refusal(Some(Verb::Upload), code, Some(path));
+                let subject = Subject::Path(&path);
+                let reply = self.dialect.text_of(Answer::Refused { code, subject });
+                self.log_refusal(Verb::Upload, code, path);
                 reply
             }
         };
@@ -245,8 +246,8 @@ impl Session {
             self.since = now;
         }
         self.owed.resolve(id, reply);
-        while let Some(lines) = self.owed.pop_lines() {
-            self.send_lines(lines, now);
+        while let Some(text) = self.owed.pop_text() {
+            self.send_text(text, now);
         }
         if self.owed.is_empty() {
             self.handle_nothing_owed(now);
@@ -282,13 +283,13 @@ impl Session {
         match &transfer.kind {
             TransferKind::Download { mtime_s, digest } => {
                 let (mtime_s, digest) = (*mtime_s, *digest);
-                self.reply(Reply::download(length, mtime_s), now);
+                self.answer(Answer::Sending { length, mtime_s }, now);
                 self.actions.push_back(Action::Send { offset, length, digest });
             }
             TransferKind::Upload { options, trailer } => {
                 let (eager, trailer) = (options.is_eager(transfer.size()), *trailer == Trailer::Awaited);
                 if !eager {
-                    self.reply(Reply::upload(offset), now);
+                    self.answer(Answer::Receiving { offset }, now);
                 }
                 if length > 0 || trailer {
                     self.actions.push_back(Action::Receive { offset, length, trailer });
@@ -347,7 +348,7 @@ impl Session {
 
     fn end_transfer(&mut self, code: ErrorCode, now: Instant) {
         let Some(transfer) = self.phase.take_transfer() else { return };
-        self.reply(Reply::err(code, format_args!("{code}: {}", transfer.path)), now);
+        self.answer(Answer::Refused { code, subject: Subject::Path(&transfer.path) }, now);
         let direction = transfer.direction();
         let Transfer { path, moved, length, .. } = transfer;
         self.actions.push_back(Action::Log(Event::BrokenOff { direction, path, moved, length, code }));

@@ -1,7 +1,7 @@
 //! Replies in the order of their commands, while uploads wait for the disk behind which others are
 //! received already.
 
-use crate::transfer::Transfer;
+use crate::work::transfer::Transfer;
 use ferry_common::path::RemotePath;
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ const REPLY_ROOM_BYTES: usize = 128;
 pub(crate) struct Owed {
     queue: VecDeque<Item>,
     publishing: usize,
-    /// Lines held back, and room for the replies that are still to come between them.
+    /// Text held back, and room for the replies that are still to come between them.
     bytes: usize,
     /// The upload under way takes no other beside it.
     alone: bool,
@@ -21,7 +21,7 @@ pub(crate) struct Owed {
 #[derive(Debug)]
 enum Item {
     Publishing { id: u64, transfer: Transfer },
-    Lines(Vec<u8>),
+    Text(Vec<u8>),
 }
 
 impl Owed {
@@ -53,11 +53,11 @@ impl Owed {
         self.bytes
     }
 
-    pub(crate) fn push_lines(&mut self, lines: Vec<u8>) {
+    pub(crate) fn push_text(&mut self, lines: Vec<u8>) {
         self.bytes += lines.len();
         match self.queue.back_mut() {
-            Some(Item::Lines(before)) => before.extend_from_slice(&lines),
-            Some(Item::Publishing { .. }) | None => self.queue.push_back(Item::Lines(lines)),
+            Some(Item::Text(before)) => before.extend_from_slice(&lines),
+            Some(Item::Publishing { .. }) | None => self.queue.push_back(Item::Text(lines)),
         }
     }
 
@@ -65,7 +65,7 @@ impl Owed {
     pub(crate) fn find(&self, id: u64) -> Option<&Transfer> {
         self.queue.iter().find_map(|item| match item {
             Item::Publishing { id: other, transfer } if *other == id => Some(transfer),
-            Item::Publishing { .. } | Item::Lines(_) => None,
+            Item::Publishing { .. } | Item::Text(_) => None,
         })
     }
 
@@ -76,7 +76,7 @@ impl Owed {
                 && *other == id
             {
                 self.bytes = (self.bytes + reply.len()).saturating_sub(reply_room(&transfer.path));
-                *item = Item::Lines(reply);
+                *item = Item::Text(reply);
                 self.publishing -= 1;
                 self.alone = false;
                 return;
@@ -85,9 +85,9 @@ impl Owed {
     }
 
     /// The next lines that nothing holds back any more.
-    pub(crate) fn pop_lines(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn pop_text(&mut self) -> Option<Vec<u8>> {
         match self.queue.pop_front()? {
-            Item::Lines(lines) => {
+            Item::Text(lines) => {
                 self.bytes = self.bytes.saturating_sub(lines.len());
                 Some(lines)
             }

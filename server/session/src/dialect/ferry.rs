@@ -1,0 +1,190 @@
+//! Ferry's own protocol: lines of words one way, replies the other, as PROTOCOL.md has it.
+
+mod foreign;
+
+use super::{Answered, Heard};
+use crate::action::{Event, Question};
+use crate::answer::{Answer, Subject};
+use crate::request::Request;
+use ferry_common::error::ErrorCode;
+use ferry_common::limits::{EAGER_MAX_BYTES, LINE_MAX_BYTES, NO_COMMAND_LINES_MAX, PROTOCOL_VERSION};
+use ferry_common::wire::command::{Command, CommandError, Verb};
+use ferry_common::wire::line::LineDecoder;
+use ferry_common::wire::reply::Reply;
+use foreign::ForeignProtocol;
+use std::fmt::Display;
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Ferry {
+    decoder: LineDecoder,
+    /// Lines in a row, up to the newest, that were no commands.
+    lines_not_commands: usize,
+    /// What `hello` tells.
+    is_read_only: bool,
+}
+
+impl Ferry {
+    pub(super) fn new(is_read_only: bool) -> Self {
+        Self { decoder: LineDecoder::default(), lines_not_commands: 0, is_read_only }
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.decoder.push(bytes);
+    }
+
+    pub(super) fn held_bytes(&self) -> usize {
+        self.decoder.partial_bytes()
+    }
+
+    pub(super) fn awaits_more(&self) -> bool {
+        self.decoder.awaits_end()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.decoder = LineDecoder::default();
+    }
+
+    pub(super) fn next(&mut self) -> Heard {
+        match self.decoder.next_line() {
+            Ok(Some(line)) => {
+                if let Some(protocol) = ForeignProtocol::of_line(&line) {
+                    return Heard::Answered(wrong_protocol(protocol.message()));
+                }
+                match Command::parse(&line) {
+                    Ok(command) => {
+                        self.lines_not_commands = 0;
+                        self.understand(command)
+                    }
+                    Err(error) => Heard::Answered(self.refuse_line(error)),
+                }
+            }
+            Ok(None) => match ForeignProtocol::of_beginning(self.decoder.partial()) {
+                Some(protocol) => Heard::Answered(wrong_protocol(protocol.message())),
+                None => Heard::Nothing,
+            },
+            Err(_) => {
+                let message = format_args!("a line has at most {LINE_MAX_BYTES} bytes; closing");
+                Heard::Answered(last_refusal(ErrorCode::LineTooLong, message))
+            }
+        }
+    }
+
+    /// Makes a request of a command, or answers one that needs no work.
+    fn understand(&self, command: Command) -> Heard {
+        let (verb, request) = match command {
+            Command::Ls { path } => (Verb::Ls, Request::List { path }),
+            Command::Stat { path } => (Verb::Stat, Request::Ask(Question::Stat { path })),
+            Command::Sum { path, length } => (Verb::Sum, Request::Ask(Question::Sum { path, length })),
+            Command::Partial { path } => (Verb::Partial, Request::Ask(Question::Partial { path })),
+            Command::Mkdir { path } => (Verb::Mkdir, Request::Ask(Question::Mkdir { path })),
+            Command::Rm { path } => (Verb::Rm, Request::Ask(Question::Rm { path })),
+            Command::Mv { from, to, replace } => (Verb::Mv, Request::Ask(Question::Mv { from, to, replace })),
+            Command::Download { path, offset, digest } => {
+                (Verb::Download, Request::Download { path, offset, digest })
+            }
+            Command::Upload { path, size, options } => {
+                (Verb::Upload, Request::Upload { path, size, options })
+            }
+            Command::Hello { version } => return Heard::Answered(self.hello(version)),
+            Command::Help => return Heard::Answered(received(Verb::Help, help(), false)),
+            Command::Exit => return Heard::Answered(received(Verb::Exit, Reply::ok(), true)),
+        };
+        debug_assert_eq!(verb, request.verb());
+        Heard::Request(request)
+    }
+
+    /// Answers a line that is no command, and hears no more where too many of them came in a row: what comes is not this
+    /// protocol then, and a command in it would be one by chance.
+    fn refuse_line(&mut self, error: CommandError) -> Answered {
+        let is_command = !matches!(error.code, ErrorCode::Syntax | ErrorCode::UnknownCommand);
+        self.lines_not_commands = if is_command { 0 } else { self.lines_not_commands + 1 };
+        if self.lines_not_commands >= NO_COMMAND_LINES_MAX {
+            return wrong_protocol(format_args!(
+                "{NO_COMMAND_LINES_MAX} lines in a row are no commands; closing"
+            ));
+        }
+        Answered {
+            text: Reply::err(error.code, error.message),
+            event: Event::Refused { verb: None, code: error.code, path: None },
+            is_mistake: true,
+            payload_bytes: error.eager_bytes,
+            is_last: false,
+        }
+    }
+
+    /// The version in force is the highest that both ends speak.
+    fn hello(&self, version: Option<u64>) -> Answered {
+        if version == Some(0) {
+            let code = ErrorCode::Version;
+            let event = Event::Refused { verb: Some(Verb::Hello), code, path: None };
+            return Answered {
+                text: Reply::err(code, code),
+                event,
+                ..received(Verb::Hello, Vec::new(), false)
+            };
+        }
+        let mut text = Vec::new();
+        for (key, value) in [
+            ("line-max", LINE_MAX_BYTES.to_string()),
+            ("eager-max", EAGER_MAX_BYTES.to_string()),
+            ("read-only", if self.is_read_only { "yes" } else { "no" }.to_owned()),
+        ] {
+            text.extend(Reply::info(Verb::Hello.word(), format_args!("{key} {value}")));
+        }
+        text.extend(Reply::ok_with(version.unwrap_or(PROTOCOL_VERSION).min(PROTOCOL_VERSION)));
+        received(Verb::Hello, text, false)
+    }
+}
+
+fn help() -> Vec<u8> {
+    let mut text = Vec::new();
+    for &verb in Verb::ALL {
+        text.extend(Reply::info(Verb::Help.word(), format_args!("{} - {}", verb.usage(), verb.summary())));
+    }
+    text.extend(Reply::ok());
+    text
+}
+
+fn received(verb: Verb, text: Vec<u8>, is_last: bool) -> Answered {
+    Answered { text, event: Event::Received { verb }, is_mistake: false, payload_bytes: 0, is_last }
+}
+
+/// The client speaks another protocol: whatever else it sends is not looked at.
+fn wrong_protocol(message: impl Display) -> Answered {
+    last_refusal(ErrorCode::WrongProtocol, message)
+}
+
+fn last_refusal(code: ErrorCode, message: impl Display) -> Answered {
+    let event = Event::Refused { verb: None, code, path: None };
+    Answered { text: Reply::err(code, message), event, is_mistake: true, payload_bytes: 0, is_last: true }
+}
+
+/// The reply lines of an answer.
+pub(super) fn text_of(answer: Answer<'_>) -> Vec<u8> {
+    match answer {
+        Answer::Working => Reply::working(),
+        Answer::Entries(text) => text,
+        Answer::Offered { port, ticket } => Reply::data(port, ticket),
+        Answer::Sending { length, mtime_s } => Reply::download(length, mtime_s),
+        Answer::Receiving { offset } => Reply::upload(offset),
+        Answer::Listed { entries } => Reply::ok_with(entries),
+        Answer::Entry(entry) => with_ok(Reply::entry(Verb::Stat.word(), entry)),
+        Answer::Sum { length, digest } => with_ok(Reply::digest(Verb::Sum.word(), length, digest)),
+        Answer::Partial { length, digest } => with_ok(Reply::digest(Verb::Partial.word(), length, digest)),
+        Answer::Done => Reply::ok(),
+        Answer::Moved { length, digest } => Reply::ok_transfer(length, digest),
+        Answer::Refused { code, subject: Subject::Path(path) } => {
+            Reply::err(code, format_args!("{code}: {path}"))
+        }
+        Answer::Refused { code, subject: Subject::Rename { from, to } } => {
+            Reply::err(code, format_args!("{code}: {from} to {to}"))
+        }
+        Answer::Ending { code, reason } => Reply::err(code, format_args!("{reason}; closing")),
+    }
+}
+
+fn with_ok(mut line: Vec<u8>) -> Vec<u8> {
+    line.extend(Reply::ok());
+    line
+}
