@@ -6,7 +6,10 @@
 //! one another. No call here waits for anything but the poll.
 
 mod checksums;
+mod complete;
 mod giving_way;
+mod keeping;
+mod perform;
 mod ready;
 mod rotation;
 mod sessions;
