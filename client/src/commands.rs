@@ -6,7 +6,7 @@ use crate::input::{self, PromptCommand};
 use crate::screen::Results;
 use crate::session::Session;
 use crate::transfer::TransferOptions;
-use crate::{checksum, download, listing, names, upload};
+use crate::{digests, download, listing, names, upload};
 
 /// Whether further commands are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(crate) fn run(
             download::run(session, options, remote, local.as_deref())?;
         }
         PromptCommand::Upload { local, remote } => upload::run(session, options, local, remote)?,
-        PromptCommand::Sum { path } => checksum::show(session, path)?,
+        PromptCommand::Sum { path } => digests::show(session, path)?,
         PromptCommand::Mkdir { path } => names::make_directory(session, path)?,
         PromptCommand::Rm { path } => names::remove(session, path)?,
         PromptCommand::Mv { from, to, replace } => names::rename(session, from, to, *replace)?,

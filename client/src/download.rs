@@ -1,7 +1,7 @@
 //! `download`: a file of the server becomes a file of this host, whole or not at all. What comes goes into
 //! a partial file beside the target, which gets the target's name when it is known to be the server's file.
 
-use crate::checksum::{self, Sum};
+use crate::digests::{self, Sum};
 use crate::failure::{Failure, show_path};
 use crate::limits::{KEPT_DOWNLOAD_MIN_BYTES, RECEIVE_BUFFER_BYTES};
 use crate::link::{Broken, Handler};
@@ -68,7 +68,7 @@ impl Transfer for Download<'_> {
         if !std::mem::replace(&mut self.has_looked, true) {
             self.partial = Partial::find(self.target, session.interrupts())?;
         } else if let Some(partial) = &self.partial {
-            checksum::tell_comparison(partial.length());
+            digests::tell_comparison(partial.length());
         }
         self.agree_on_beginning(session)?;
         let offset = self.partial.as_ref().map_or(0, Partial::length);
@@ -123,7 +123,7 @@ impl Download<'_> {
             return Ok(());
         }
         let question = Command::Sum { path: self.remote.clone(), length: Some(kept.length) };
-        match checksum::ask(session, question) {
+        match digests::ask(session, question) {
             Ok(sum) if sum == kept => {
                 screen::message(&format!("Resuming at byte {}", kept.length));
                 Ok(())

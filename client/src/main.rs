@@ -2,11 +2,11 @@
 
 mod attributes;
 mod batch;
-mod checksum;
 mod cli;
 mod commands;
 mod complete;
 mod connect;
+mod digests;
 mod download;
 mod exit_code;
 mod failure;

@@ -5,7 +5,7 @@
 //! Nothing in it is trusted: whoever goes on with one compares digests first.
 
 use crate::attributes;
-use crate::checksum;
+use crate::digests;
 use crate::failure::{Failure, show_path};
 use crate::interrupt::Interrupts;
 use crate::target::{self, Target};
@@ -55,8 +55,8 @@ impl Partial {
             Claim::Ours => {}
             Claim::Taken | Claim::Unfit => return Ok(None),
         }
-        checksum::tell_comparison(file.metadata().map_or(0, |metadata| metadata.len()));
-        let hasher = Box::new(checksum::hash_beginning(&file, &path, u64::MAX, interrupts)?);
+        digests::tell_comparison(file.metadata().map_or(0, |metadata| metadata.len()));
+        let hasher = Box::new(digests::hash_beginning(&file, &path, u64::MAX, interrupts)?);
         attributes::shield(&file, &target.path);
         let mut file = adopt(file, &path).map_err(|error| Failure::local("use", &path, &error))?;
         file.disable_cleanup(true);

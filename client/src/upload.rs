@@ -1,7 +1,7 @@
 //! `upload`: a regular file of this host goes to the server, which gives it its name once all of it has
 //! come and is what was sent. Goes on where an earlier upload broke off, if the server kept what it got.
 
-use crate::checksum::{self, Sum};
+use crate::digests::{self, Sum};
 use crate::failure::{Failure, show_path};
 use crate::screen;
 use crate::sending::Sending;
@@ -69,7 +69,7 @@ impl Upload<'_> {
         if source.size <= EAGER_MAX_BYTES {
             return Ok(Hasher::default());
         }
-        let kept = match checksum::ask(session, Command::Partial { path: self.remote.clone() }) {
+        let kept = match digests::ask(session, Command::Partial { path: self.remote.clone() }) {
             Ok(kept) if kept.length > 0 => kept,
             Ok(_) | Err(Failure::Refused { code: Some(ErrorCode::NoPartial), .. }) => {
                 if self.reached_bytes > 0 {
@@ -82,8 +82,8 @@ impl Upload<'_> {
             Err(failure) => return Err(failure),
         };
         if kept.length <= source.size {
-            checksum::tell_comparison(kept.length);
-            let own = checksum::hash_beginning(&source.file, self.local, kept.length, session.interrupts())?;
+            digests::tell_comparison(kept.length);
+            let own = digests::hash_beginning(&source.file, self.local, kept.length, session.interrupts())?;
             if kept == (Sum { length: own.length(), digest: own.digest() }) {
                 screen::message(&format!("Resuming at byte {}", kept.length));
                 return Ok(own);
@@ -119,8 +119,8 @@ impl Upload<'_> {
     }
 
     fn is_stored(&self, session: &mut Session, source: &Source) -> Result<bool, Failure> {
-        let own = checksum::hash_beginning(&source.file, self.local, source.size, session.interrupts())?;
-        let stored = checksum::ask(session, Command::Sum { path: self.remote.clone(), length: None })?;
+        let own = digests::hash_beginning(&source.file, self.local, source.size, session.interrupts())?;
+        let stored = digests::ask(session, Command::Sum { path: self.remote.clone(), length: None })?;
         Ok(stored == Sum { length: own.length(), digest: own.digest() })
     }
 }

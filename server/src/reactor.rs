@@ -5,8 +5,9 @@
 //! wants done is performed until it wants nothing more. Only sessions answer; connections never touch
 //! one another. No call here waits for anything but the poll.
 
-mod checksums;
+mod accepting;
 mod complete;
+mod digests;
 mod giving_way;
 mod keeping;
 mod perform;
@@ -26,41 +27,34 @@ use crate::admission::unticketed::Unticketed;
 use crate::asker::Asker;
 use crate::config::Config;
 use crate::connection::control::Control;
+use crate::connection::data::Data;
 use crate::connection::data::slow_files::SlowFiles;
-use crate::connection::data::{Data, Owner};
 use crate::disk::Disk;
 use crate::disk::buffers::Buffers;
 use crate::disk::read_buffers::ReadBuffers;
 use crate::limits::{
-    ACCEPT_RETRY_TIMEOUT, CONTROL_READ_BYTES, DISK_FINISH_TIMEOUT, REFUSALS_MAX, TURN_EVENTS, TURN_STEP_TIME,
-    UPLOAD_BUFFER_BYTES,
+    CONTROL_READ_BYTES, DISK_FINISH_TIMEOUT, TURN_EVENTS, TURN_STEP_TIME, UPLOAD_BUFFER_BYTES,
 };
 use crate::logging::LogWriter;
-use crate::net::acceptor::{Accepted, Acceptor, Purpose};
+use crate::net::acceptor::{Acceptor, Purpose};
 use crate::net::address::Address;
 use crate::net::deadlines::{Deadlines, Timer};
 use crate::net::signals::{Signals, Taken};
 use crate::net::slots::{Key, Slots};
-use crate::net::socket::Socket;
 use crate::peer_log::PeerLog;
 use crate::store::digest_cache::Digests;
 use crate::store::folder::Folder;
 use crate::store::kept_uploads::Uploads;
 use crate::store::readers::Readers;
-use checksums::DigestNews;
-use ferry_common::error::ErrorCode;
-use ferry_common::limits::{SHUTDOWN_GRACE, TICKET_LINE_TIMEOUT};
-use ferry_session::fact::Fact;
-use ferry_session::fact::Scarcity;
-use ferry_session::{Policy, Session};
-use log::Level;
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token, Waker};
+use digests::DigestNews;
+use ferry_common::limits::SHUTDOWN_GRACE;
+use ferry_session::Policy;
+use ferry_session::fact::{Fact, Scarcity};
+use mio::{Events, Poll, Token, Waker};
 use ready::ReadyList;
 use rotation::Rotation;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use step::Ended;
@@ -356,102 +350,6 @@ impl Reactor {
                 }
             }
             Timer::Data(key) => self.handle_data_timeout(key, now),
-        }
-    }
-
-    fn accept(&mut self, now: Instant) {
-        for purpose in [Purpose::Control, Purpose::Data] {
-            self.step(TURN_STEP_TIME, |reactor| reactor.accept_one(purpose, now));
-        }
-    }
-
-    fn accept_one(&mut self, purpose: Purpose, now: Instant) -> bool {
-        if self.accept_retry.is_some() {
-            return false;
-        }
-        if purpose == Purpose::Control {
-            self.make_room_among_leaving(now);
-        }
-        match (self.acceptor.accept(purpose), purpose) {
-            (Accepted::Connection(stream, peer), Purpose::Control) => self.begin_session(stream, peer, now),
-            (Accepted::Connection(stream, peer), Purpose::Data) => self.begin_data(stream, peer, now),
-            (Accepted::Empty, _) => return false,
-            (Accepted::Exhausted(error), _) => self.park_accepting(&error, now),
-        }
-        true
-    }
-
-    fn begin_session(&mut self, stream: TcpStream, peer: SocketAddr, now: Instant) {
-        let address = Address::from(peer);
-        let is_full = self.roster.is_full() && !self.have_session_give_way(address, now);
-        let session = if is_full {
-            let sessions = self.roster.capacity();
-            let message = format_args!("Turned away {peer}: {sessions} sessions are open");
-            self.peer_log.tell(Level::Warn, peer, now, message);
-            Session::turned_away(self.policy, ErrorCode::Busy, now)
-        } else {
-            log::debug!("Established Connection with: {peer}");
-            Session::new(self.policy, now)
-        };
-        let key = self.controls.insert(Control::new(Socket::new(stream, peer), session));
-        let Some(control) = self.controls.get_mut(key) else { return };
-        if is_full {
-            self.leaving.push_back(key);
-        } else {
-            control.is_counted = true;
-            self.roster.enter(address);
-        }
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) =
-            self.poll.registry().register(control.socket.source(), control_token(key), interest)
-        {
-            log::error!("Cannot watch the connection from {peer}: {error}");
-            control.abort();
-        }
-        self.drive(key, now);
-    }
-
-    fn begin_data(&mut self, stream: TcpStream, peer: SocketAddr, now: Instant) {
-        let key = self.datas.insert(Data::new(Socket::new(stream, peer)));
-        let Some(data) = self.datas.get_mut(key) else { return };
-        let due = Some(now + TICKET_LINE_TIMEOUT);
-        self.deadlines.arm(Timer::Data(key), &mut data.armed, due);
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(data.socket.source(), data_token(key), interest) {
-            log::error!("Cannot watch the data connection from {peer}: {error}");
-            return self.close_data(key);
-        }
-        // Most clients send the ticket right behind connecting: a connection whose ticket is there already takes the
-        // place of none.
-        data.socket.assume_readable();
-        self.serve_data(key, now);
-        if let Some(data) = self.datas.get_mut(key)
-            && matches!(data.owner, Owner::Unknown { .. })
-            && let Some(oldest) = self.unticketed.push(Address::from(peer), key, self.tickets_out)
-        {
-            self.close_data(oldest);
-        }
-        self.queue_data(key);
-    }
-
-    fn park_accepting(&mut self, error: &io::Error, now: Instant) {
-        log::error!("Cannot accept connections for the moment: {error}");
-        self.accept_retry = Some(now + ACCEPT_RETRY_TIMEOUT);
-    }
-
-    /// Cuts off the connections that have been told their last for the longest, where all descriptors for sessions are
-    /// taken: they must keep no new client waiting.
-    fn make_room_among_leaving(&mut self, now: Instant) {
-        if self.leaving.len() > 2 * self.controls.len() + 64 {
-            let Self { leaving, controls, .. } = self;
-            leaving.retain(|key| controls.get(*key).is_some());
-        }
-        while self.controls.len() as u64 >= self.roster.capacity() + REFUSALS_MAX {
-            let Some(key) = self.leaving.pop_front() else { return };
-            if let Some(control) = self.controls.get_mut(key) {
-                control.abort();
-                self.drive(key, now);
-            }
         }
     }
 
