@@ -1,8 +1,8 @@
 //! The command line: what may be given, and what the help says about it. Never acts on it.
 
 use crate::exit_code::EXIT_STATUS_HELP;
-use crate::input::{self, PromptCommand};
 use crate::limits::{RETRY_FOR_DEFAULT_S, RETRY_FOR_MAX_S};
+use crate::prompt::input::{self, PromptCommand};
 use crate::transfer::TransferOptions;
 use clap::Parser;
 use ferry_common::limits::{CONTROL_PORT, PROTOCOL_VERSION};

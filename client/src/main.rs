@@ -1,39 +1,22 @@
 //! `ferry`: the client of a Ferry server, for a person at a prompt and for scripts.
 
-mod attributes;
-mod batch;
 mod cli;
-mod commands;
-mod complete;
-mod connect;
-mod digests;
-mod download;
 mod exit_code;
 mod failure;
-mod input;
-mod interrupt;
 mod limits;
-mod link;
-mod listing;
-mod names;
-mod partial;
-mod progress;
-mod repl;
-mod screen;
-mod sending;
+mod prompt;
 mod session;
-mod source;
-mod target;
 mod terminal;
 mod transfer;
-mod upload;
 
 use crate::cli::Cli;
-use crate::connect::Target;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
-use crate::interrupt::{AtRest, Interrupts};
+use crate::prompt::{batch, repl};
 use crate::session::Session;
+use crate::session::connect::Target;
+use crate::terminal::interrupt::{AtRest, Interrupts};
+use crate::terminal::screen;
 use clap::Parser;
 use signal_hook::consts::SIGINT;
 use signal_hook::low_level::emulate_default_handler;

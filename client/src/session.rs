@@ -1,12 +1,15 @@
 //! The client's session as its user sees it: commands run in it, and it outlives the connections that
 //! carry it. Owns the current link and connects anew where that is due; never prompts.
 
-use crate::connect::Target;
+pub(crate) mod connect;
+pub(crate) mod link;
+
 use crate::failure::Failure;
-use crate::interrupt::Interrupts;
 use crate::limits::EXIT_TIMEOUT;
-use crate::link::{Handler, Ignore, Link};
-use crate::screen;
+use crate::session::connect::Target;
+use crate::session::link::{Handler, Ignore, Link};
+use crate::terminal::interrupt::Interrupts;
+use crate::terminal::screen;
 use ferry_common::dialogue::Success;
 use ferry_common::wire::command::Command;
 use std::sync::Arc;

@@ -1,11 +1,20 @@
 //! Sees a transfer through: tries again where the connection was lost or what arrived cannot be used, for a
 //! bounded time and a bounded number of times. Knows nothing of what a transfer is made of.
 
+pub(crate) mod attributes;
+pub(crate) mod digests;
+pub(crate) mod download;
+pub(crate) mod partial;
+pub(crate) mod sending;
+pub(crate) mod source;
+pub(crate) mod target;
+pub(crate) mod upload;
+
 use crate::failure::Failure;
-use crate::interrupt::Interrupts;
 use crate::limits::{RETRY_FIRST_DELAY, RETRY_MAX_DELAY, SPOILT_TRIES_MAX};
-use crate::screen;
 use crate::session::Session;
+use crate::terminal::interrupt::Interrupts;
+use crate::terminal::screen;
 use ferry_common::error::ErrorCode;
 use std::time::{Duration, Instant};
 
@@ -170,7 +179,7 @@ fn given_up(failure: Failure, after: Duration) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interrupt::AtRest;
+    use crate::terminal::interrupt::AtRest;
 
     fn patience(retry_for: Duration) -> Patience {
         Patience { retry_for, was_connected: true, outage: None, reached_bytes: 0, spoilt_tries: 0 }

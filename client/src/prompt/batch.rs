@@ -1,11 +1,11 @@
 //! Commands without a prompt: from the command line, or one a line from standard input. The first failure
 //! ends the run.
 
-use crate::commands::{self, Next};
 use crate::failure::Failure;
-use crate::input::{self, PromptCommand};
-use crate::screen;
+use crate::prompt::commands::{self, Next};
+use crate::prompt::input::{self, PromptCommand};
 use crate::session::Session;
+use crate::terminal::screen;
 use crate::transfer::TransferOptions;
 use ferry_common::limits::LINE_MAX_BYTES;
 use std::io::{self, BufRead, Read};

@@ -3,10 +3,10 @@
 
 use crate::failure::{Failure, show_path};
 use crate::limits::{HASH_BUFFER_BYTES, RECEIVE_BUFFER_BYTES, SEND_STEP_BYTES};
-use crate::link::{Broken, Handler};
-use crate::progress::Meter;
-use crate::screen;
-use crate::source::Source;
+use crate::session::link::{Broken, Handler};
+use crate::terminal::progress::Meter;
+use crate::terminal::screen;
+use crate::transfer::source::Source;
 use ferry_common::wire::digest::{Digest, Hasher};
 use rustix::io::Errno;
 use socket2::Socket;

@@ -4,11 +4,11 @@
 //!
 //! Nothing in it is trusted: whoever goes on with one compares digests first.
 
-use crate::attributes;
-use crate::digests;
 use crate::failure::{Failure, show_path};
-use crate::interrupt::Interrupts;
-use crate::target::{self, Target};
+use crate::terminal::interrupt::Interrupts;
+use crate::transfer::attributes;
+use crate::transfer::digests;
+use crate::transfer::target::{self, Target};
 use ferry_common::limits::NAME_MAX_BYTES;
 use ferry_common::wire::digest::{Digest, Hasher};
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
@@ -200,7 +200,7 @@ fn adopt(file: File, path: &Path) -> io::Result<NamedTempFile> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interrupt::AtRest;
+    use crate::terminal::interrupt::AtRest;
     use ferry_common::path::RemotePath;
     use rustix::fs::CWD;
     use std::fs;

@@ -3,9 +3,9 @@
 
 use crate::failure::Failure;
 use crate::limits::{SORTED_LISTING_MAX_BYTES, SORTED_LISTING_MAX_ENTRIES};
-use crate::link::Handler;
-use crate::screen::Results;
 use crate::session::Session;
+use crate::session::link::Handler;
+use crate::terminal::screen::Results;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Command;
 use ferry_common::wire::entry::{Entry, EntryKind};

@@ -2,10 +2,10 @@
 //! grammar of words, asks the server for a short time only, and keeps a bounded number of names.
 
 use crate::failure::Failure;
-use crate::input::PromptVerb;
 use crate::limits::{COMPLETION_FRESH, COMPLETION_MAX_DIRECTORIES, COMPLETION_MAX_NAMES, COMPLETION_TIMEOUT};
-use crate::link::Handler;
+use crate::prompt::input::PromptVerb;
 use crate::session::Session;
+use crate::session::link::Handler;
 use ferry_common::limits::NAME_MAX_BYTES;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Command;

@@ -2,7 +2,7 @@
 //! Never shows a transfer as complete before [`Meter::finish`].
 
 use crate::limits::{BAR_DELAY, BAR_TICK};
-use crate::screen;
+use crate::terminal::screen;
 use indicatif::{
     BinaryBytes, FormattedDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
 };

@@ -63,7 +63,9 @@ pub(crate) fn take_over(file: &File, path: &Path) -> io::Result<()> {
         let owner = Uid::from_raw(replaced.metadata.uid());
         if rustix::fs::fchown(file, Some(owner), None).is_err() {
             let shown = crate::failure::show_path(path);
-            crate::screen::message(&format!("{shown} belonged to another user, and belongs to you now"));
+            crate::terminal::screen::message(&format!(
+                "{shown} belonged to another user, and belongs to you now"
+            ));
         }
     }
     Ok(())

@@ -1,12 +1,12 @@
 //! `upload`: a regular file of this host goes to the server, which gives it its name once all of it has
 //! come and is what was sent. Goes on where an earlier upload broke off, if the server kept what it got.
 
-use crate::digests::{self, Sum};
 use crate::failure::{Failure, show_path};
-use crate::screen;
-use crate::sending::Sending;
 use crate::session::Session;
-use crate::source::Source;
+use crate::terminal::screen;
+use crate::transfer::digests::{self, Sum};
+use crate::transfer::sending::Sending;
+use crate::transfer::source::Source;
 use crate::transfer::{self, Transfer, TransferOptions};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::EAGER_MAX_BYTES;

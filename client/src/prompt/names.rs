@@ -1,9 +1,9 @@
 //! `mkdir`, `rm` and `mv`: names on the server that appear, vanish and change.
 
 use crate::failure::Failure;
-use crate::link::Ignore;
-use crate::screen;
 use crate::session::Session;
+use crate::session::link::Ignore;
+use crate::terminal::screen;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Command;
 

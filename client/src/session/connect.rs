@@ -1,11 +1,11 @@
 //! Makes TCP connections that do not hang: bounded, interruptible, with keepalive. Never speaks on them.
 
 use crate::failure::Failure;
-use crate::interrupt::{Interrupted, Interrupts, Slot};
 use crate::limits::{
     ACKNOWLEDGE_TIMEOUT, CONNECT_TIMEOUT, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, SEND_TIMEOUT,
     STALL_TIMEOUT,
 };
+use crate::terminal::interrupt::{Interrupted, Interrupts, Slot};
 use ferry_common::wire::words;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use std::fmt;

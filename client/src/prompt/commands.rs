@@ -2,11 +2,15 @@
 //! piped input all come here.
 
 use crate::failure::Failure;
-use crate::input::{self, PromptCommand};
-use crate::screen::Results;
+use crate::prompt::input::{self, PromptCommand};
+use crate::prompt::listing;
+use crate::prompt::names;
 use crate::session::Session;
+use crate::terminal::screen::Results;
 use crate::transfer::TransferOptions;
-use crate::{digests, download, listing, names, upload};
+use crate::transfer::digests;
+use crate::transfer::download;
+use crate::transfer::upload;
 
 /// Whether further commands are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

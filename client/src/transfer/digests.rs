@@ -1,11 +1,11 @@
 //! Digests: what the server says of its bytes, and what those of this host are.
 
 use crate::failure::Failure;
-use crate::interrupt::Interrupts;
 use crate::limits::{HASH_BUFFER_BYTES, LONG_COMPARISON_MIN_BYTES};
-use crate::link::Handler;
-use crate::screen::{self, Results};
 use crate::session::Session;
+use crate::session::link::Handler;
+use crate::terminal::interrupt::Interrupts;
+use crate::terminal::screen::{self, Results};
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Command;
 use ferry_common::wire::digest::{Digest, Hasher};

@@ -2,13 +2,13 @@
 //! what to do with them. Owns the sockets and their deadlines; leaves files and the terminal to the
 //! [`Handler`] of each command. Never takes an address from the server, only a port.
 
-use crate::connect::{self, Connected, DialError};
 use crate::failure::Failure;
-use crate::interrupt::{Interrupts, Slot};
 use crate::limits::{
     CANCEL_TIMEOUT, CLOSE_TIMEOUT, CONTROL_BUFFER_BYTES, DATA_CONNECTIONS_PER_COMMAND, HELLO_TIMEOUT,
     REPLY_TIMEOUT, STALL_TIMEOUT, TICKET_MAX_BYTES,
 };
+use crate::session::connect::{self, Connected, DialError};
+use crate::terminal::interrupt::{Interrupts, Slot};
 use ferry_common::dialogue::{self, Dialogue, Step, Success};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::PROTOCOL_VERSION;

@@ -1,13 +1,13 @@
 //! The prompt: reads lines from a person, with history and completion, and goes on after every failure.
 
-use crate::commands::{self, Next};
-use crate::complete::Completer;
 use crate::failure::Failure;
-use crate::input::{self, PromptCommand};
-use crate::interrupt::Interrupts;
 use crate::limits::HISTORY_MAX_LINES;
-use crate::screen;
+use crate::prompt::commands::{self, Next};
+use crate::prompt::complete::Completer;
+use crate::prompt::input::{self, PromptCommand};
 use crate::session::Session;
+use crate::terminal::interrupt::Interrupts;
+use crate::terminal::screen;
 use crate::transfer::TransferOptions;
 use etcetera::BaseStrategy;
 use rustyline::error::ReadlineError;

@@ -3,7 +3,7 @@
 //!
 //! Never ends the program while a command runs, so that no temporary file is left behind.
 
-use crate::terminal::Settings;
+use crate::terminal::settings::Settings;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;

@@ -1,9 +1,9 @@
 //! Where a download is to appear on this host: chosen with care for what is there already, and touched
 //! only by renaming a whole file to it.
 
-use crate::attributes;
 use crate::failure::{Failure, show_path};
-use crate::screen;
+use crate::terminal::screen;
+use crate::transfer::attributes;
 use ferry_common::path::RemotePath;
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};

@@ -1,15 +1,15 @@
 //! `download`: a file of the server becomes a file of this host, whole or not at all. What comes goes into
 //! a partial file beside the target, which gets the target's name when it is known to be the server's file.
 
-use crate::digests::{self, Sum};
 use crate::failure::{Failure, show_path};
 use crate::limits::{KEPT_DOWNLOAD_MIN_BYTES, RECEIVE_BUFFER_BYTES};
-use crate::link::{Broken, Handler};
-use crate::partial::Partial;
-use crate::progress::Meter;
-use crate::screen;
 use crate::session::Session;
-use crate::target::Target;
+use crate::session::link::{Broken, Handler};
+use crate::terminal::progress::Meter;
+use crate::terminal::screen;
+use crate::transfer::digests::{self, Sum};
+use crate::transfer::partial::Partial;
+use crate::transfer::target::Target;
 use crate::transfer::{self, Transfer, TransferOptions};
 use ferry_common::dialogue::Success;
 use ferry_common::error::ErrorCode;

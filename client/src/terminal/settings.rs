@@ -1,0 +1,33 @@
+//! The settings of the terminal, which the prompt changes to read key by key. They must not stay changed,
+//! whatever ends the program.
+
+use rustix::termios::{self, OptionalActions, Termios};
+use std::io::{self, Write};
+
+/// Line editors have the terminal mark what is pasted; this ends that, and the line of the prompt.
+const LEAVE_PROMPT: &str = "\x1b[?2004l\n";
+
+/// Those of the terminal at standard input.
+#[derive(Debug)]
+pub(crate) struct Settings(Termios);
+
+impl Settings {
+    /// As they are now; `None` where there is no terminal.
+    pub(crate) fn current() -> Option<Self> {
+        termios::tcgetattr(io::stdin()).ok().map(Self)
+    }
+
+    /// Puts the terminal back, where something has changed it since. An error says that it is gone.
+    pub(crate) fn restore(&self) {
+        let is_changed = Self::current().is_some_and(|current| current.0.local_modes != self.0.local_modes);
+        // Whoever is in the background and tries that is stopped instead of ended.
+        if is_changed && is_in_foreground() {
+            let _ = termios::tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
+            let _ = io::stdout().write_all(LEAVE_PROMPT.as_bytes());
+        }
+    }
+}
+
+fn is_in_foreground() -> bool {
+    termios::tcgetpgrp(io::stdin()).is_ok_and(|group| group == rustix::process::getpgrp())
+}
