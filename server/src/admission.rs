@@ -6,6 +6,7 @@ pub(crate) mod file_queue;
 pub(crate) mod giving_way;
 pub(crate) mod input_budget;
 mod lines;
+pub(crate) mod payload_memory;
 pub(crate) mod roster;
 mod shares;
 pub(crate) mod unticketed;

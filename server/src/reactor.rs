@@ -22,6 +22,7 @@ use crate::admission::descriptors::DescriptorPlan;
 use crate::admission::file_queue::FileQueue;
 use crate::admission::giving_way::GivingWay;
 use crate::admission::input_budget::InputBudget;
+use crate::admission::payload_memory::PayloadMemory;
 use crate::admission::roster::Roster;
 use crate::admission::unticketed::Unticketed;
 use crate::asker::Asker;
@@ -30,8 +31,6 @@ use crate::connection::control::Control;
 use crate::connection::data::Data;
 use crate::connection::data::slow_files::SlowFiles;
 use crate::disk::Disk;
-use crate::disk::buffers::Buffers;
-use crate::disk::read_buffers::ReadBuffers;
 use crate::limits::{
     CONTROL_READ_BYTES, DISK_FINISH_TIMEOUT, TURN_EVENTS, TURN_STEP_TIME, UPLOAD_BUFFER_BYTES,
 };
@@ -53,7 +52,7 @@ use ferry_session::fact::{Fact, Scarcity};
 use mio::{Events, Poll, Token, Waker};
 use ready::ReadyList;
 use rotation::Rotation;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -106,16 +105,7 @@ pub(crate) struct Reactor {
     /// A step of this turn has left something for the next.
     is_cut_short: bool,
     ready_datas: Rotation,
-    buffers: Buffers,
-    /// Memory set aside for small uploads.
-    small_bytes: u64,
-    /// Uploads that wait for a buffer.
-    starved: VecDeque<Key>,
-    read_buffers: ReadBuffers,
-    /// Downloads that wait for a buffer, by the device of their file.
-    starved_reads: BTreeMap<u64, VecDeque<Key>>,
-    /// Downloads that have buffers which their peers do not take.
-    holders: VecDeque<Key>,
+    payload_memory: PayloadMemory,
     slow_files: SlowFiles,
     readers: Readers,
     /// What is read from control connections, and what is read to be dropped.
@@ -173,12 +163,7 @@ impl Reactor {
             turn_number: 0,
             is_cut_short: false,
             ready_datas: Rotation::default(),
-            buffers: Buffers::default(),
-            small_bytes: 0,
-            starved: VecDeque::new(),
-            read_buffers: ReadBuffers::default(),
-            starved_reads: BTreeMap::new(),
-            holders: VecDeque::new(),
+            payload_memory: PayloadMemory::default(),
             slow_files: SlowFiles::default(),
             readers: Readers::default(),
             scratch: vec![0; CONTROL_READ_BYTES.max(UPLOAD_BUFFER_BYTES)],
@@ -226,7 +211,7 @@ impl Reactor {
         self.answer_digests(now);
         // Data first: the end of an idle data connection is to be known before the command that follows it.
         self.serve_datas(now);
-        self.feed_starved_reads();
+        self.feed_waiting_reads();
         self.serve_controls(now);
         self.bound_input(now);
         self.fire_deadlines(now);

@@ -89,7 +89,7 @@ impl Reactor {
         small_bytes: u64,
         now: Instant,
     ) {
-        self.small_bytes -= small_bytes;
+        self.payload_memory.free_small(small_bytes);
         if let Some(control) = self.controls.get_mut(key) {
             control.session.handle(Fact::Published { id, result }, now);
         }

@@ -4,7 +4,7 @@ use super::Reactor;
 use crate::admission::file_queue::{Standing, file_purpose};
 use crate::connection::control::{DataLink, Resource, Sought};
 use crate::disk::Job;
-use crate::limits::{SMALL_UPLOAD_MAX_BYTES, SMALL_UPLOADS_TOTAL_BYTES, TURN_STEP_TIME};
+use crate::limits::{SMALL_UPLOAD_MAX_BYTES, TURN_STEP_TIME};
 use crate::net::address::Address;
 use crate::net::slots::Key;
 use crate::store::errors::Call;
@@ -125,11 +125,10 @@ impl Reactor {
         let Some(control) = self.controls.get_mut(key) else { return };
         let is_small = resume.is_none()
             && size <= SMALL_UPLOAD_MAX_BYTES
-            && self.small_bytes + size <= SMALL_UPLOADS_TOTAL_BYTES
-            && matches!(control.data, DataLink::Attached { .. });
+            && matches!(control.data, DataLink::Attached { .. })
+            && self.payload_memory.set_aside_small(size);
         if is_small {
             // Whether it can be had under its name shows when it is there.
-            self.small_bytes += size;
             control.resource = Resource::Small { bytes: size };
             control.session.handle(Fact::Staged(Ok(0)), now);
         } else {
@@ -186,7 +185,7 @@ impl Reactor {
         match resource {
             Resource::None => {}
             Resource::Source { file, .. } => drop(file),
-            Resource::Small { bytes } => self.small_bytes -= bytes,
+            Resource::Small { bytes } => self.payload_memory.free_small(bytes),
             Resource::Staged { file, queued, .. } => {
                 queued.into_iter().for_each(|(buffer, _)| self.give_back(buffer));
                 self.submit_letting_go(asker, job(file));

@@ -6,8 +6,7 @@ use crate::connection::control::{DataLink, Resource};
 use crate::connection::data::{Data, Owner, Step, Turn};
 use crate::disk::Job;
 use crate::limits::{
-    READ_BUFFERS_MAX, TURN_CONNECTION_BYTES, TURN_PAYLOAD_BESIDE_COMMANDS_TIME, TURN_PAYLOAD_TIME,
-    TURN_STEP_TIME,
+    TURN_CONNECTION_BYTES, TURN_PAYLOAD_BESIDE_COMMANDS_TIME, TURN_PAYLOAD_TIME, TURN_STEP_TIME,
 };
 use crate::net::address::Address;
 use crate::net::deadlines::Timer;
@@ -148,10 +147,10 @@ impl Reactor {
         }
     }
 
-    /// A buffer has come home; who waits longest for one may try again.
+    /// A buffer has come back; the upload that has waited longest for one may try again.
     pub(super) fn give_back(&mut self, buffer: Vec<u8>) {
-        self.buffers.give_back(buffer);
-        while let Some(key) = self.starved.pop_front() {
+        self.payload_memory.give_back(buffer);
+        while let Some(key) = self.payload_memory.next_upload() {
             if let Some(data) = self.datas.get_mut(key) {
                 data.starved = false;
                 // One whose upload was refused meanwhile can do without.
@@ -168,9 +167,9 @@ impl Reactor {
     fn starve(&mut self, key: Key, device: u64) {
         if let Some(data) = self.datas.get_mut(key) {
             data.starved = true;
-            self.starved_reads.entry(device).or_default().push_back(key);
+            self.payload_memory.await_read(key, device);
         }
-        while let Some(holder) = self.holders.pop_front() {
+        while let Some(holder) = self.payload_memory.next_holder() {
             if let Some(data) = self.datas.get_mut(holder) {
                 data.is_holder = false;
                 if data.holds_back_buffers() {
@@ -181,37 +180,28 @@ impl Reactor {
         }
     }
 
-    /// A download whose peer is slow keeps its buffers only as long as nobody else waits for one.
+    /// A download whose peer is slow keeps its buffers only as long as no other download waits for one.
     fn note_holder(&mut self, key: Key) {
         let Some(data) = self.datas.get_mut(key).filter(|data| data.holds_back_buffers()) else { return };
-        if !self.starved_reads.is_empty() {
+        if self.payload_memory.has_waiting_reads() {
             data.give_up_buffers();
         } else if !data.is_holder {
             data.is_holder = true;
-            self.holders.push_back(key);
+            self.payload_memory.note_holder(key);
         }
     }
 
     /// Has downloads go on for which there is a buffer again.
-    pub(super) fn feed_starved_reads(&mut self) {
-        let Self { starved_reads, read_buffers, datas, ready_datas, .. } = self;
-        starved_reads.retain(|device, line| {
-            // As many as may find one: those who do not go to the end of the line.
-            for _ in 0..READ_BUFFERS_MAX {
-                if !read_buffers.has_one_for(*device) {
-                    break;
-                }
-                let Some(key) = line.pop_front() else { break };
-                if let Some(data) = datas.get_mut(key) {
-                    data.starved = false;
-                    if data.has_work() && !data.queued {
-                        data.queued = true;
-                        ready_datas.push(Address::from(data.socket.peer()), key);
-                    }
-                }
+    pub(super) fn feed_waiting_reads(&mut self) {
+        if !self.payload_memory.has_waiting_reads() {
+            return;
+        }
+        for key in self.payload_memory.take_fed_reads() {
+            if let Some(data) = self.datas.get_mut(key) {
+                data.starved = false;
+                self.queue_data(key);
             }
-            !line.is_empty()
-        });
+        }
     }
 
     fn issue_ticket(&mut self, session: Key, now: Instant) {
@@ -241,9 +231,8 @@ impl Reactor {
                 break;
             }
             let step = if data.needs_buffer() {
-                let Some(buffer) = self.buffers.take() else {
+                let Some(buffer) = self.payload_memory.take_for_upload(key) else {
                     data.starved = true;
-                    self.starved.push_back(key);
                     break;
                 };
                 match self.receive_step(key, buffer, now) {
@@ -257,7 +246,7 @@ impl Reactor {
                 data.step(&mut Turn {
                     budget_bytes: left_bytes,
                     buffer: &mut self.scratch,
-                    read_buffers: &self.read_buffers,
+                    read_buffers: self.payload_memory.reads(),
                     slow_files: &mut self.slow_files,
                     readers: &mut self.readers,
                     now,
@@ -304,7 +293,7 @@ impl Reactor {
             Some(data) => data.step(&mut Turn {
                 budget_bytes: buffer.len() as u64,
                 buffer: &mut buffer,
-                read_buffers: &self.read_buffers,
+                read_buffers: self.payload_memory.reads(),
                 slow_files: &mut self.slow_files,
                 readers: &mut self.readers,
                 now,
