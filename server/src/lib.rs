@@ -10,6 +10,7 @@ mod logging;
 mod net;
 mod peer_log;
 mod reactor;
+mod rendezvous;
 mod store;
 
 use admission::descriptors::{self, DescriptorPlan};

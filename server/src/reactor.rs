@@ -35,12 +35,13 @@ use crate::limits::{
     CONTROL_READ_BYTES, DISK_FINISH_TIMEOUT, TURN_EVENTS, TURN_STEP_TIME, UPLOAD_BUFFER_BYTES,
 };
 use crate::logging::LogWriter;
-use crate::net::acceptor::{Acceptor, Purpose};
+use crate::net::acceptor::Acceptor;
 use crate::net::address::Address;
 use crate::net::deadlines::{Deadlines, Timer};
 use crate::net::signals::{Signals, Taken};
 use crate::net::slots::{Key, Slots};
 use crate::peer_log::PeerLog;
+use crate::rendezvous::tickets::Tickets;
 use crate::store::digest_cache::Digests;
 use crate::store::folder::Folder;
 use crate::store::kept_uploads::Uploads;
@@ -70,8 +71,6 @@ const INTERRUPTED: i32 = 130;
 pub(crate) struct Reactor {
     poll: Poll,
     acceptor: Acceptor,
-    /// Accepting failed for want of resources; not before this instant again.
-    accept_retry: Option<Instant>,
     signals: Signals,
     log_writer: LogWriter,
     peer_log: PeerLog,
@@ -94,8 +93,7 @@ pub(crate) struct Reactor {
     datas: Slots<Data>,
     unticketed: Unticketed,
     input_budget: InputBudget,
-    /// Tickets that are not redeemed yet.
-    tickets_out: u64,
+    tickets: Tickets,
     data_slots: DataSlots,
     transfers_giving_way: GivingWay,
     deadlines: Deadlines,
@@ -136,7 +134,6 @@ impl Reactor {
         Ok(Self {
             poll,
             acceptor,
-            accept_retry: None,
             signals,
             log_writer,
             peer_log: PeerLog::default(),
@@ -155,7 +152,7 @@ impl Reactor {
             datas: Slots::new(),
             unticketed: Unticketed::default(),
             input_budget: InputBudget::default(),
-            tickets_out: 0,
+            tickets: Tickets::default(),
             data_slots: DataSlots::new(plan.data_slots),
             transfers_giving_way: GivingWay::default(),
             deadlines: Deadlines::default(),
@@ -237,14 +234,13 @@ impl Reactor {
             || !self.ready_controls.is_empty()
             || self.disk.has_completions()
             || !self.ready_datas.is_empty()
-            || self.accept_retry.is_none()
-                && (self.acceptor.is_ready(Purpose::Control) || self.acceptor.is_ready(Purpose::Data));
+            || self.acceptor.is_ready();
         if busy {
             return Some(Duration::ZERO);
         }
         let next = [
             self.deadlines.next(),
-            self.accept_retry,
+            self.acceptor.due(),
             self.stop_at,
             self.sweep_at,
             self.peer_log.due(),
@@ -306,9 +302,7 @@ impl Reactor {
     }
 
     fn fire_deadlines(&mut self, now: Instant) {
-        if self.accept_retry.is_some_and(|due| due <= now) {
-            self.accept_retry = None;
-        }
+        self.acceptor.end_pause(now);
         self.sweep_if_due(now);
         self.peer_log.tell_left_out(now);
         self.disk.refuse_unanswered(now);

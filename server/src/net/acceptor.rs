@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Instant;
 
 /// Attempts at finding a port that is free on every address.
 const ANY_PORT_ATTEMPTS: usize = 32;
@@ -31,6 +32,8 @@ struct Listener {
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     listeners: Vec<Listener>,
+    /// Accepting failed for want of resources; not before this instant again.
+    paused_until: Option<Instant>,
     pub(crate) control_port: u16,
     pub(crate) data_port: u16,
 }
@@ -47,9 +50,9 @@ pub(crate) struct ListenError {
 #[derive(Debug)]
 pub(crate) enum Accepted {
     Connection(TcpStream, SocketAddr),
-    /// Nobody waits.
+    /// No connection waits, or none is accepted for a while.
     Empty,
-    /// Somebody waits, but cannot be let in now: descriptors or memory are short.
+    /// A connection waits, but cannot be accepted now: descriptors or memory are short.
     Exhausted(io::Error),
 }
 
@@ -60,7 +63,7 @@ impl Acceptor {
         let listener = |purpose| move |socket| Listener { socket: Some(socket), purpose, ready: false };
         let control = control.into_iter().map(listener(Purpose::Control));
         let listeners = control.chain(data.into_iter().map(listener(Purpose::Data))).collect();
-        Ok(Self { listeners, control_port, data_port })
+        Ok(Self { listeners, paused_until: None, control_port, data_port })
     }
 
     /// Registers every listener; the token of each is its place.
@@ -79,11 +82,29 @@ impl Acceptor {
         }
     }
 
-    pub(crate) fn is_ready(&self, purpose: Purpose) -> bool {
-        self.listeners.iter().any(|listener| listener.purpose == purpose && listener.ready)
+    /// True while [`Acceptor::accept`] may have a connection.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.paused_until.is_none() && self.listeners.iter().any(|listener| listener.ready)
+    }
+
+    /// Accepts nothing until this instant.
+    pub(crate) fn pause(&mut self, until: Instant) {
+        self.paused_until = Some(until);
+    }
+
+    /// When [`Acceptor::end_pause`] has something to do.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.paused_until
+    }
+
+    pub(crate) fn end_pause(&mut self, now: Instant) {
+        self.paused_until = self.paused_until.filter(|until| *until > now);
     }
 
     pub(crate) fn accept(&mut self, purpose: Purpose) -> Accepted {
+        if self.paused_until.is_some() {
+            return Accepted::Empty;
+        }
         for listener in
             self.listeners.iter_mut().filter(|listener| listener.purpose == purpose && listener.ready)
         {

@@ -27,9 +27,6 @@ impl Reactor {
     }
 
     fn accept_one(&mut self, purpose: Purpose, now: Instant) -> bool {
-        if self.accept_retry.is_some() {
-            return false;
-        }
         if purpose == Purpose::Control {
             self.make_room_among_leaving(now);
         }
@@ -88,7 +85,7 @@ impl Reactor {
         self.serve_data(key, now);
         if let Some(data) = self.datas.get_mut(key)
             && matches!(data.owner, Owner::Unknown { .. })
-            && let Some(oldest) = self.unticketed.push(Address::from(peer), key, self.tickets_out)
+            && let Some(oldest) = self.unticketed.push(Address::from(peer), key, self.tickets.out())
         {
             self.close_data(oldest);
         }
@@ -97,7 +94,7 @@ impl Reactor {
 
     fn park_accepting(&mut self, error: &io::Error, now: Instant) {
         log::error!("Cannot accept connections for the moment: {error}");
-        self.accept_retry = Some(now + ACCEPT_RETRY_TIMEOUT);
+        self.acceptor.pause(now + ACCEPT_RETRY_TIMEOUT);
     }
 
     /// Cuts off the connections that have been told their last for the longest, where all descriptors for sessions are

@@ -11,12 +11,12 @@ use crate::limits::{
 use crate::net::address::Address;
 use crate::net::deadlines::Timer;
 use crate::net::slots::Key;
-use ferry_common::limits::{STALL_WINDOW, TICKET_SECRET_BYTES};
+use crate::rendezvous::tickets::Tickets;
+use ferry_common::limits::STALL_WINDOW;
 use ferry_common::wire::ticket::Ticket;
 use ferry_session::Session;
 use ferry_session::fact::Fact;
 use log::Level;
-use rustix::rand::{GetRandomFlags, getrandom};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -127,7 +127,7 @@ impl Reactor {
                 control.data = DataLink::None;
                 self.data_slots.withdraw(Address::from(control.socket.peer()), stamp);
             }
-            DataLink::Ticketed(_) => self.tickets_out -= 1,
+            DataLink::Ticketed(_) => self.tickets.end(),
             DataLink::Spent => {}
             DataLink::Attached { key, idle_stamp } => {
                 if let Some(stamp) = idle_stamp {
@@ -209,14 +209,12 @@ impl Reactor {
         if !matches!(control.data, DataLink::Waiting(_)) {
             return;
         }
-        let mut secret = [0; TICKET_SECRET_BYTES];
-        if let Err(errno) = getrandom(&mut secret, GetRandomFlags::empty()) {
+        let ticket = match self.tickets.issue(session) {
+            Ok(ticket) => ticket,
             // The session's deadline answers for it.
-            return log::error!("The system gives no random numbers: {errno}");
-        }
-        let ticket = Ticket::new(session.to_bits(), secret);
+            Err(errno) => return log::error!("The system gives no random numbers: {errno}"),
+        };
         self.data_slots.take(Address::from(control.socket.peer()));
-        self.tickets_out += 1;
         control.session.handle(Fact::Ticket(&ticket), now);
         control.data = DataLink::Ticketed(ticket);
         self.drive(session, now);
@@ -348,7 +346,7 @@ impl Reactor {
 
     /// Ties a data connection to the session whose ticket it presents. A ticket is good once.
     fn attach(&mut self, key: Key, presented: Option<&Ticket>, now: Instant) {
-        let session = presented.map(|ticket| Key::from_bits(ticket.session_key()));
+        let session = presented.map(Tickets::session_of);
         let control = session.and_then(|session| self.controls.get_mut(session));
         let (Some(session), Some(control), Some(presented)) = (session, control, presented) else {
             return self.reject(key);
@@ -357,7 +355,7 @@ impl Reactor {
             return self.reject(key);
         }
         control.data = DataLink::Attached { key, idle_stamp: None };
-        self.tickets_out -= 1;
+        self.tickets.end();
         control.session.handle(Fact::DataAttached, now);
         if let Some(data) = self.datas.get_mut(key) {
             data.owner = Owner::Session(session);

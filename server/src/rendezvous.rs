@@ -1,0 +1,3 @@
+//! How a data connection finds its session.
+
+pub(crate) mod tickets;
