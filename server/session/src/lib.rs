@@ -3,7 +3,7 @@
 //! The shell tells facts ([`Session::handle`]) and performs the actions that come out of [`Session::poll_action`],
 //! all of them, after each fact. One command is worked on at a time, but for one overlap: while small uploads
 //! wait for the disk, the uploads behind them are received already, so that they can share its flushes. The
-//! commands behind wait in the decoder and in the socket, so a client may send as many ahead as it likes.
+//! commands behind wait in the dialect and in the socket, so a client may send as many ahead as it likes.
 //! The session counts the payload of transfers but never sees it. It never fails on facts that come late:
 //! what no longer matters to its phase is ignored.
 
@@ -16,7 +16,7 @@ pub mod outbox;
 mod request;
 mod work;
 
-use crate::action::{Action, Event, Found, ListQuery, ListingPart, Question};
+use crate::action::{Action, Event};
 use crate::answer::{Answer, Subject};
 use crate::dialect::{Dialect, Heard};
 use crate::fact::{Fact, Scarcity};
@@ -295,70 +295,12 @@ impl Session {
         self.resume_listing(now);
     }
 
-    fn handle_listing(&mut self, part: Result<ListingPart, ErrorCode>, now: Instant) {
-        let Phase::Listing(listing) = &mut self.phase else { return };
-        match part {
-            Err(code) => {
-                let path = listing.path.clone();
-                self.refuse(Verb::Ls, path, code, now);
-            }
-            Ok(part) => {
-                listing.entries += part.entries;
-                listing.paused_at = part.next;
-                let finished = part.next.is_none().then_some(listing.entries);
-                if !part.text.is_empty() {
-                    self.answer(Answer::Entries(part.text), now);
-                }
-                match finished {
-                    Some(entries) => self.finish(Answer::Listed { entries }, now),
-                    None => self.resume_listing(now),
-                }
-            }
-        }
-    }
-
-    fn handle_found(&mut self, found: Result<Found, ErrorCode>, now: Instant) {
-        let Phase::Asking(question) = &self.phase else { return };
-        let question = question.clone();
-        match found {
-            Ok(Found::Entry(entry)) => self.finish(Answer::Entry(&entry), now),
-            Ok(Found::Digest { length, digest }) => {
-                let is_kept = matches!(question, Question::Partial { .. });
-                let answer =
-                    if is_kept { Answer::Partial { length, digest } } else { Answer::Sum { length, digest } };
-                self.finish(answer, now);
-            }
-            Ok(Found::Done) => {
-                let (verb, path) = (question.verb(), question.path().clone());
-                self.actions.push_back(Action::Log(Event::Done { verb, path }));
-                self.finish(Answer::Done, now);
-            }
-            Err(code) => self.refuse_question(&question, code, now),
-        }
-    }
-
     fn handle_disk_progress(&mut self, now: Instant) {
         if self.wait() == Wait::Disk {
             self.since = now;
             if self.is_heard() && now >= self.told + WORKING_INTERVAL {
                 self.answer(Answer::Working, now);
             }
-        }
-    }
-
-    fn handle_no_room(&mut self, now: Instant) {
-        match self.phase {
-            Phase::Asking(_) => self.handle_found(Err(ErrorCode::Busy), now),
-            Phase::Opening { .. } => self.handle_opened(Err(ErrorCode::Busy), now),
-            Phase::Staging { .. } => self.handle_staged(Err(ErrorCode::Busy), now),
-            Phase::Ready
-            | Phase::Listing(_)
-            | Phase::Holding(_)
-            | Phase::Connecting { .. }
-            | Phase::Moving(_)
-            | Phase::Checking(_)
-            | Phase::Dropping { .. }
-            | Phase::Closed => {}
         }
     }
 
@@ -428,18 +370,6 @@ impl Session {
         self.told = now;
         self.unwritten_bytes += text.len();
         self.actions.push_back(Action::Reply(text));
-    }
-
-    fn resume_listing(&mut self, now: Instant) {
-        if self.unwritten_bytes < OUTBOX_PAUSE_BYTES
-            && let Phase::Listing(listing) = &mut self.phase
-            && let Some(cursor) = listing.paused_at.take()
-        {
-            let path = listing.path.clone();
-            self.since = now;
-            let format = self.dialect.entry_format();
-            self.actions.push_back(Action::List(ListQuery { path, cursor: Some(cursor), format }));
-        }
     }
 
     /// Ends the session with a reason, whatever was under way.

@@ -1,5 +1,6 @@
 //! What a session does about requests, and what it owes for them. It knows no dialect and sees no text.
 
+mod asking;
 mod beginning;
 mod moving;
 pub(crate) mod owed;
