@@ -1,9 +1,14 @@
 //! Waiting with a deadline. For conditions that tell of themselves nobody has to poll; this is for the rest.
 
+use ferry_common::limits::{LINE_TIMEOUT, STALL_WINDOW, TICKET_TIMEOUT};
 use std::time::{Duration, Instant};
 
-/// What a test allows for anything that should be quick: long enough for a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// What a test allows for anything that should be quick: long enough for a busy machine, and for what a server says when a
+/// deadline of its own has come.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+const _: () = assert!(PATIENCE.as_secs() >= 2 * TICKET_TIMEOUT.as_secs());
+const _: () = assert!(PATIENCE.as_secs() >= 2 * STALL_WINDOW.as_secs());
+const _: () = assert!(PATIENCE.as_secs() >= 2 * LINE_TIMEOUT.as_secs());
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Looks at a condition until it gives a value. Panics with `what` after [`PATIENCE`].
