@@ -39,9 +39,14 @@ pub(super) struct Commit {
 pub(super) fn run(folder: &Folder, flushes: &Flushes, reports: &Reports) {
     while let Some(commits) = flushes.next_batch() {
         let count = commits.len();
-        Batch { commits, destinations: HashMap::new() }.commit(folder, reports);
+        commit(commits, folder, reports);
         flushes.finish(count);
     }
+}
+
+/// Publishes uploads together, and answers.
+pub(super) fn commit(commits: Vec<Commit>, folder: &Folder, reports: &Reports) {
+    Batch { commits, destinations: HashMap::new() }.commit(folder, reports);
 }
 
 impl Batch {

@@ -1,6 +1,7 @@
 //! What a thread does with a job.
 
 use super::batcher::{Request, Upload};
+use super::committer::{self, Commit};
 use super::lane::Lane;
 use super::turns::Turns;
 use super::{Job, Outcome};
@@ -129,17 +130,25 @@ impl Lane {
     /// directory.
     fn publish(&self, asker: Asker, staged: Arc<StagedFile>, publication: Publication) -> Option<Outcome> {
         let destination = self.folder.destination(&publication.path);
-        let id = publication.id;
-        let result = match destination.and_then(|found| found.flush_ahead(&staged, &publication)) {
-            Ok(true) if !self.has_flush_waiting() => self.folder.publish_flushed(&staged, &publication),
-            Ok(is_flushed) => {
+        let is_flushed = match destination.and_then(|found| found.flush_ahead(&staged, &publication)) {
+            Ok(is_flushed) => is_flushed,
+            Err(code) => {
+                let result = Err(code);
+                return Some(Outcome::Published { id: publication.id, result, small_bytes: 0 });
+            }
+        };
+        match publication.path.parent() {
+            Some(parent) if is_flushed && !self.has_flush_waiting() => {
+                let (small_bytes, result) = (0, Ok(()));
+                let commit = Commit { asker, staged, publication, parent, is_flushed, small_bytes, result };
+                committer::commit(vec![commit], &self.folder, &self.reports);
+            }
+            Some(_) | None => {
                 let upload = Upload::Staged { staged, is_flushed };
                 self.commit(asker, Request { upload, publication }, Instant::now());
-                return None;
             }
-            Err(code) => Err(code),
-        };
-        Some(Outcome::Published { id, result, small_bytes: 0 })
+        }
+        None
     }
 }
 

@@ -13,7 +13,6 @@ use crate::store::staging::{Home, StagedFile, StagingError};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Resume;
-use ferry_common::wire::digest::Digest;
 use ferry_session::action::Publication;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Access, AtFlags, FileType, OFlags, Stat, StatxFlags};
@@ -53,21 +52,6 @@ impl Folder {
             .map_err(Call::Open.of(path))?;
         let home = self.home_of(path, &target)?;
         Ok(Destination { target, home, durability: self.durability, inherited: OnceCell::new() })
-    }
-
-    /// Gives a file that is flushed its name, and brings that to the disk. The directory is looked up only now: while the
-    /// file was flushed, it may have been moved away, and another made in its place.
-    pub(crate) fn publish_flushed(
-        &self,
-        staged: &StagedFile,
-        publication: &Publication,
-    ) -> Result<Digest, ErrorCode> {
-        let destination = self.destination(&publication.path)?;
-        destination.receive(staged, publication)?;
-        if self.durability == Durability::Full {
-            destination.flush()?;
-        }
-        Ok(staged.digest())
     }
 
     /// Opens what is kept of an upload to this path, and tells how much it is.
