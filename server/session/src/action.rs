@@ -1,4 +1,4 @@
-//! What a session asks of its shell, and what the shell tells it.
+//! What a session asks of its shell, and what the answers to that hold.
 
 use crate::dialect::EntryFormat;
 use ferry_common::error::ErrorCode;

@@ -72,26 +72,20 @@ impl Ferry {
 
     /// Makes a request of a command, or answers one that needs no work.
     fn understand(&self, command: Command) -> Heard {
-        let (verb, request) = match command {
-            Command::Ls { path } => (Verb::Ls, Request::List { path }),
-            Command::Stat { path } => (Verb::Stat, Request::Ask(Question::Stat { path })),
-            Command::Sum { path, length } => (Verb::Sum, Request::Ask(Question::Sum { path, length })),
-            Command::Partial { path } => (Verb::Partial, Request::Ask(Question::Partial { path })),
-            Command::Mkdir { path } => (Verb::Mkdir, Request::Ask(Question::Mkdir { path })),
-            Command::Rm { path } => (Verb::Rm, Request::Ask(Question::Rm { path })),
-            Command::Mv { from, to, replace } => (Verb::Mv, Request::Ask(Question::Mv { from, to, replace })),
-            Command::Download { path, offset, digest } => {
-                (Verb::Download, Request::Download { path, offset, digest })
-            }
-            Command::Upload { path, size, options } => {
-                (Verb::Upload, Request::Upload { path, size, options })
-            }
+        Heard::Request(match command {
+            Command::Ls { path } => Request::List { path },
+            Command::Stat { path } => Request::Ask(Question::Stat { path }),
+            Command::Sum { path, length } => Request::Ask(Question::Sum { path, length }),
+            Command::Partial { path } => Request::Ask(Question::Partial { path }),
+            Command::Mkdir { path } => Request::Ask(Question::Mkdir { path }),
+            Command::Rm { path } => Request::Ask(Question::Rm { path }),
+            Command::Mv { from, to, replace } => Request::Ask(Question::Mv { from, to, replace }),
+            Command::Download { path, offset, digest } => Request::Download { path, offset, digest },
+            Command::Upload { path, size, options } => Request::Upload { path, size, options },
             Command::Hello { version } => return Heard::Answered(self.hello(version)),
             Command::Help => return Heard::Answered(received(Verb::Help, help(), false)),
             Command::Exit => return Heard::Answered(received(Verb::Exit, Reply::ok(), true)),
-        };
-        debug_assert_eq!(verb, request.verb());
-        Heard::Request(request)
+        })
     }
 
     /// Answers a line that is no command, and hears no more where too many of them came in a row: what comes is not this

@@ -136,13 +136,10 @@ impl Session {
     }
 
     pub(crate) fn refuse_question(&mut self, question: &Question, code: ErrorCode, now: Instant) {
-        let subject = match question {
-            Question::Mv { from, to, .. } => Subject::Rename { from, to },
-            Question::Stat { path }
-            | Question::Sum { path, .. }
-            | Question::Partial { path }
-            | Question::Mkdir { path }
-            | Question::Rm { path } => Subject::Path(path),
+        let subject = if let Question::Mv { from, to, .. } = question {
+            Subject::Rename { from, to }
+        } else {
+            Subject::Path(question.path())
         };
         self.answer(Answer::Refused { code, subject }, now);
         self.log_refusal(question.verb(), code, question.path().clone());
