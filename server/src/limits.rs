@@ -56,7 +56,7 @@ pub const FLUSH_THREADS: usize = 2;
 pub const DISK_THREAD_NICENESS: i32 = 5;
 /// File systems beneath the folder that have threads of their own; those beyond share some.
 pub const LANES_MAX: usize = 8;
-/// Threads of a file system that nobody has used for this long end, and its mount is let go of.
+/// Threads of a file system to which no job has come for this long end, and its mount is let go of.
 pub const LANE_IDLE_TIME: Duration = Duration::from_secs(10);
 /// Jobs of one kind that may wait for the threads of one file system. An address with fewer of them takes a place
 /// of the one with the most when all are taken.
@@ -71,7 +71,7 @@ pub const UPLOAD_BUFFER_BYTES: usize = 256 * 1024;
 pub const UPLOAD_BUFFERS_MAX: usize = 128;
 /// Writes under way for one upload.
 pub const UPLOAD_WRITES_MAX: usize = 4;
-/// Data of a large upload that may wait in memory for the disk, so that nobody's flush has to wait long.
+/// Data of a large upload that may wait in memory for the disk, so that the flush of no other upload has to wait long.
 pub const UPLOAD_UNFLUSHED_BYTES: u64 = 64 * 1024 * 1024;
 /// Uploads that share their flushes at most...
 pub const BATCH_UPLOADS_MAX: usize = 240;
@@ -86,7 +86,7 @@ pub const DIGEST_THREADS: usize = 2;
 pub const DIGEST_STEP_BYTES: u64 = 8 * 1024 * 1024;
 /// The same in time, where reading takes long.
 pub const DIGEST_STEP_TIME: Duration = Duration::from_millis(50);
-/// How often the progress of a digest is told to those who wait for it.
+/// How often the progress of a digest is told to the sessions that wait for it.
 pub const DIGEST_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Digests of unchanged files that are remembered.
 pub const DIGESTS_KNOWN_MAX: usize = 16 * 1024;

@@ -20,7 +20,7 @@ impl Settings {
     /// Puts the terminal back, where something has changed it since. An error says that it is gone.
     pub(crate) fn restore(&self) {
         let is_changed = Self::current().is_some_and(|current| current.0.local_modes != self.0.local_modes);
-        // Whoever is in the background and tries that is stopped instead of ended.
+        // A process in the background that tries that is stopped instead of ended.
         if is_changed && is_in_foreground() {
             let _ = termios::tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
             let _ = io::stdout().write_all(LEAVE_PROMPT.as_bytes());
