@@ -94,7 +94,7 @@ impl PeerLog {
 
 fn report(peer: SocketAddr, event: &Event) {
     match event {
-        Event::Received { verb } => log::info!("MSG: Received {} command from {peer}", verb.word()),
+        Event::Received { command } => log::info!("MSG: Received {command} command from {peer}"),
         Event::Refused { code, path: Some(path), .. } => {
             if *code == ErrorCode::NotFound {
                 log::info!("File requested not found sending err msg... {path} for {peer}");
@@ -105,7 +105,7 @@ fn report(peer: SocketAddr, event: &Event) {
         Event::Refused { code, path: None, .. } => {
             log::info!("Refused a line of {peer}: {} ({})", code.message(), code.word());
         }
-        Event::Done { verb, path } => log::info!("Done: {} {path} for {peer}", verb.word()),
+        Event::Done { command, path } => log::info!("Done: {command} {path} for {peer}"),
         Event::Finished { direction: Direction::Download, path, length, elapsed } => {
             log::info!("File {path} upload done... {} to {peer}", figures(*length, *elapsed));
         }

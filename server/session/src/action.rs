@@ -3,7 +3,7 @@
 use crate::dialect::EntryFormat;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
-use ferry_common::wire::command::{Resume, Verb};
+use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::Entry;
 use std::time::Duration;
@@ -87,14 +87,14 @@ pub enum Question {
 
 impl Question {
     /// What the log calls it.
-    pub fn verb(&self) -> Verb {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Stat { .. } => Verb::Stat,
-            Self::Sum { .. } => Verb::Sum,
-            Self::Partial { .. } => Verb::Partial,
-            Self::Mkdir { .. } => Verb::Mkdir,
-            Self::Rm { .. } => Verb::Rm,
-            Self::Mv { .. } => Verb::Mv,
+            Self::Stat { .. } => "stat",
+            Self::Sum { .. } => "sum",
+            Self::Partial { .. } => "partial",
+            Self::Mkdir { .. } => "mkdir",
+            Self::Rm { .. } => "rm",
+            Self::Mv { .. } => "mv",
         }
     }
 
@@ -142,9 +142,9 @@ pub struct Publication {
 /// What happened, for the log.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
-    Received { verb: Verb },
-    Refused { verb: Option<Verb>, code: ErrorCode, path: Option<RemotePath> },
-    Done { verb: Verb, path: RemotePath },
+    Received { command: &'static str },
+    Refused { code: ErrorCode, path: Option<RemotePath> },
+    Done { command: &'static str, path: RemotePath },
     Finished { direction: Direction, path: RemotePath, length: u64, elapsed: Duration },
     BrokenOff { direction: Direction, path: RemotePath, moved: u64, length: u64, code: ErrorCode },
 }

@@ -6,18 +6,17 @@ use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::Entry;
 use ferry_common::wire::ticket::Ticket;
 
-/// See the module's documentation. All but the first five end the request.
+/// See the module's documentation. All but the first six end the request.
 #[derive(Debug)]
-pub(crate) enum Answer<'a> {
+pub enum Answer {
+    /// What the dialect has said by itself, at its place between the others.
+    Said(Vec<u8>),
     /// What was asked for takes longer.
     Working,
-    /// A part of a listing, in the [format](crate::dialect::EntryFormat) that came with the action.
+    /// A part of a listing, in the [format](crate::dialect::EntryFormat) that was asked for.
     Entries(Vec<u8>),
-    /// A data connection to this port is taken for the session's if it presents this ticket.
-    Offered {
-        port: u16,
-        ticket: &'a Ticket,
-    },
+    /// A data connection is taken for the session's if it presents this ticket.
+    Offered(Ticket),
     /// So many bytes follow on the data connection.
     Sending {
         length: u64,
@@ -31,7 +30,7 @@ pub(crate) enum Answer<'a> {
     Listed {
         entries: u64,
     },
-    Entry(&'a Entry),
+    Entry(Entry),
     /// So many bytes of the file have this digest.
     Sum {
         length: u64,
@@ -51,18 +50,18 @@ pub(crate) enum Answer<'a> {
     },
     Refused {
         code: ErrorCode,
-        subject: Subject<'a>,
+        subject: Subject,
     },
     /// The session ends.
     Ending {
         code: ErrorCode,
-        reason: &'a str,
+        reason: &'static str,
     },
 }
 
 /// What a refusal is about.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Subject<'a> {
-    Path(&'a RemotePath),
-    Rename { from: &'a RemotePath, to: &'a RemotePath },
+#[derive(Debug)]
+pub enum Subject {
+    Path(RemotePath),
+    Rename { from: RemotePath, to: RemotePath },
 }

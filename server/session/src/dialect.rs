@@ -1,5 +1,8 @@
 //! The protocols that a session may be spoken to in: how each makes requests of bytes, and text of answers. A dialect knows
 //! neither files nor what the session is doing.
+//!
+//! Each is a [`Dialect`]; which of them a session of the product speaks is one match, in [`AnyDialect`]. The trait lets the
+//! tests speak a dialect of their own, so that they show what the work does for any.
 
 mod ferry;
 
@@ -9,16 +12,30 @@ use crate::answer::Answer;
 use crate::request::Request;
 use ferry_common::wire::entry::Entry;
 use ferry_common::wire::reply::Reply;
+use std::fmt::Debug;
 
-/// The dialect of one session, and what has come in it.
-#[derive(Debug)]
-pub(crate) enum Dialect {
-    Ferry(ferry::Ferry),
+/// What has come of a client in its protocol, and the texts of that.
+pub trait Dialect: Debug {
+    /// Bytes came from the client.
+    fn push(&mut self, bytes: &[u8]);
+
+    fn next(&mut self) -> Heard;
+
+    /// Bytes that have come and are not worked on yet.
+    fn held_bytes(&self) -> usize;
+
+    /// True where what has come is of no use before more comes.
+    fn awaits_more(&self) -> bool;
+
+    /// Forgets what has come.
+    fn clear(&mut self);
+
+    fn text_of(&self, answer: Answer) -> Vec<u8>;
 }
 
 /// What comes next of a client's input.
 #[derive(Debug)]
-pub(crate) enum Heard {
+pub enum Heard {
     Request(Request),
     /// Something that the dialect answers by itself.
     Answered(Answered),
@@ -26,16 +43,17 @@ pub(crate) enum Heard {
     Nothing,
 }
 
+/// See [`Heard::Answered`].
 #[derive(Debug)]
-pub(crate) struct Answered {
-    pub(crate) text: Vec<u8>,
-    pub(crate) event: Event,
+pub struct Answered {
+    pub text: Vec<u8>,
+    pub event: Event,
     /// It was no command of the dialect.
-    pub(crate) is_mistake: bool,
+    pub is_mistake: bool,
     /// Payload that may be on its way all the same.
-    pub(crate) payload_bytes: u64,
+    pub payload_bytes: u64,
     /// Nothing is heard of the client any more.
-    pub(crate) is_last: bool,
+    pub is_last: bool,
 }
 
 /// How the entries of a listing are written. It goes with [`Action::List`](crate::action::Action::List), so that a disk
@@ -45,54 +63,52 @@ pub enum EntryFormat {
     Ferry,
 }
 
-impl Dialect {
-    pub(crate) fn ferry(policy: &Policy) -> Self {
-        Self::Ferry(ferry::Ferry::new(policy.read_only))
-    }
+/// The dialect of one session of the product.
+#[derive(Debug)]
+pub enum AnyDialect {
+    Ferry(ferry::Ferry),
+}
 
-    /// Bytes came from the client.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
+impl AnyDialect {
+    pub fn ferry(policy: &Policy) -> Self {
+        Self::Ferry(ferry::Ferry::new(policy))
+    }
+}
+
+impl Dialect for AnyDialect {
+    fn push(&mut self, bytes: &[u8]) {
         match self {
             Self::Ferry(ferry) => ferry.push(bytes),
         }
     }
 
-    pub(crate) fn next(&mut self) -> Heard {
+    fn next(&mut self) -> Heard {
         match self {
             Self::Ferry(ferry) => ferry.next(),
         }
     }
 
-    /// Bytes that have come and are not worked on yet.
-    pub(crate) fn held_bytes(&self) -> usize {
+    fn held_bytes(&self) -> usize {
         match self {
             Self::Ferry(ferry) => ferry.held_bytes(),
         }
     }
 
-    /// True where what has come is of no use before more comes.
-    pub(crate) fn awaits_more(&self) -> bool {
+    fn awaits_more(&self) -> bool {
         match self {
             Self::Ferry(ferry) => ferry.awaits_more(),
         }
     }
 
-    /// Forgets what has come.
-    pub(crate) fn clear(&mut self) {
+    fn clear(&mut self) {
         match self {
             Self::Ferry(ferry) => ferry.clear(),
         }
     }
 
-    pub(crate) fn text_of(&self, answer: Answer<'_>) -> Vec<u8> {
+    fn text_of(&self, answer: Answer) -> Vec<u8> {
         match self {
-            Self::Ferry(_) => ferry::text_of(answer),
-        }
-    }
-
-    pub(crate) fn entry_format(&self) -> EntryFormat {
-        match self {
-            Self::Ferry(_) => EntryFormat::Ferry,
+            Self::Ferry(ferry) => ferry.text_of(answer),
         }
     }
 }

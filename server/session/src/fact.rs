@@ -31,7 +31,7 @@ pub enum Fact<'a> {
     /// Of [`Action::Stage`](crate::action::Action::Stage); `Ok` has the offset from which on bytes are wanted.
     Staged(Result<u64, ErrorCode>),
     /// Of [`Action::RequestData`](crate::action::Action::RequestData).
-    Ticket(&'a Ticket),
+    Ticket(Ticket),
     /// Of [`Action::Check`](crate::action::Action::Check): the digest, or why the file is not what it was.
     Checked(Result<Option<Digest>, ErrorCode>),
     /// Of [`Action::Publish`](crate::action::Action::Publish).

@@ -1,34 +1,29 @@
 //! The server's end of one session, pure.
 //!
 //! The shell tells facts ([`Session::handle`]) and performs the actions that come out of [`Session::poll_action`],
-//! all of them, after each fact. One command is worked on at a time, but for one overlap: while small uploads
-//! wait for the disk, the uploads behind them are received already, so that they can share its flushes. The
-//! commands behind wait in the dialect and in the socket, so a client may send as many ahead as it likes.
+//! all of them, after each fact. A session has two layers: its [dialect](dialect) makes requests of what the client sends
+//! and text of what it is to be told, and its work does what is asked for. One command is worked on at a time, but for one
+//! overlap: while small uploads wait for the disk, the uploads behind them are received already, so that they can share its
+//! flushes. The commands behind wait in the dialect and in the socket, so a client may send as many ahead as it likes.
 //! The session counts the payload of transfers but never sees it. It never fails on facts that come late:
 //! what no longer matters to its phase is ignored.
 
 pub mod action;
-mod answer;
+pub mod answer;
 pub mod dialect;
 pub mod fact;
 pub mod limits;
 pub mod outbox;
-mod request;
+pub mod request;
 mod work;
 
-use crate::action::{Action, Event};
-use crate::answer::{Answer, Subject};
-use crate::dialect::{Dialect, Heard};
+use crate::action::Action;
+use crate::answer::Answer;
+use crate::dialect::{Answered, AnyDialect, Dialect, Heard};
 use crate::fact::{Fact, Scarcity};
 use crate::limits::TURN_LINES;
-use crate::work::owed::Owed;
-use crate::work::pace::Pace;
-use crate::work::phase::Phase;
-use crate::work::wait::Wait;
+use crate::work::{Output, Wait, Work};
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{OUTBOX_PAUSE_BYTES, PUBLISHING_MAX, WORKING_INTERVAL};
-use ferry_common::path::RemotePath;
-use ferry_common::wire::command::Verb;
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -45,27 +40,16 @@ pub struct Policy {
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub struct Session {
-    policy: Policy,
-    dialect: Dialect,
+pub struct Session<D = AnyDialect> {
+    dialect: D,
+    work: Work,
     /// How many lines may still be looked at before others have their turn.
     lines_left: usize,
-    phase: Phase,
-    /// When the phase, or the newest step in it, began.
-    since: Instant,
-    /// When the client was last told something, or the phase began.
-    told: Instant,
-    pace: Pace,
-    data_attached: bool,
     /// The client has said its last; what it said is still answered.
     input_ended: bool,
     ending: Ending,
     /// What was heard and must wait for the uploads before it to be published. Few sessions have one.
     held: Option<Box<Heard>>,
-    owed: Owed,
-    next_publication: u64,
-    /// Replies given to the shell and not yet reported as written.
-    unwritten_bytes: usize,
     actions: VecDeque<Action>,
 }
 
@@ -91,31 +75,24 @@ pub struct Activity {
     pub since: Instant,
 }
 
-impl Session {
-    pub fn new(policy: Policy, now: Instant) -> Self {
+impl<D: Dialect> Session<D> {
+    pub fn new(dialect: D, policy: Policy, now: Instant) -> Self {
         Self {
-            policy,
-            dialect: Dialect::ferry(&policy),
+            dialect,
+            work: Work::new(policy, now),
             lines_left: TURN_LINES,
-            phase: Phase::Ready,
-            since: now,
-            told: now,
-            pace: Pace::new(now),
-            data_attached: false,
             input_ended: false,
             ending: Ending::No,
             held: None,
-            owed: Owed::default(),
-            next_publication: 0,
-            unwritten_bytes: 0,
             actions: VecDeque::new(),
         }
     }
 
-    /// A session that is only told why it cannot be.
-    pub fn turned_away(policy: Policy, code: ErrorCode, now: Instant) -> Self {
-        let mut session = Self::new(policy, now);
-        session.give_up(code, code.message(), now);
+    /// A session for which there is no room: it tells the client why, and ends.
+    pub fn turned_away(dialect: D, policy: Policy, code: ErrorCode, now: Instant) -> Self {
+        let mut session = Self::new(dialect, policy, now);
+        session.work.give_up(code, code.message(), now);
+        session.pass_on_outputs(now);
         session
     }
 
@@ -125,60 +102,41 @@ impl Session {
         match fact {
             Fact::Input(bytes) => self.handle_input(bytes, now),
             Fact::EndOfInput => self.input_ended = true,
-            Fact::EndInSight => self.handle_end_in_sight(now),
+            Fact::EndInSight => self.work.handle_end_in_sight(),
             Fact::Turn { lines } => self.lines_left = lines,
             Fact::RepliesWritten(bytes) => self.handle_replies_written(bytes, now),
-            Fact::Listed(part) => self.handle_listing(part, now),
-            Fact::Found(found) => self.handle_found(found, now),
-            Fact::Opened(opened) => self.handle_opened(opened, now),
-            Fact::Staged(staged) => self.handle_staged(staged, now),
-            Fact::Ticket(ticket) => self.handle_ticket(ticket, now),
-            Fact::Checked(checked) => self.handle_checked(checked, now),
-            Fact::Published { id, result } => self.handle_published(id, result, now),
-            Fact::DiskProgress => self.handle_disk_progress(now),
-            Fact::NoRoom => self.handle_no_room(now),
-            Fact::DataAttached => self.handle_data_attached(now),
-            Fact::DataLost => self.handle_data_lost(now),
-            Fact::Arrived { bytes } => self.handle_arrived(bytes, now),
-            Fact::Moved { bytes } => self.handle_moved(bytes, now),
-            Fact::Trailer(digest) => self.handle_trailer(digest, now),
-            Fact::SendFailed(code) => self.handle_send_failed(code, now),
-            Fact::ReceiveFailed { code, unread_bytes } => self.handle_receive_failed(code, unread_bytes, now),
-            Fact::SoughtElsewhere => self.handle_sought_elsewhere(now),
-            Fact::GiveWay => self.handle_give_way(now),
+            Fact::Listed(part) => self.work.handle_listing(part, now),
+            Fact::Found(found) => self.work.handle_found(found, now),
+            Fact::Opened(opened) => self.work.handle_opened(opened, now),
+            Fact::Staged(staged) => self.work.handle_staged(staged, now),
+            Fact::Ticket(ticket) => self.work.handle_ticket(ticket, now),
+            Fact::Checked(checked) => self.work.handle_checked(checked, now),
+            Fact::Published { id, result } => self.work.handle_published(id, result, now),
+            Fact::DiskProgress => self.work.handle_disk_progress(now),
+            Fact::NoRoom => self.work.handle_no_room(now),
+            Fact::DataAttached => self.work.handle_data_attached(now),
+            Fact::DataLost => self.work.handle_data_lost(now),
+            Fact::Arrived { bytes } => self.work.handle_arrived(bytes, now),
+            Fact::Moved { bytes } => self.work.handle_moved(bytes, now),
+            Fact::Trailer(digest) => self.work.handle_trailer(digest, now),
+            Fact::SendFailed(code) => self.work.handle_send_failed(code, now),
+            Fact::ReceiveFailed { code, unread_bytes } => {
+                self.work.handle_receive_failed(code, unread_bytes, now);
+            }
+            Fact::SoughtElsewhere => self.work.handle_sought_elsewhere(now),
+            Fact::GiveWay => self.work.handle_give_way(now),
             Fact::CrowdedOut(scarcity) => self.handle_crowded_out(scarcity, now),
             Fact::Shutdown => self.handle_shutdown(),
             Fact::Timeout => self.handle_timeout(now),
         }
+        self.pass_on_outputs(now);
         if may_take_requests {
             // Any fact may have finished a command.
             self.take_requests(now);
         }
-        self.check_invariants();
-    }
-
-    /// What holds between facts, whatever they are. Checked in debug builds.
-    fn check_invariants(&self) {
-        let has_data = match &self.phase {
-            Phase::Moving(_) | Phase::Dropping { .. } => Some(true),
-            Phase::Holding(_) | Phase::Connecting { .. } => Some(false),
-            Phase::Ready
-            | Phase::Listing(_)
-            | Phase::Asking(_)
-            | Phase::Opening { .. }
-            | Phase::Staging { .. }
-            | Phase::Checking(_)
-            | Phase::Closed => None,
-        };
-        debug_assert!(has_data.is_none_or(|has_data| has_data == self.data_attached), "{:?}", self.phase);
-        debug_assert!(
-            self.owed.is_empty() == (self.owed.publishing() == 0),
-            "lines wait behind uploads only"
-        );
-        debug_assert!(!matches!(self.phase, Phase::Holding(_)) || !self.owed.is_empty());
-        debug_assert!(self.owed.publishing() <= PUBLISHING_MAX);
+        self.work.check_invariants();
         let is_held = self.held.is_some() && self.takes_requests();
-        debug_assert!(!is_held || self.owed.publishing() > 0, "a command is held for nothing");
+        debug_assert!(!is_held || !self.work.owes_nothing(), "a command is held for nothing");
     }
 
     /// The next piece of work. Call until it gives `None` after every fact.
@@ -198,7 +156,7 @@ impl Session {
 
     /// True while no command is under way that could have a file open.
     pub fn is_at_rest(&self) -> bool {
-        matches!(self.phase, Phase::Ready | Phase::Closed)
+        self.work.is_ready() || self.work.is_closed()
     }
 
     /// True where more could be done at once, but others should have their turn before:
@@ -209,21 +167,11 @@ impl Session {
 
     /// True between commands, with nothing read or owed. A data connection can be given up then.
     pub fn is_idle(&self) -> bool {
-        matches!(self.phase, Phase::Ready)
+        self.work.is_ready()
             && self.lines_left > 0
-            && self.unwritten_bytes == 0
-            && self.owed.is_empty()
+            && !self.work.has_unwritten()
+            && self.work.owes_nothing()
             && self.dialect.held_bytes() == 0
-    }
-
-    fn handle_input(&mut self, bytes: &[u8], now: Instant) {
-        if matches!(self.phase, Phase::Closed) {
-            return;
-        }
-        if matches!(self.phase, Phase::Ready) && self.dialect.held_bytes() == 0 {
-            self.since = now;
-        }
-        self.dialect.push(bytes);
     }
 
     /// Bytes of input that are held and not worked on yet.
@@ -233,46 +181,60 @@ impl Session {
 
     /// True where the session can do nothing with the input that it holds before the end of a line comes.
     pub fn awaits_end_of_line(&self) -> bool {
-        matches!(self.phase, Phase::Ready) && self.dialect.awaits_more()
+        self.work.is_ready() && self.dialect.awaits_more()
     }
 
-    fn handle_crowded_out(&mut self, scarcity: Scarcity, now: Instant) {
-        self.dialect.clear();
-        if !matches!(self.phase, Phase::Closed) {
-            self.give_up(ErrorCode::Busy, scarcity.message(), now);
-        }
+    /// True while the client waits for a disk, or for the server to have room, and can be told so.
+    pub fn awaits_work(&self) -> bool {
+        self.work.awaits_work()
+    }
+
+    /// When [`Fact::Timeout`] is due. It moves with every fact that is progress.
+    pub fn deadline(&self) -> Instant {
+        self.work.deadline(self.wait())
     }
 
     /// What the session makes of what it has.
     pub fn activity(&self, now: Instant) -> Activity {
-        let working = |bytes: u64, since: Instant| {
-            let elapsed_ms = now.saturating_duration_since(since).as_millis().max(1);
-            let bytes_per_second = u128::from(bytes) * 1000 / elapsed_ms;
-            Activity {
-                is_working: true,
-                bytes_per_second: bytes_per_second.try_into().unwrap_or(u64::MAX),
-                since,
-            }
-        };
-        match &self.phase {
-            Phase::Moving(transfer) | Phase::Checking(transfer) => {
-                working(transfer.moved.max(transfer.arrived), transfer.started)
-            }
-            Phase::Ready
-            | Phase::Listing(_)
-            | Phase::Asking(_)
-            | Phase::Opening { .. }
-            | Phase::Staging { .. }
-            | Phase::Holding(_)
-            | Phase::Connecting { .. }
-            | Phase::Dropping { .. }
-            | Phase::Closed => Activity { is_working: !self.is_idle(), ..working(0, self.since) },
+        let (bytes, since) = self.work.payload();
+        let elapsed_ms = now.saturating_duration_since(since).as_millis().max(1);
+        let bytes_per_second = u128::from(bytes) * 1000 / elapsed_ms;
+        Activity {
+            is_working: !self.is_idle(),
+            bytes_per_second: bytes_per_second.try_into().unwrap_or(u64::MAX),
+            since,
         }
     }
 
-    fn handle_end_in_sight(&mut self, now: Instant) {
-        if self.awaits_work() {
-            self.answer(Answer::Working, now);
+    fn wait(&self) -> Wait {
+        let wait = self.work.wait();
+        let has_begun = wait == Wait::Command && self.dialect.held_bytes() > 0;
+        if has_begun { Wait::EndOfLine } else { wait }
+    }
+
+    fn handle_input(&mut self, bytes: &[u8], now: Instant) {
+        if self.work.is_closed() {
+            return;
+        }
+        if self.dialect.held_bytes() == 0 {
+            self.work.handle_heard(now);
+        }
+        self.dialect.push(bytes);
+    }
+
+    fn handle_replies_written(&mut self, bytes: usize, now: Instant) {
+        let was_full = self.work.is_outbox_full();
+        self.work.handle_replies_written(bytes, now);
+        if was_full && self.takes_requests() {
+            // The rest of a line that was not welcome until now gets its time from now on.
+            self.work.handle_heard(now);
+        }
+    }
+
+    fn handle_crowded_out(&mut self, scarcity: Scarcity, now: Instant) {
+        self.dialect.clear();
+        if !self.work.is_closed() {
+            self.work.give_up(ErrorCode::Busy, scarcity.message(), now);
         }
     }
 
@@ -282,25 +244,10 @@ impl Session {
         }
     }
 
-    fn handle_replies_written(&mut self, bytes: usize, now: Instant) {
-        let was_full = self.is_outbox_full();
-        self.unwritten_bytes = self.unwritten_bytes.saturating_sub(bytes);
-        if !self.moves_payload() {
-            self.pace.progress(bytes as u64, now);
-        }
-        if was_full && self.takes_requests() {
-            // The rest of a line that was not welcome until now gets its time from now on.
-            self.since = now;
-        }
-        self.resume_listing(now);
-    }
-
-    fn handle_disk_progress(&mut self, now: Instant) {
-        if self.wait() == Wait::Disk {
-            self.since = now;
-            if self.is_heard() && now >= self.told + WORKING_INTERVAL {
-                self.answer(Answer::Working, now);
-            }
+    fn handle_timeout(&mut self, now: Instant) {
+        let wait = self.wait();
+        if now >= self.work.deadline(wait) {
+            self.work.time_out(wait, now);
         }
     }
 
@@ -309,97 +256,81 @@ impl Session {
     }
 
     fn is_between_commands(&self) -> bool {
-        matches!(self.phase, Phase::Ready) && self.ending == Ending::No && !self.is_outbox_full()
+        self.work.is_ready() && self.ending == Ending::No && !self.work.is_outbox_full()
     }
 
-    /// Too much waits to be read by the client, or will.
-    fn is_outbox_full(&self) -> bool {
-        self.unwritten_bytes + self.owed.bytes() >= OUTBOX_PAUSE_BYTES
-    }
-
-    /// The pace is that of the data connection.
-    fn moves_payload(&self) -> bool {
-        matches!(self.phase, Phase::Moving(_) | Phase::Dropping { .. })
-    }
-
-    /// Every upload is answered: what had to wait for that goes on.
-    fn handle_nothing_owed(&mut self, now: Instant) {
-        if matches!(self.phase, Phase::Ready) {
-            // Only from now on it is the client that is waited for.
-            self.pace = Pace::new(now);
-        } else if matches!(self.phase, Phase::Holding(_))
-            && let Some(transfer) = self.phase.take_transfer()
-        {
-            self.connect(transfer, now);
+    /// Goes on with what has been heard, one thing at a time.
+    fn take_requests(&mut self, now: Instant) {
+        while self.takes_requests() {
+            let held = self.held.take().map(|heard| *heard);
+            let heard = held.unwrap_or_else(|| self.hear(now));
+            if !self.admits(&heard) {
+                self.held = Some(Box::new(heard));
+                return;
+            }
+            match heard {
+                Heard::Request(request) => self.work.begin(request, now),
+                Heard::Answered(answered) => self.say(answered, now),
+                Heard::Nothing => {
+                    if self.input_ended {
+                        self.ending = Ending::Quiet;
+                    }
+                    break;
+                }
+            }
+            self.pass_on_outputs(now);
+        }
+        if self.ending != Ending::No && self.work.is_ready() && self.work.owes_nothing() {
+            if self.ending == Ending::Stopping {
+                let code = ErrorCode::ShuttingDown;
+                self.work.answer(Answer::Ending { code, reason: code.message() });
+            }
+            self.work.close(now);
+            self.pass_on_outputs(now);
         }
     }
 
-    fn refuse(&mut self, verb: Verb, path: RemotePath, code: ErrorCode, now: Instant) {
-        self.answer(Answer::Refused { code, subject: Subject::Path(&path) }, now);
-        self.log_refusal(verb, code, path);
-        self.enter(Phase::Ready, now);
+    fn hear(&mut self, now: Instant) -> Heard {
+        let heard = self.dialect.next();
+        if !matches!(heard, Heard::Nothing) {
+            self.lines_left -= 1;
+            self.work.handle_heard(now);
+        }
+        heard
     }
 
-    fn log_refusal(&mut self, verb: Verb, code: ErrorCode, path: RemotePath) {
-        self.actions.push_back(Action::Log(Event::Refused { verb: Some(verb), code, path: Some(path) }));
+    /// A mistake may be told while uploads wait for the disk. Anything else that the dialect answers waits for them.
+    fn admits(&self, heard: &Heard) -> bool {
+        match heard {
+            Heard::Request(request) => self.work.admits(request),
+            Heard::Answered(answered) => answered.is_mistake || self.work.owes_nothing(),
+            Heard::Nothing => true,
+        }
     }
 
-    fn finish(&mut self, answer: Answer<'_>, now: Instant) {
-        self.answer(answer, now);
-        self.enter(Phase::Ready, now);
-    }
-
-    fn answer(&mut self, answer: Answer<'_>, now: Instant) {
-        let text = self.dialect.text_of(answer);
-        self.say(text, now);
-    }
-
-    /// Says something, behind everything that is owed for earlier requests.
-    fn say(&mut self, text: Vec<u8>, now: Instant) {
-        if self.owed.is_empty() {
-            self.send_text(text, now);
+    /// Says what the dialect answers by itself.
+    fn say(&mut self, answered: Answered, now: Instant) {
+        self.work.log(answered.event);
+        self.work.answer(Answer::Said(answered.text));
+        if answered.is_last {
+            self.ending = Ending::Quiet;
         } else {
-            self.owed.push_text(text);
+            self.work.drop_payload(answered.payload_bytes, now);
         }
     }
 
-    fn send_text(&mut self, text: Vec<u8>, now: Instant) {
-        if self.unwritten_bytes == 0 && !self.moves_payload() {
-            self.pace = Pace::new(now);
+    /// Makes actions of what the work has done.
+    fn pass_on_outputs(&mut self, now: Instant) {
+        while let Some(output) = self.work.poll_output() {
+            let action = match output {
+                Output::Action(action) => action,
+                Output::Answer(answer) => {
+                    let text = self.dialect.text_of(answer);
+                    self.work.handle_said(text.len(), now);
+                    Action::Reply(text)
+                }
+            };
+            self.actions.push_back(action);
         }
-        self.told = now;
-        self.unwritten_bytes += text.len();
-        self.actions.push_back(Action::Reply(text));
-    }
-
-    /// Ends the session with a reason, whatever was under way.
-    fn give_up(&mut self, code: ErrorCode, reason: &str, now: Instant) {
-        self.owed.clear();
-        self.answer(Answer::Ending { code, reason }, now);
-        self.close(now);
-    }
-
-    fn close(&mut self, now: Instant) {
-        self.enter(Phase::Closed, now);
-        self.actions.push_back(Action::Close);
-    }
-
-    fn abort(&mut self) {
-        self.phase = Phase::Closed;
-        self.actions.push_back(Action::Abort);
-    }
-
-    fn close_data(&mut self) {
-        if std::mem::take(&mut self.data_attached) {
-            self.actions.push_back(Action::CloseData);
-        }
-    }
-
-    fn enter(&mut self, phase: Phase, now: Instant) {
-        debug_assert!(phase.may_follow(&self.phase), "{:?} after {:?}", phase, self.phase);
-        self.phase = phase;
-        self.since = now;
-        self.told = now;
-        self.pace = Pace::new(now);
     }
 }

@@ -1,26 +1,61 @@
 //! What a client asks of the work, whatever its dialect.
 
 use crate::action::Question;
+use crate::dialect::EntryFormat;
+use ferry_common::limits::TRAILER_BYTES;
 use ferry_common::path::RemotePath;
-use ferry_common::wire::command::{UploadOptions, Verb};
+use ferry_common::wire::command::Resume;
 
 /// See the module's documentation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Request {
-    List { path: RemotePath },
+pub enum Request {
+    List { path: RemotePath, format: EntryFormat },
     Ask(Question),
-    Download { path: RemotePath, offset: u64, digest: bool },
-    Upload { path: RemotePath, size: u64, options: UploadOptions },
+    Download { path: RemotePath, spec: DownloadSpec },
+    Upload { path: RemotePath, spec: UploadSpec },
+}
+
+/// Which part of a file is wanted, and what beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DownloadSpec {
+    pub offset: u64,
+    /// The digest of the whole file is wanted with the final answer.
+    pub digest: bool,
+}
+
+/// What is known of an upload before it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UploadSpec {
+    /// Of the whole file.
+    pub size: u64,
+    /// The client need not wait to be told that its payload is wanted: that may be on its way already.
+    pub is_eager: bool,
+    /// The digest of the whole file follows the payload.
+    pub has_trailer: bool,
+    /// Only where the name is free.
+    pub new: bool,
+    /// The modification time that the file shall have.
+    pub mtime_s: Option<i64>,
+    /// Go on behind what is kept.
+    pub resume: Option<Resume>,
+}
+
+impl UploadSpec {
+    /// Payload that may be on its way before it is wanted, with the trailer.
+    pub(crate) fn eager_bytes(&self) -> u64 {
+        let trailer_bytes = if self.has_trailer { TRAILER_BYTES as u64 } else { 0 };
+        if self.is_eager { self.size + trailer_bytes } else { 0 }
+    }
 }
 
 impl Request {
     /// What the log calls it.
-    pub(crate) fn verb(&self) -> Verb {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::List { .. } => Verb::Ls,
-            Self::Ask(question) => question.verb(),
-            Self::Download { .. } => Verb::Download,
-            Self::Upload { .. } => Verb::Upload,
+            Self::List { .. } => "ls",
+            Self::Ask(question) => question.name(),
+            Self::Download { .. } => "download",
+            Self::Upload { .. } => "upload",
         }
     }
 }

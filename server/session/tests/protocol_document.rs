@@ -9,6 +9,7 @@ use ferry_common::wire::command::Verb;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::reply::Reply;
 use ferry_common::wire::ticket::Ticket;
+use ferry_session::dialect::AnyDialect;
 use ferry_session::fact::Fact;
 use ferry_session::{Policy, Session};
 use std::time::{Duration, Instant};
@@ -164,7 +165,7 @@ fn the_sample_sessions_show_what_a_server_answers() {
         let shown = lines[begin..].iter().take_while(|line| !line.starts_with('>'));
         let shown: Vec<_> = shown.map(|line| format!("{line}\n")).collect();
         let now = Instant::now();
-        let mut session = Session::new(POLICY, now);
+        let mut session = Session::new(AnyDialect::ferry(&POLICY), POLICY, now);
         session.handle(Fact::Input(format!("{command}\n").as_bytes()), now);
         let mut text = String::new();
         while let Some(action) = session.poll_action() {

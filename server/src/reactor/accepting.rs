@@ -12,6 +12,7 @@ use crate::net::socket::Socket;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::TICKET_LINE_TIMEOUT;
 use ferry_session::Session;
+use ferry_session::dialect::AnyDialect;
 use log::Level;
 use mio::Interest;
 use mio::net::TcpStream;
@@ -46,10 +47,10 @@ impl Reactor {
             let sessions = self.roster.capacity();
             let message = format_args!("Turned away {peer}: {sessions} sessions are open");
             self.peer_log.tell(Level::Warn, peer, now, message);
-            Session::turned_away(self.policy, ErrorCode::Busy, now)
+            Session::turned_away(AnyDialect::ferry(&self.policy), self.policy, ErrorCode::Busy, now)
         } else {
             log::debug!("Established Connection with: {peer}");
-            Session::new(self.policy, now)
+            Session::new(AnyDialect::ferry(&self.policy), self.policy, now)
         };
         let key = self.controls.insert(Control::new(Socket::new(stream, peer), session));
         let Some(control) = self.controls.get_mut(key) else { return };

@@ -215,7 +215,7 @@ impl Reactor {
             Err(errno) => return log::error!("The system gives no random numbers: {errno}"),
         };
         self.data_slots.take(Address::from(control.socket.peer()));
-        control.session.handle(Fact::Ticket(&ticket), now);
+        control.session.handle(Fact::Ticket(ticket.clone()), now);
         control.data = DataLink::Ticketed(ticket);
         self.drive(session, now);
     }

@@ -2,13 +2,14 @@
 
 mod foreign;
 
-use super::{Answered, Heard};
+use super::{Answered, Dialect, EntryFormat, Heard};
+use crate::Policy;
 use crate::action::{Event, Question};
 use crate::answer::{Answer, Subject};
-use crate::request::Request;
+use crate::request::{DownloadSpec, Request, UploadSpec};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{EAGER_MAX_BYTES, LINE_MAX_BYTES, NO_COMMAND_LINES_MAX, PROTOCOL_VERSION};
-use ferry_common::wire::command::{Command, CommandError, Verb};
+use ferry_common::wire::command::{Command, CommandError, UploadOptions, Verb};
 use ferry_common::wire::line::LineDecoder;
 use ferry_common::wire::reply::Reply;
 use foreign::ForeignProtocol;
@@ -16,36 +17,20 @@ use std::fmt::Display;
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub(crate) struct Ferry {
+pub struct Ferry {
     decoder: LineDecoder,
     /// Lines in a row, up to the newest, that were no commands.
     lines_not_commands: usize,
-    /// What `hello` tells.
-    is_read_only: bool,
+    /// What `hello` tells of the server, and an offer of its data port.
+    policy: Policy,
 }
 
-impl Ferry {
-    pub(super) fn new(is_read_only: bool) -> Self {
-        Self { decoder: LineDecoder::default(), lines_not_commands: 0, is_read_only }
-    }
-
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+impl Dialect for Ferry {
+    fn push(&mut self, bytes: &[u8]) {
         self.decoder.push(bytes);
     }
 
-    pub(super) fn held_bytes(&self) -> usize {
-        self.decoder.partial_bytes()
-    }
-
-    pub(super) fn awaits_more(&self) -> bool {
-        self.decoder.awaits_end()
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.decoder = LineDecoder::default();
-    }
-
-    pub(super) fn next(&mut self) -> Heard {
+    fn next(&mut self) -> Heard {
         match self.decoder.next_line() {
             Ok(Some(line)) => {
                 if let Some(protocol) = ForeignProtocol::of_line(&line) {
@@ -70,18 +55,66 @@ impl Ferry {
         }
     }
 
+    fn held_bytes(&self) -> usize {
+        self.decoder.partial_bytes()
+    }
+
+    fn awaits_more(&self) -> bool {
+        self.decoder.awaits_end()
+    }
+
+    fn clear(&mut self) {
+        self.decoder = LineDecoder::default();
+    }
+
+    /// The reply lines of an answer.
+    fn text_of(&self, answer: Answer) -> Vec<u8> {
+        match answer {
+            Answer::Said(text) | Answer::Entries(text) => text,
+            Answer::Working => Reply::working(),
+            Answer::Offered(ticket) => Reply::data(self.policy.data_port, &ticket),
+            Answer::Sending { length, mtime_s } => Reply::download(length, mtime_s),
+            Answer::Receiving { offset } => Reply::upload(offset),
+            Answer::Listed { entries } => Reply::ok_with(entries),
+            Answer::Entry(entry) => with_ok(Reply::entry(Verb::Stat.word(), &entry)),
+            Answer::Sum { length, digest } => with_ok(Reply::digest(Verb::Sum.word(), length, digest)),
+            Answer::Partial { length, digest } => {
+                with_ok(Reply::digest(Verb::Partial.word(), length, digest))
+            }
+            Answer::Done => Reply::ok(),
+            Answer::Moved { length, digest } => Reply::ok_transfer(length, digest),
+            Answer::Refused { code, subject: Subject::Path(path) } => {
+                Reply::err(code, format_args!("{code}: {path}"))
+            }
+            Answer::Refused { code, subject: Subject::Rename { from, to } } => {
+                Reply::err(code, format_args!("{code}: {from} to {to}"))
+            }
+            Answer::Ending { code, reason } => Reply::err(code, format_args!("{reason}; closing")),
+        }
+    }
+}
+
+impl Ferry {
+    pub(super) fn new(policy: &Policy) -> Self {
+        Self { decoder: LineDecoder::default(), lines_not_commands: 0, policy: *policy }
+    }
+
     /// Makes a request of a command, or answers one that needs no work.
     fn understand(&self, command: Command) -> Heard {
         Heard::Request(match command {
-            Command::Ls { path } => Request::List { path },
+            Command::Ls { path } => Request::List { path, format: EntryFormat::Ferry },
             Command::Stat { path } => Request::Ask(Question::Stat { path }),
             Command::Sum { path, length } => Request::Ask(Question::Sum { path, length }),
             Command::Partial { path } => Request::Ask(Question::Partial { path }),
             Command::Mkdir { path } => Request::Ask(Question::Mkdir { path }),
             Command::Rm { path } => Request::Ask(Question::Rm { path }),
             Command::Mv { from, to, replace } => Request::Ask(Question::Mv { from, to, replace }),
-            Command::Download { path, offset, digest } => Request::Download { path, offset, digest },
-            Command::Upload { path, size, options } => Request::Upload { path, size, options },
+            Command::Download { path, offset, digest } => {
+                Request::Download { path, spec: DownloadSpec { offset, digest } }
+            }
+            Command::Upload { path, size, options } => {
+                Request::Upload { path, spec: upload_spec(size, &options) }
+            }
             Command::Hello { version } => return Heard::Answered(self.hello(version)),
             Command::Help => return Heard::Answered(received(Verb::Help, help(), false)),
             Command::Exit => return Heard::Answered(received(Verb::Exit, Reply::ok(), true)),
@@ -100,7 +133,7 @@ impl Ferry {
         }
         Answered {
             text: Reply::err(error.code, error.message),
-            event: Event::Refused { verb: None, code: error.code, path: None },
+            event: Event::Refused { code: error.code, path: None },
             is_mistake: true,
             payload_bytes: error.eager_bytes,
             is_last: false,
@@ -111,7 +144,7 @@ impl Ferry {
     fn hello(&self, version: Option<u64>) -> Answered {
         if version == Some(0) {
             let code = ErrorCode::Version;
-            let event = Event::Refused { verb: Some(Verb::Hello), code, path: None };
+            let event = Event::Refused { code, path: None };
             return Answered {
                 text: Reply::err(code, code),
                 event,
@@ -122,13 +155,18 @@ impl Ferry {
         for (key, value) in [
             ("line-max", LINE_MAX_BYTES.to_string()),
             ("eager-max", EAGER_MAX_BYTES.to_string()),
-            ("read-only", if self.is_read_only { "yes" } else { "no" }.to_owned()),
+            ("read-only", if self.policy.read_only { "yes" } else { "no" }.to_owned()),
         ] {
             text.extend(Reply::info(Verb::Hello.word(), format_args!("{key} {value}")));
         }
         text.extend(Reply::ok_with(version.unwrap_or(PROTOCOL_VERSION).min(PROTOCOL_VERSION)));
         received(Verb::Hello, text, false)
     }
+}
+
+fn upload_spec(size: u64, options: &UploadOptions) -> UploadSpec {
+    let UploadOptions { digest, new, mtime_s, resume } = *options;
+    UploadSpec { size, is_eager: options.is_eager(size), has_trailer: digest, new, mtime_s, resume }
 }
 
 fn help() -> Vec<u8> {
@@ -141,7 +179,13 @@ fn help() -> Vec<u8> {
 }
 
 fn received(verb: Verb, text: Vec<u8>, is_last: bool) -> Answered {
-    Answered { text, event: Event::Received { verb }, is_mistake: false, payload_bytes: 0, is_last }
+    Answered {
+        text,
+        event: Event::Received { command: verb.word() },
+        is_mistake: false,
+        payload_bytes: 0,
+        is_last,
+    }
 }
 
 /// The client speaks another protocol: whatever else it sends is not looked at.
@@ -150,32 +194,8 @@ fn wrong_protocol(message: impl Display) -> Answered {
 }
 
 fn last_refusal(code: ErrorCode, message: impl Display) -> Answered {
-    let event = Event::Refused { verb: None, code, path: None };
+    let event = Event::Refused { code, path: None };
     Answered { text: Reply::err(code, message), event, is_mistake: true, payload_bytes: 0, is_last: true }
-}
-
-/// The reply lines of an answer.
-pub(super) fn text_of(answer: Answer<'_>) -> Vec<u8> {
-    match answer {
-        Answer::Working => Reply::working(),
-        Answer::Entries(text) => text,
-        Answer::Offered { port, ticket } => Reply::data(port, ticket),
-        Answer::Sending { length, mtime_s } => Reply::download(length, mtime_s),
-        Answer::Receiving { offset } => Reply::upload(offset),
-        Answer::Listed { entries } => Reply::ok_with(entries),
-        Answer::Entry(entry) => with_ok(Reply::entry(Verb::Stat.word(), entry)),
-        Answer::Sum { length, digest } => with_ok(Reply::digest(Verb::Sum.word(), length, digest)),
-        Answer::Partial { length, digest } => with_ok(Reply::digest(Verb::Partial.word(), length, digest)),
-        Answer::Done => Reply::ok(),
-        Answer::Moved { length, digest } => Reply::ok_transfer(length, digest),
-        Answer::Refused { code, subject: Subject::Path(path) } => {
-            Reply::err(code, format_args!("{code}: {path}"))
-        }
-        Answer::Refused { code, subject: Subject::Rename { from, to } } => {
-            Reply::err(code, format_args!("{code}: {from} to {to}"))
-        }
-        Answer::Ending { code, reason } => Reply::err(code, format_args!("{reason}; closing")),
-    }
 }
 
 fn with_ok(mut line: Vec<u8>) -> Vec<u8> {

@@ -1,46 +1,48 @@
-//! How a session answers what was asked about names and digests, and goes on with its listings.
+//! How the work answers what was asked about names and digests, and goes on with its listings.
 
-use crate::Session;
+use super::Work;
+use super::phase::Phase;
 use crate::action::{Action, Event, Found, ListQuery, ListingPart, Question};
 use crate::answer::Answer;
-use crate::work::phase::Phase;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::OUTBOX_PAUSE_BYTES;
-use ferry_common::wire::command::Verb;
 use std::time::Instant;
 
-impl Session {
+impl Work {
     pub(crate) fn handle_listing(&mut self, part: Result<ListingPart, ErrorCode>, now: Instant) {
         let Phase::Listing(listing) = &mut self.phase else { return };
         match part {
             Err(code) => {
                 let path = listing.path.clone();
-                self.refuse(Verb::Ls, path, code, now);
+                self.refuse(path, code, now);
             }
             Ok(part) => {
                 listing.entries += part.entries;
                 listing.paused_at = part.next;
                 let finished = part.next.is_none().then_some(listing.entries);
-                if !part.text.is_empty() {
-                    self.answer(Answer::Entries(part.text), now);
+                let has_text = !part.text.is_empty();
+                if has_text {
+                    self.answer(Answer::Entries(part.text));
                 }
                 match finished {
                     Some(entries) => self.finish(Answer::Listed { entries }, now),
+                    // Where there is text, it must be known first how much of it the client has still to read.
+                    None if has_text => {}
                     None => self.resume_listing(now),
                 }
             }
         }
     }
 
-    pub(crate) fn resume_listing(&mut self, now: Instant) {
+    /// Asks for the next part of a listing, unless too much of it waits to be read.
+    pub(super) fn resume_listing(&mut self, now: Instant) {
         if self.unwritten_bytes < OUTBOX_PAUSE_BYTES
             && let Phase::Listing(listing) = &mut self.phase
             && let Some(cursor) = listing.paused_at.take()
         {
-            let path = listing.path.clone();
+            let (path, format) = (listing.path.clone(), listing.format);
             self.since = now;
-            let format = self.dialect.entry_format();
-            self.actions.push_back(Action::List(ListQuery { path, cursor: Some(cursor), format }));
+            self.act(Action::List(ListQuery { path, cursor: Some(cursor), format }));
         }
     }
 
@@ -48,7 +50,7 @@ impl Session {
         let Phase::Asking(question) = &self.phase else { return };
         let question = question.clone();
         match found {
-            Ok(Found::Entry(entry)) => self.finish(Answer::Entry(&entry), now),
+            Ok(Found::Entry(entry)) => self.finish(Answer::Entry(entry), now),
             Ok(Found::Digest { length, digest }) => {
                 let is_kept = matches!(question, Question::Partial { .. });
                 let answer =
@@ -56,11 +58,11 @@ impl Session {
                 self.finish(answer, now);
             }
             Ok(Found::Done) => {
-                let (verb, path) = (question.verb(), question.path().clone());
-                self.actions.push_back(Action::Log(Event::Done { verb, path }));
+                let (command, path) = (question.name(), question.path().clone());
+                self.log(Event::Done { command, path });
                 self.finish(Answer::Done, now);
             }
-            Err(code) => self.refuse_question(&question, code, now),
+            Err(code) => self.refuse_question(question, code, now),
         }
     }
 
@@ -71,8 +73,7 @@ impl Session {
             Phase::Staging { .. } => self.handle_staged(Err(ErrorCode::Busy), now),
             Phase::Ready
             | Phase::Listing(_)
-            | Phase::Holding(_)
-            | Phase::Connecting { .. }
+            | Phase::Connecting(_)
             | Phase::Moving(_)
             | Phase::Checking(_)
             | Phase::Dropping { .. }

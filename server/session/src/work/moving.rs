@@ -1,140 +1,76 @@
-//! How a session moves the payload of its transfers: the facts about them, from the file being ready to the
+//! How the work moves the payload of its transfers: the facts about them, from the file being ready to the
 //! answer.
 
-use crate::Session;
-use crate::action::{Action, Direction, Event, Opened, Question};
+use super::pace::Pace;
+use super::phase::Phase;
+use super::transfer::{Trailer, Transfer, TransferKind};
+use super::{Output, Work};
+use crate::action::{Action, Direction, Event, Opened};
 use crate::answer::{Answer, Subject};
-use crate::work::pace::Pace;
-use crate::work::phase::Phase;
-use crate::work::transfer::{Trailer, Transfer, TransferKind};
+use crate::request::UploadSpec;
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{EAGER_MAX_BYTES, GIVE_WAY_SILENCE, TRAILER_BYTES};
+use ferry_common::limits::{EAGER_MAX_BYTES, TRAILER_BYTES};
 use ferry_common::path::RemotePath;
-use ferry_common::wire::command::{UploadOptions, Verb};
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::ticket::Ticket;
 use std::time::Instant;
 
-impl Session {
+impl Work {
     pub(crate) fn handle_opened(&mut self, opened: Result<Opened, ErrorCode>, now: Instant) {
-        let Phase::Opening { path, offset, digest } = &self.phase else { return };
-        let (path, offset, digest) = (path.clone(), *offset, *digest);
+        let Phase::Opening { path, spec } = &self.phase else { return };
+        let (path, spec) = (path.clone(), *spec);
         let remaining = opened.and_then(|opened| {
-            let length = opened.size_bytes.checked_sub(offset).ok_or(ErrorCode::BadOffset)?;
+            let length = opened.size_bytes.checked_sub(spec.offset).ok_or(ErrorCode::BadOffset)?;
             Ok((length, opened.mtime_s))
         });
         match remaining {
             Ok((length, mtime_s)) => {
-                let kind = TransferKind::Download { mtime_s, digest };
-                self.connect(
-                    Transfer { path, offset, length, moved: 0, arrived: 0, started: now, kind },
-                    now,
-                );
+                let kind = TransferKind::Download { spec, mtime_s };
+                self.connect(Transfer::new(path, spec.offset, length, kind, now), now);
             }
             Err(code) => {
-                self.actions.push_back(Action::Discard);
-                self.refuse(Verb::Download, path, code, now);
+                self.act(Action::Discard);
+                self.refuse(path, code, now);
             }
         }
     }
 
     pub(crate) fn handle_staged(&mut self, staged: Result<u64, ErrorCode>, now: Instant) {
-        let Phase::Staging { path, size, options } = &self.phase else { return };
-        let (path, size, options) = (path.clone(), *size, *options);
+        let Phase::Staging { path, spec } = &self.phase else { return };
+        let (path, spec) = (path.clone(), *spec);
         match staged {
             Ok(offset) => {
-                let trailer = if options.digest { Trailer::Awaited } else { Trailer::None };
-                let kind = TransferKind::Upload { options, trailer };
-                let length = size.saturating_sub(offset);
-                self.connect(
-                    Transfer { path, offset, length, moved: 0, arrived: 0, started: now, kind },
-                    now,
-                );
+                let trailer = if spec.has_trailer { Trailer::Awaited } else { Trailer::None };
+                let kind = TransferKind::Upload { spec, trailer };
+                let length = spec.size.saturating_sub(offset);
+                self.connect(Transfer::new(path, offset, length, kind, now), now);
             }
-            Err(code) => self.refuse_upload(path, size, &options, code, now),
+            Err(code) => self.refuse_upload(path, &spec, code, now),
         }
     }
 
-    pub(crate) fn handle_ticket(&mut self, ticket: &Ticket, now: Instant) {
-        let Phase::Connecting { ticket_issued, .. } = &mut self.phase else { return };
-        *ticket_issued = true;
-        self.since = now;
-        self.answer(Answer::Offered { port: self.policy.data_port, ticket }, now);
+    pub(crate) fn handle_ticket(&mut self, ticket: Ticket, now: Instant) {
+        if self.data_line.offer() {
+            self.since = now;
+            self.answer(Answer::Offered(ticket));
+        }
     }
 
     pub(crate) fn handle_data_attached(&mut self, now: Instant) {
-        if matches!(self.phase, Phase::Connecting { ticket_issued: true, .. })
+        if matches!(self.phase, Phase::Connecting(_))
+            && self.data_line.attach()
             && let Some(transfer) = self.phase.take_transfer()
         {
-            self.data_attached = true;
             self.begin_moving(transfer, now);
         }
     }
 
     pub(crate) fn handle_data_lost(&mut self, now: Instant) {
-        self.data_attached = false;
+        self.data_line.handle_end();
         if matches!(self.phase, Phase::Moving(_)) {
             self.break_off(ErrorCode::BrokenOff, now);
         } else if matches!(self.phase, Phase::Dropping { .. }) {
             self.enter(Phase::Ready, now);
-        }
-    }
-
-    pub(crate) fn handle_sought_elsewhere(&mut self, now: Instant) {
-        let silent_since = match &self.phase {
-            Phase::Moving(transfer)
-                if transfer.direction() == Direction::Upload && !transfer.waits_for_disk() =>
-            {
-                self.pace.silent_since()
-            }
-            Phase::Connecting { transfer, ticket_issued: true }
-                if transfer.direction() == Direction::Upload =>
-            {
-                self.since
-            }
-            Phase::Ready
-            | Phase::Listing(_)
-            | Phase::Asking(_)
-            | Phase::Opening { .. }
-            | Phase::Staging { .. }
-            | Phase::Holding(_)
-            | Phase::Connecting { .. }
-            | Phase::Moving(_)
-            | Phase::Checking(_)
-            | Phase::Dropping { .. }
-            | Phase::Closed => return,
-        };
-        if now >= silent_since + GIVE_WAY_SILENCE {
-            self.time_out_transfer(now);
-        }
-    }
-
-    pub(crate) fn handle_give_way(&mut self, now: Instant) {
-        self.close_data();
-        match &self.phase {
-            Phase::Listing(listing) => {
-                let path = listing.path.clone();
-                self.actions.push_back(Action::Discard);
-                self.refuse(Verb::Ls, path, ErrorCode::Busy, now);
-            }
-            Phase::Asking(Question::Stat { .. } | Question::Sum { .. } | Question::Partial { .. }) => {
-                self.actions.push_back(Action::Discard);
-                self.handle_found(Err(ErrorCode::Busy), now);
-            }
-            // It may be done already, and it holds no file.
-            Phase::Asking(Question::Mkdir { .. } | Question::Rm { .. } | Question::Mv { .. }) => {}
-            Phase::Opening { .. } => self.handle_opened(Err(ErrorCode::Busy), now),
-            Phase::Staging { .. } => {
-                self.actions.push_back(Action::Keep);
-                self.handle_staged(Err(ErrorCode::Busy), now);
-            }
-            Phase::Connecting { .. } => {
-                self.actions.push_back(Action::CancelData);
-                self.break_off(ErrorCode::Busy, now);
-            }
-            Phase::Holding(_) | Phase::Moving(_) | Phase::Checking(_) => self.break_off(ErrorCode::Busy, now),
-            Phase::Dropping { .. } => self.enter(Phase::Ready, now),
-            Phase::Ready | Phase::Closed => {}
         }
     }
 
@@ -176,7 +112,7 @@ impl Session {
                 }
                 None => {
                     // The two ends do not agree on what is payload and what is not.
-                    self.close_data();
+                    self.close_data_line();
                     self.fail(ErrorCode::Mismatch, now);
                 }
             }
@@ -189,7 +125,7 @@ impl Session {
             Phase::Moving(transfer) | Phase::Checking(transfer) if transfer.direction() == Direction::Download
         );
         if is_download {
-            self.close_data();
+            self.close_data_line();
             self.fail(code, now);
         }
     }
@@ -202,7 +138,7 @@ impl Session {
             Err(code) => self.handle_send_failed(code, now),
             Ok(digest) => {
                 if let Some(transfer) = self.phase.take_transfer() {
-                    self.actions.push_back(Action::Discard);
+                    self.act(Action::Discard);
                     self.log_finished(&transfer, now);
                     self.finish(Answer::Moved { length: transfer.length, digest }, now);
                 }
@@ -211,11 +147,11 @@ impl Session {
     }
 
     pub(crate) fn handle_receive_failed(&mut self, code: ErrorCode, unread_bytes: u64, now: Instant) {
-        if let Phase::Moving(Transfer { kind: TransferKind::Upload { options, .. }, .. }) = &self.phase {
-            let trailer_bytes = if options.digest { TRAILER_BYTES as u64 } else { 0 };
+        if let Phase::Moving(Transfer { kind: TransferKind::Upload { spec, .. }, .. }) = &self.phase {
+            let trailer_bytes = if spec.has_trailer { TRAILER_BYTES as u64 } else { 0 };
             let droppable = unread_bytes <= EAGER_MAX_BYTES + trailer_bytes;
             if !droppable {
-                self.close_data();
+                self.close_data_line();
             }
             self.fail(code, now);
             if droppable {
@@ -226,73 +162,73 @@ impl Session {
 
     pub(crate) fn handle_published(&mut self, id: u64, published: Result<Digest, ErrorCode>, now: Instant) {
         let Some(transfer) = self.owed.find(id) else { return };
-        let (path, size) = (transfer.path.clone(), transfer.size());
-        let reply = match published {
+        let (path, size, length) = (transfer.path.clone(), transfer.size(), transfer.length);
+        let started = transfer.started;
+        let answer = match published {
             Ok(digest) => {
-                let elapsed = now.saturating_duration_since(transfer.started);
+                let elapsed = now.saturating_duration_since(started);
                 let direction = Direction::Upload;
-                let event = Event::Finished { direction, path, length: transfer.length, elapsed };
-                self.actions.push_back(Action::Log(event));
-                self.dialect.text_of(Answer::Moved { length: size, digest: Some(digest) })
+                self.log(Event::Finished { direction, path, length, elapsed });
+                Answer::Moved { length: size, digest: Some(digest) }
             }
             Err(code) => {
-                let subject = Subject::Path(&path);
-                let reply = self.dialect.text_of(Answer::Refused { code, subject });
-                self.log_refusal(Verb::Upload, code, path);
-                reply
+                self.log_refusal(code, path.clone());
+                Answer::Refused { code, subject: Subject::Path(path) }
             }
         };
-        if matches!(self.phase, Phase::Ready) {
+        if self.is_ready() {
             self.since = now;
         }
-        self.owed.resolve(id, reply);
-        while let Some(text) = self.owed.pop_text() {
-            self.send_text(text, now);
+        self.owed.resolve(id, answer);
+        while let Some(answer) = self.owed.pop() {
+            self.outputs.push_back(Output::Answer(answer));
         }
         if self.owed.is_empty() {
             self.handle_nothing_owed(now);
         }
     }
 
-    /// Breaks off a transfer whose peer does too little for it.
-    pub(crate) fn time_out_transfer(&mut self, now: Instant) {
-        let has_room = !matches!(self.phase, Phase::Connecting { ticket_issued: false, .. });
-        if matches!(self.phase, Phase::Connecting { .. }) {
-            self.actions.push_back(Action::CancelData);
-        } else {
-            self.close_data();
-        }
-        self.break_off(if has_room { ErrorCode::TimedOut } else { ErrorCode::Busy }, now);
-    }
-
-    /// Has a data connection, or asks for one.
-    pub(crate) fn connect(&mut self, transfer: Transfer, now: Instant) {
-        if self.data_attached {
-            self.begin_moving(transfer, now);
-        } else if !self.owed.is_empty() {
-            // The offer would not be heard before the uploads ahead of it are answered.
-            self.enter(Phase::Holding(transfer), now);
-        } else {
-            self.enter(Phase::Connecting { transfer, ticket_issued: false }, now);
-            self.actions.push_back(Action::RequestData);
+    /// Every upload is answered: what had to wait for that goes on.
+    fn handle_nothing_owed(&mut self, now: Instant) {
+        if self.is_ready() {
+            // Only from now on it is the client that is waited for.
+            self.pace = Pace::new(now);
+        } else if matches!(self.phase, Phase::Connecting(_))
+            && let Some(transfer) = self.phase.take_transfer()
+        {
+            self.connect(transfer, now);
         }
     }
 
-    pub(crate) fn begin_moving(&mut self, transfer: Transfer, now: Instant) {
+    /// Moves the payload of a transfer, or asks for a data connection first.
+    fn connect(&mut self, transfer: Transfer, now: Instant) {
+        if self.data_line.is_attached() {
+            return self.begin_moving(transfer, now);
+        }
+        self.enter(Phase::Connecting(transfer), now);
+        // While uploads are owed, the offer would not be heard before they are answered.
+        if self.owed.is_empty()
+            && let Some(action) = self.data_line.want()
+        {
+            self.act(action);
+        }
+    }
+
+    fn begin_moving(&mut self, transfer: Transfer, now: Instant) {
         let Transfer { offset, length, .. } = transfer;
         match &transfer.kind {
-            TransferKind::Download { mtime_s, digest } => {
-                let (mtime_s, digest) = (*mtime_s, *digest);
-                self.answer(Answer::Sending { length, mtime_s }, now);
-                self.actions.push_back(Action::Send { offset, length, digest });
+            TransferKind::Download { spec, mtime_s } => {
+                let (digest, mtime_s) = (spec.digest, *mtime_s);
+                self.answer(Answer::Sending { length, mtime_s });
+                self.act(Action::Send { offset, length, digest });
             }
-            TransferKind::Upload { options, trailer } => {
-                let (eager, trailer) = (options.is_eager(transfer.size()), *trailer == Trailer::Awaited);
-                if !eager {
-                    self.answer(Answer::Receiving { offset }, now);
+            TransferKind::Upload { spec, trailer } => {
+                let (is_eager, trailer) = (spec.is_eager, *trailer == Trailer::Awaited);
+                if !is_eager {
+                    self.answer(Answer::Receiving { offset });
                 }
                 if length > 0 || trailer {
-                    self.actions.push_back(Action::Receive { offset, length, trailer });
+                    self.act(Action::Receive { offset, length, trailer });
                 }
             }
         }
@@ -301,15 +237,16 @@ impl Session {
         self.finish_if_moved(now);
     }
 
-    pub(crate) fn finish_if_moved(&mut self, now: Instant) {
+    fn finish_if_moved(&mut self, now: Instant) {
         if !matches!(&self.phase, Phase::Moving(transfer) if transfer.is_moved()) {
             return;
         }
         let Some(transfer) = self.phase.take_transfer() else { return };
-        match transfer.kind {
-            TransferKind::Download { digest, .. } => {
+        match &transfer.kind {
+            TransferKind::Download { spec, .. } => {
+                let digest = spec.digest;
                 self.enter(Phase::Checking(transfer), now);
-                self.actions.push_back(Action::Check { digest });
+                self.act(Action::Check { digest });
             }
             TransferKind::Upload { .. } => {
                 let id = self.next_publication;
@@ -317,61 +254,60 @@ impl Session {
                 if let Some(publication) = transfer.publication(id) {
                     self.enter(Phase::Ready, now);
                     self.owed.push_publishing(id, transfer, publication.alone);
-                    self.actions.push_back(Action::Publish(publication));
+                    self.act(Action::Publish(publication));
                 }
             }
         }
     }
 
-    pub(crate) fn log_finished(&mut self, transfer: &Transfer, now: Instant) {
+    fn log_finished(&mut self, transfer: &Transfer, now: Instant) {
         let elapsed = now.saturating_duration_since(transfer.started);
         let (direction, path, length) = (transfer.direction(), transfer.path.clone(), transfer.length);
-        self.actions.push_back(Action::Log(Event::Finished { direction, path, length, elapsed }));
+        self.log(Event::Finished { direction, path, length, elapsed });
     }
 
     /// Ends a transfer whose file cannot be gone on with, and answers its command.
-    pub(crate) fn fail(&mut self, code: ErrorCode, now: Instant) {
-        self.actions.push_back(Action::Discard);
+    fn fail(&mut self, code: ErrorCode, now: Instant) {
+        self.act(Action::Discard);
         self.end_transfer(code, now);
     }
 
     /// Ends a transfer that the peer or the network did not go on with, and answers its command.
-    pub(crate) fn break_off(&mut self, code: ErrorCode, now: Instant) {
+    pub(super) fn break_off(&mut self, code: ErrorCode, now: Instant) {
         let is_upload = matches!(
             &self.phase,
-            Phase::Holding(transfer) | Phase::Connecting { transfer, .. } | Phase::Moving(transfer)
+            Phase::Connecting(transfer) | Phase::Moving(transfer)
                 if transfer.direction() == Direction::Upload
         );
-        self.actions.push_back(if is_upload { Action::Keep } else { Action::Discard });
+        self.act(if is_upload { Action::Keep } else { Action::Discard });
         self.end_transfer(code, now);
     }
 
     fn end_transfer(&mut self, code: ErrorCode, now: Instant) {
         let Some(transfer) = self.phase.take_transfer() else { return };
-        self.answer(Answer::Refused { code, subject: Subject::Path(&transfer.path) }, now);
         let direction = transfer.direction();
         let Transfer { path, moved, length, .. } = transfer;
-        self.actions.push_back(Action::Log(Event::BrokenOff { direction, path, moved, length, code }));
+        self.answer(Answer::Refused { code, subject: Subject::Path(path.clone()) });
+        self.log(Event::BrokenOff { direction, path, moved, length, code });
         self.enter(Phase::Ready, now);
     }
 
     /// Refuses an upload; where its bytes may be on their way, they are read and dropped.
-    pub(crate) fn refuse_upload(
+    pub(super) fn refuse_upload(
         &mut self,
         path: RemotePath,
-        size: u64,
-        options: &UploadOptions,
+        spec: &UploadSpec,
         code: ErrorCode,
         now: Instant,
     ) {
-        self.refuse(Verb::Upload, path, code, now);
-        self.drop_payload(options.eager_bytes(size), now);
+        self.refuse(path, code, now);
+        self.drop_payload(spec.eager_bytes(), now);
     }
 
     pub(crate) fn drop_payload(&mut self, length: u64, now: Instant) {
-        if self.data_attached && length > 0 {
+        if self.data_line.is_attached() && length > 0 {
             self.enter(Phase::Dropping { remaining: length }, now);
-            self.actions.push_back(Action::Drop { length });
+            self.act(Action::Drop { length });
         }
     }
 }

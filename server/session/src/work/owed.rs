@@ -1,18 +1,19 @@
-//! Replies in the order of their commands, while uploads wait for the disk behind which others are
+//! Answers in the order of their commands, while uploads wait for the disk behind which others are
 //! received already.
 
-use crate::work::transfer::Transfer;
+use super::transfer::Transfer;
+use crate::answer::{Answer, Subject};
 use ferry_common::path::RemotePath;
 use std::collections::VecDeque;
 
-/// What the reply to an upload may need beside the path that it names.
-const REPLY_ROOM_BYTES: usize = 128;
+/// What the text of an answer may need beside the path that it names.
+const ANSWER_ROOM_BYTES: usize = 128;
 
 #[derive(Debug, Default)]
 pub(crate) struct Owed {
     queue: VecDeque<Item>,
     publishing: usize,
-    /// Text held back, and room for the replies that are still to come between them.
+    /// The texts of answers that are held back or still to come, at most.
     bytes: usize,
     /// The upload under way takes no other beside it.
     alone: bool,
@@ -21,11 +22,11 @@ pub(crate) struct Owed {
 #[derive(Debug)]
 enum Item {
     Publishing { id: u64, transfer: Transfer },
-    Text(Vec<u8>),
+    Answer(Answer),
 }
 
 impl Owed {
-    /// True when nothing holds replies back.
+    /// True when nothing holds answers back.
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
@@ -43,40 +44,38 @@ impl Owed {
     pub(crate) fn push_publishing(&mut self, id: u64, transfer: Transfer, alone: bool) {
         self.alone = alone;
         self.publishing += 1;
-        self.bytes += reply_room(&transfer.path);
+        self.bytes += room_for(&transfer.path);
         self.queue.push_back(Item::Publishing { id, transfer });
     }
 
-    /// What all this will be when it is said, at most: it counts as said already, so that nobody has more
+    /// What all this will be as text, at most. It counts as said already, so that no client has more commands
     /// answered than may wait to be read.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    pub(crate) fn push_text(&mut self, lines: Vec<u8>) {
-        self.bytes += lines.len();
-        match self.queue.back_mut() {
-            Some(Item::Text(before)) => before.extend_from_slice(&lines),
-            Some(Item::Publishing { .. }) | None => self.queue.push_back(Item::Text(lines)),
-        }
+    /// Holds an answer back behind the uploads before it.
+    pub(crate) fn push(&mut self, answer: Answer) {
+        self.bytes += room_of(&answer);
+        self.queue.push_back(Item::Answer(answer));
     }
 
-    /// An upload is published, or not; its transfer, for the reply that [`Owed::resolve`] puts in its place.
+    /// The transfer of an upload that is published, or could not be: for the answer that [`Owed::resolve`] puts in its place.
     pub(crate) fn find(&self, id: u64) -> Option<&Transfer> {
         self.queue.iter().find_map(|item| match item {
             Item::Publishing { id: other, transfer } if *other == id => Some(transfer),
-            Item::Publishing { .. } | Item::Text(_) => None,
+            Item::Publishing { .. } | Item::Answer(_) => None,
         })
     }
 
-    /// Puts the reply in the place of its upload.
-    pub(crate) fn resolve(&mut self, id: u64, reply: Vec<u8>) {
+    /// Puts the answer in the place of its upload.
+    pub(crate) fn resolve(&mut self, id: u64, answer: Answer) {
         for item in &mut self.queue {
             if let Item::Publishing { id: other, transfer } = item
                 && *other == id
             {
-                self.bytes = (self.bytes + reply.len()).saturating_sub(reply_room(&transfer.path));
-                *item = Item::Text(reply);
+                self.bytes = (self.bytes + room_of(&answer)).saturating_sub(room_for(&transfer.path));
+                *item = Item::Answer(answer);
                 self.publishing -= 1;
                 self.alone = false;
                 return;
@@ -84,12 +83,12 @@ impl Owed {
         }
     }
 
-    /// The next lines that nothing holds back any more.
-    pub(crate) fn pop_text(&mut self) -> Option<Vec<u8>> {
+    /// The next answer that nothing holds back any more.
+    pub(crate) fn pop(&mut self) -> Option<Answer> {
         match self.queue.pop_front()? {
-            Item::Text(lines) => {
-                self.bytes = self.bytes.saturating_sub(lines.len());
-                Some(lines)
+            Item::Answer(answer) => {
+                self.bytes = self.bytes.saturating_sub(room_of(&answer));
+                Some(answer)
             }
             publishing @ Item::Publishing { .. } => {
                 self.queue.push_front(publishing);
@@ -104,6 +103,26 @@ impl Owed {
     }
 }
 
-fn reply_room(path: &RemotePath) -> usize {
-    REPLY_ROOM_BYTES + path.to_string().len()
+/// Bytes of the longest text that an answer may become. Text that is held itself counts with the place that it takes.
+fn room_of(answer: &Answer) -> usize {
+    match answer {
+        Answer::Said(text) | Answer::Entries(text) => size_of::<Item>() + text.len(),
+        Answer::Refused { subject: Subject::Path(path), .. } => room_for(path),
+        Answer::Refused { subject: Subject::Rename { from, to }, .. } => room_for(from) + room_for(to),
+        Answer::Entry(entry) => ANSWER_ROOM_BYTES + 4 * entry.name.len(),
+        Answer::Ending { reason, .. } => ANSWER_ROOM_BYTES + reason.len(),
+        Answer::Working
+        | Answer::Offered(_)
+        | Answer::Sending { .. }
+        | Answer::Receiving { .. }
+        | Answer::Listed { .. }
+        | Answer::Sum { .. }
+        | Answer::Partial { .. }
+        | Answer::Done
+        | Answer::Moved { .. } => ANSWER_ROOM_BYTES,
+    }
+}
+
+fn room_for(path: &RemotePath) -> usize {
+    ANSWER_ROOM_BYTES + path.to_string().len()
 }

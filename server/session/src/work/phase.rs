@@ -1,9 +1,10 @@
 //! What a session is doing. A phase owns what only it needs.
 
+use super::transfer::Transfer;
 use crate::action::{Cursor, Question};
-use crate::work::transfer::Transfer;
+use crate::dialect::EntryFormat;
+use crate::request::{DownloadSpec, UploadSpec};
 use ferry_common::path::RemotePath;
-use ferry_common::wire::command::UploadOptions;
 
 #[derive(Debug)]
 pub(crate) enum Phase {
@@ -13,21 +14,15 @@ pub(crate) enum Phase {
     Asking(Question),
     Opening {
         path: RemotePath,
-        offset: u64,
-        digest: bool,
+        spec: DownloadSpec,
     },
     Staging {
         path: RemotePath,
-        size: u64,
-        options: UploadOptions,
+        spec: UploadSpec,
     },
-    /// A transfer that needs a new data connection, while older uploads hold back the line that offers one.
-    Holding(Transfer),
-    /// Waiting for a data connection: first for room (`ticket_issued` is false), then for the client.
-    Connecting {
-        transfer: Transfer,
-        ticket_issued: bool,
-    },
+    /// A transfer without a data connection yet; the [data line](super::data_line) tells what becomes of that. It is not
+    /// asked for while older uploads hold back the line that would offer it.
+    Connecting(Transfer),
     Moving(Transfer),
     /// A download was sent, and its file is looked at once more.
     Checking(Transfer),
@@ -41,6 +36,7 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct Listing {
     pub(crate) path: RemotePath,
+    pub(crate) format: EntryFormat,
     pub(crate) entries: u64,
     /// Where the next part begins, while the client is to read the last one.
     pub(crate) paused_at: Option<Cursor>,
@@ -53,7 +49,7 @@ impl Phase {
         match self {
             Self::Closed => true,
             Self::Ready => !matches!(before, Self::Closed),
-            Self::Holding(_) | Self::Connecting { .. } | Self::Moving(_) => {
+            Self::Connecting(_) | Self::Moving(_) => {
                 matches!(before, Self::Ready | Self::Opening { .. } | Self::Staging { .. })
             }
             Self::Listing(_)
@@ -68,10 +64,7 @@ impl Phase {
     /// Takes the transfer out of a phase that has one; the session is between commands then.
     pub(crate) fn take_transfer(&mut self) -> Option<Transfer> {
         match std::mem::replace(self, Self::Ready) {
-            Self::Holding(transfer)
-            | Self::Connecting { transfer, .. }
-            | Self::Moving(transfer)
-            | Self::Checking(transfer) => Some(transfer),
+            Self::Connecting(transfer) | Self::Moving(transfer) | Self::Checking(transfer) => Some(transfer),
             other @ (Self::Ready
             | Self::Listing(_)
             | Self::Asking(_)

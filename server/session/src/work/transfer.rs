@@ -1,8 +1,8 @@
 //! One transfer of a session.
 
 use crate::action::{Direction, Publication};
+use crate::request::{DownloadSpec, UploadSpec};
 use ferry_common::path::RemotePath;
-use ferry_common::wire::command::UploadOptions;
 use ferry_common::wire::digest::Digest;
 use std::time::Instant;
 
@@ -22,8 +22,8 @@ pub(crate) struct Transfer {
 
 #[derive(Debug)]
 pub(crate) enum TransferKind {
-    Download { mtime_s: i64, digest: bool },
-    Upload { options: UploadOptions, trailer: Trailer },
+    Download { spec: DownloadSpec, mtime_s: i64 },
+    Upload { spec: UploadSpec, trailer: Trailer },
 }
 
 /// The digest behind the bytes of an upload.
@@ -35,6 +35,10 @@ pub(crate) enum Trailer {
 }
 
 impl Transfer {
+    pub(crate) fn new(path: RemotePath, offset: u64, length: u64, kind: TransferKind, now: Instant) -> Self {
+        Self { path, offset, length, moved: 0, arrived: 0, started: now, kind }
+    }
+
     pub(crate) fn direction(&self) -> Direction {
         match self.kind {
             TransferKind::Download { .. } => Direction::Download,
@@ -46,6 +50,11 @@ impl Transfer {
     pub(crate) fn is_moved(&self) -> bool {
         let awaited = matches!(self.kind, TransferKind::Upload { trailer: Trailer::Awaited, .. });
         self.moved >= self.length && !awaited
+    }
+
+    /// What has moved of the payload, or has come of it at least.
+    pub(crate) fn received(&self) -> u64 {
+        self.arrived.max(self.moved)
     }
 
     /// What has come is on its way to the disk.
@@ -60,7 +69,7 @@ impl Transfer {
 
     /// How an upload is to be published; `None` for a download.
     pub(crate) fn publication(&self, id: u64) -> Option<Publication> {
-        let TransferKind::Upload { options, trailer } = &self.kind else { return None };
+        let TransferKind::Upload { spec, trailer } = &self.kind else { return None };
         let expected = match trailer {
             Trailer::None | Trailer::Awaited => None,
             Trailer::Come(digest) => Some(*digest),
@@ -69,9 +78,9 @@ impl Transfer {
             id,
             path: self.path.clone(),
             expected,
-            mtime_s: options.mtime_s,
-            new: options.new,
-            alone: !options.is_eager(self.size()),
+            mtime_s: spec.mtime_s,
+            new: spec.new,
+            alone: !spec.is_eager,
         })
     }
 }

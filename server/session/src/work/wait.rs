@@ -1,10 +1,14 @@
-//! What a session waits for. That decides when it has waited too long, and what is done then.
+//! What the work waits for. That decides when it has waited too long, and what is done then.
 
-use crate::Session;
-use crate::work::pace::Pace;
-use crate::work::phase::Phase;
+use super::Work;
+use super::data_line::DataLine;
+use super::pace::Pace;
+use super::phase::Phase;
+use crate::answer::Answer;
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{DATA_SLOT_TIMEOUT, DISK_TIMEOUT, IDLE_TIMEOUT, LINE_TIMEOUT, TICKET_TIMEOUT};
+use ferry_common::limits::{
+    DATA_SLOT_TIMEOUT, DISK_TIMEOUT, IDLE_TIMEOUT, LINE_TIMEOUT, TICKET_TIMEOUT, WORKING_INTERVAL,
+};
 use std::time::Instant;
 
 /// See the module's documentation.
@@ -58,22 +62,25 @@ impl Wait {
     }
 }
 
-impl Session {
+impl Work {
+    /// Of what the client has sent but the work has not been asked to do, the work knows nothing: it gives
+    /// [`Wait::Command`] where that may be [`Wait::EndOfLine`].
     pub(crate) fn wait(&self) -> Wait {
         match &self.phase {
             Phase::Ready if self.owed.publishing() > 0 => Wait::Disk,
             Phase::Ready if self.unwritten_bytes > 0 => Wait::Reader,
-            Phase::Ready if self.dialect.held_bytes() > 0 => Wait::EndOfLine,
             Phase::Ready => Wait::Command,
             Phase::Listing(listing) if listing.paused_at.is_some() => Wait::Reader,
             Phase::Listing(_)
             | Phase::Asking(_)
             | Phase::Opening { .. }
             | Phase::Staging { .. }
-            | Phase::Holding(_)
             | Phase::Checking(_) => Wait::Disk,
-            Phase::Connecting { ticket_issued: false, .. } => Wait::DataSlot,
-            Phase::Connecting { ticket_issued: true, .. } => Wait::DataConnection,
+            Phase::Connecting(_) => match self.data_line {
+                DataLine::None => Wait::Disk,
+                DataLine::Wanted => Wait::DataSlot,
+                DataLine::Offered | DataLine::Attached => Wait::DataConnection,
+            },
             Phase::Moving(transfer) if transfer.waits_for_disk() => Wait::Writing,
             Phase::Moving(_) => Wait::Payload,
             Phase::Dropping { .. } => Wait::DroppedPayload,
@@ -81,9 +88,9 @@ impl Session {
         }
     }
 
-    /// When [`Fact::Timeout`](crate::fact::Fact::Timeout) is due. It moves with every fact that is progress.
-    pub fn deadline(&self) -> Instant {
-        match self.wait() {
+    /// When a wait has been too long.
+    pub(crate) fn deadline(&self, wait: Wait) -> Instant {
+        match wait {
             Wait::Command => self.since + IDLE_TIMEOUT,
             Wait::EndOfLine => self.since + LINE_TIMEOUT,
             Wait::Reader | Wait::Payload | Wait::DroppedPayload => self.pace.deadline(),
@@ -95,21 +102,33 @@ impl Session {
     }
 
     /// True while the client waits for a disk, or for the server to have room, and can be told so.
-    pub fn awaits_work(&self) -> bool {
+    pub(crate) fn awaits_work(&self) -> bool {
         self.wait().is_for_work() && self.is_heard()
     }
 
     /// True where a line that is said now is the next that the client reads, before long: to a client that does not read, it
     /// would only pile up.
-    pub(crate) fn is_heard(&self) -> bool {
+    fn is_heard(&self) -> bool {
         self.owed.is_empty() && !self.is_outbox_full()
     }
 
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        if now < self.deadline() {
-            return;
+    pub(crate) fn handle_end_in_sight(&mut self) {
+        if self.awaits_work() {
+            self.answer(Answer::Working);
         }
-        let wait = self.wait();
+    }
+
+    pub(crate) fn handle_disk_progress(&mut self, now: Instant) {
+        if self.wait() == Wait::Disk {
+            self.since = now;
+            if self.is_heard() && now >= self.told + WORKING_INTERVAL {
+                self.answer(Answer::Working);
+            }
+        }
+    }
+
+    /// The [deadline](Work::deadline) of this wait has come.
+    pub(crate) fn time_out(&mut self, wait: Wait, now: Instant) {
         if wait.is_paced() && self.pace.suffices() {
             self.pace = Pace::new(now);
             return;
@@ -125,7 +144,7 @@ impl Session {
             }
             Wait::DataSlot | Wait::DataConnection | Wait::Payload => self.time_out_transfer(now),
             Wait::DroppedPayload => {
-                self.close_data();
+                self.close_data_line();
                 self.enter(Phase::Ready, now);
             }
         }

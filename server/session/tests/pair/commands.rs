@@ -377,9 +377,8 @@ fn the_log_tells_what_happened() {
         length: 2,
         elapsed: std::time::Duration::ZERO,
     };
-    let refused =
-        Event::Refused { verb: Some(Verb::Download), code: ErrorCode::NotFound, path: Some(path(b"b")) };
-    let received = [Verb::Upload, Verb::Download].map(|verb| Event::Received { verb });
+    let refused = Event::Refused { code: ErrorCode::NotFound, path: Some(path(b"b")) };
+    let received = [Verb::Upload, Verb::Download].map(|verb| Event::Received { command: verb.word() });
     let [upload, download] = received;
     assert_eq!(pair.server.events, [upload, finished, download, refused]);
 }

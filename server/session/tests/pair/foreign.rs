@@ -4,6 +4,7 @@ use crate::model::{POLICY, Pair};
 use ferry_common::limits::NO_COMMAND_LINES_MAX;
 use ferry_session::Session;
 use ferry_session::action::Action;
+use ferry_session::dialect::AnyDialect;
 use ferry_session::fact::Fact;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -103,7 +104,7 @@ proptest! {
         cuts in vec(0..2000_usize, 0..6),
     ) {
         let now = Instant::now();
-        let mut session = Session::new(POLICY, now);
+        let mut session = Session::new(AnyDialect::ferry(&POLICY), POLICY, now);
         let input = (head + &body.concat()).into_bytes();
         let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut % input.len()).collect();
         cuts.extend([0, input.len()]);

@@ -4,7 +4,7 @@ use crate::commands::bytes;
 use crate::model::{POLICY, Pair};
 use crate::verified::WITH_DIGEST;
 use ferry_common::error::ErrorCode;
-use ferry_common::wire::command::{UploadOptions, Verb};
+use ferry_common::wire::command::UploadOptions;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::EntryKind;
 use ferry_session::Policy;
@@ -162,10 +162,10 @@ fn changes_are_in_the_log() {
     outcomes(&mut pair, ["mkdir x", "mv a y", "rm b", "stat y"]);
     let mut done = Vec::new();
     for event in &pair.server.events {
-        if let Event::Done { verb, path } = event {
-            done.push((*verb, path.as_bytes().to_vec()));
+        if let Event::Done { command, path } = event {
+            done.push((*command, path.as_bytes().to_vec()));
         }
     }
-    let expected = [(Verb::Mkdir, b"x".to_vec()), (Verb::Mv, b"a".to_vec()), (Verb::Rm, b"b".to_vec())];
+    let expected = [("mkdir", b"x".to_vec()), ("mv", b"a".to_vec()), ("rm", b"b".to_vec())];
     assert_eq!(done, expected);
 }

@@ -8,6 +8,7 @@ pub(crate) mod wire;
 
 use client::ClientShell;
 use ferry_common::dialogue::Dialogue;
+use ferry_session::dialect::AnyDialect;
 use ferry_session::fact::Fact;
 use ferry_session::{Policy, Session};
 use server::ServerShell;
@@ -42,7 +43,7 @@ impl Pair {
         let now = Instant::now();
         Self {
             now,
-            session: Session::new(policy, now),
+            session: Session::new(AnyDialect::ferry(&policy), policy, now),
             dialogue: Dialogue::default(),
             server: ServerShell::default(),
             client: ClientShell::default(),

@@ -198,7 +198,7 @@ impl Pair {
     fn issue_ticket(&mut self) {
         self.server.tickets_issued += 1;
         let ticket = Ticket::new(7, [self.server.tickets_issued; TICKET_SECRET_BYTES]);
-        self.session.handle(Fact::Ticket(&ticket), self.now);
+        self.session.handle(Fact::Ticket(ticket.clone()), self.now);
         self.server.ticket = Some(ticket);
     }
 

@@ -1,0 +1,90 @@
+//! How the work of a session ends, or is broken off from outside.
+
+use super::Work;
+use super::phase::Phase;
+use crate::action::{Action, Direction, Question};
+use crate::answer::Answer;
+use ferry_common::error::ErrorCode;
+use ferry_common::limits::GIVE_WAY_SILENCE;
+use std::time::Instant;
+
+impl Work {
+    /// Ends the session with a reason, whatever was under way.
+    pub(crate) fn give_up(&mut self, code: ErrorCode, reason: &'static str, now: Instant) {
+        self.owed.clear();
+        self.answer(Answer::Ending { code, reason });
+        self.close(now);
+    }
+
+    pub(crate) fn close(&mut self, now: Instant) {
+        self.enter(Phase::Closed, now);
+        self.act(Action::Close);
+    }
+
+    pub(super) fn abort(&mut self) {
+        self.phase = Phase::Closed;
+        self.act(Action::Abort);
+    }
+
+    pub(crate) fn handle_sought_elsewhere(&mut self, now: Instant) {
+        let silent_since = match &self.phase {
+            Phase::Moving(transfer)
+                if transfer.direction() == Direction::Upload && !transfer.waits_for_disk() =>
+            {
+                self.pace.silent_since()
+            }
+            Phase::Connecting(transfer)
+                if transfer.direction() == Direction::Upload && self.data_line.is_offered() =>
+            {
+                self.since
+            }
+            Phase::Ready
+            | Phase::Listing(_)
+            | Phase::Asking(_)
+            | Phase::Opening { .. }
+            | Phase::Staging { .. }
+            | Phase::Connecting(_)
+            | Phase::Moving(_)
+            | Phase::Checking(_)
+            | Phase::Dropping { .. }
+            | Phase::Closed => return,
+        };
+        if now >= silent_since + GIVE_WAY_SILENCE {
+            self.time_out_transfer(now);
+        }
+    }
+
+    pub(crate) fn handle_give_way(&mut self, now: Instant) {
+        self.close_data_line();
+        match &self.phase {
+            Phase::Listing(listing) => {
+                let path = listing.path.clone();
+                self.act(Action::Discard);
+                self.refuse(path, ErrorCode::Busy, now);
+            }
+            Phase::Asking(Question::Stat { .. } | Question::Sum { .. } | Question::Partial { .. }) => {
+                self.act(Action::Discard);
+                self.handle_found(Err(ErrorCode::Busy), now);
+            }
+            // It may be done already, and it holds no file.
+            Phase::Asking(Question::Mkdir { .. } | Question::Rm { .. } | Question::Mv { .. }) => {}
+            Phase::Opening { .. } => self.handle_opened(Err(ErrorCode::Busy), now),
+            Phase::Staging { .. } => {
+                self.act(Action::Keep);
+                self.handle_staged(Err(ErrorCode::Busy), now);
+            }
+            Phase::Connecting(_) | Phase::Moving(_) | Phase::Checking(_) => {
+                self.break_off(ErrorCode::Busy, now);
+            }
+            Phase::Dropping { .. } => self.enter(Phase::Ready, now),
+            Phase::Ready | Phase::Closed => {}
+        }
+    }
+
+    /// Breaks off a transfer whose peer does too little for it, or for which there is no room.
+    pub(super) fn time_out_transfer(&mut self, now: Instant) {
+        let code = if self.data_line.is_wanted() { ErrorCode::Busy } else { ErrorCode::TimedOut };
+        self.close_data_line();
+        self.break_off(code, now);
+    }
+}
