@@ -29,7 +29,7 @@ use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
-use ferry_session::action::{Found, ListQuery, ListingPart, Publication, Question};
+use ferry_session::action::{Found, Length, ListQuery, ListingPart, Publication, Question};
 use lanes::Lanes;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token, Waker};
@@ -50,7 +50,7 @@ pub(crate) enum Job {
     },
     Stage {
         path: RemotePath,
-        size: u64,
+        size: Length,
         new: bool,
         resume: Option<Resume>,
     },

@@ -4,7 +4,7 @@
 use crate::limits::{LOG_LINES_PER_SECOND_MAX, LOG_PEER_LINES_PER_SECOND_MAX, LOG_PEERS_MAX, LOG_WINDOW};
 use crate::net::address::Address;
 use ferry_common::error::ErrorCode;
-use ferry_session::action::{Direction, Event};
+use ferry_session::action::{Direction, Event, Length};
 use log::Level;
 use std::collections::HashMap;
 use std::fmt::Arguments;
@@ -117,7 +117,16 @@ fn report(peer: SocketAddr, event: &Event) {
                 Direction::Download => "Download",
                 Direction::Upload => "Upload",
             };
-            log::warn!("{direction} of {path} broken off after {moved} of {length} bytes, {peer}: {code}");
+            match length {
+                Length::Exact(length) => {
+                    log::warn!(
+                        "{direction} of {path} broken off after {moved} of {length} bytes, {peer}: {code}"
+                    );
+                }
+                Length::UntilClose => {
+                    log::warn!("{direction} of {path} broken off after {moved} bytes, {peer}: {code}");
+                }
+            }
         }
     }
 }

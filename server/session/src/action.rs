@@ -23,7 +23,7 @@ pub enum Action {
     Open { path: RemotePath },
     /// Make a staged file for `path`, or take up the one that is kept, for [`Action::Receive`]; report by
     /// [`crate::fact::Fact::Staged`].
-    Stage { path: RemotePath, size: u64, new: bool, resume: Option<Resume> },
+    Stage { path: RemotePath, size: Length, new: bool, resume: Option<Resume> },
     /// Find room for a data connection, make a ticket, and report it by
     /// [`crate::fact::Fact::Ticket`].
     RequestData,
@@ -37,7 +37,7 @@ pub enum Action {
     Check { digest: bool },
     /// Move this much from the data connection to the staged file; then read the digest that follows, where
     /// one does, and report it by [`crate::fact::Fact::Trailer`].
-    Receive { offset: u64, length: u64, trailer: bool },
+    Receive { offset: u64, length: Length, trailer: bool },
     /// Read this much from the data connection and drop it.
     Drop { length: u64 },
     /// Give the staged file its name, and let go of it; report by
@@ -47,8 +47,8 @@ pub enum Action {
     Discard,
     /// Let go of the staged file, but keep it for the client to go on with.
     Keep,
-    /// Close the data connection.
-    CloseData,
+    /// Close the data connection, so that its peer sees this end behind what was sent.
+    CloseData(End),
     /// Write what is owed, then close the session.
     Close,
     /// Close the session at once: its peer does not read.
@@ -146,7 +146,7 @@ pub enum Event {
     Refused { code: ErrorCode, path: Option<RemotePath> },
     Done { command: &'static str, path: RemotePath },
     Finished { direction: Direction, path: RemotePath, length: u64, elapsed: Duration },
-    BrokenOff { direction: Direction, path: RemotePath, moved: u64, length: u64, code: ErrorCode },
+    BrokenOff { direction: Direction, path: RemotePath, moved: u64, length: Length, code: ErrorCode },
 }
 
 /// Which way a transfer goes, as the client names it.
@@ -154,6 +154,23 @@ pub enum Event {
 pub enum Direction {
     Download,
     Upload,
+}
+
+/// How much there is to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    Exact(u64),
+    /// Whatever comes before a [clean](End::Clean) end of the data connection.
+    UntilClose,
+}
+
+/// How a data connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// On purpose: all that was sent before has come.
+    Clean,
+    /// By a reset, or by the network: something may be missing.
+    Torn,
 }
 
 /// The facts of an opened file.

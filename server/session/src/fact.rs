@@ -1,7 +1,7 @@
 //! What the shell tells a session. Each can be logged, counted and replayed; one that comes too late, when it no longer
 //! matters to what the session is doing, changes nothing.
 
-use crate::action::{Found, ListingPart, Opened};
+use crate::action::{End, Found, ListingPart, Opened};
 use ferry_common::error::ErrorCode;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::ticket::Ticket;
@@ -43,8 +43,8 @@ pub enum Fact<'a> {
 
     /// A data connection presented the ticket.
     DataAttached,
-    /// The data connection ended, by the peer or by the network.
-    DataLost,
+    /// The data connection ended, by the peer or by the network. All that it brought was told before.
+    DataEnded(End),
     /// Payload of an upload was read, and is to be written: for the time being it is not the peer that is waited for.
     Arrived { bytes: u64 },
     /// Payload moved: to the socket of a download, into the staged file of an upload, or away.

@@ -115,7 +115,7 @@ impl<D: Dialect> Session<D> {
             Fact::DiskProgress => self.work.handle_disk_progress(now),
             Fact::NoRoom => self.work.handle_no_room(now),
             Fact::DataAttached => self.work.handle_data_attached(now),
-            Fact::DataLost => self.work.handle_data_lost(now),
+            Fact::DataEnded(end) => self.work.handle_data_ended(end, now),
             Fact::Arrived { bytes } => self.work.handle_arrived(bytes, now),
             Fact::Moved { bytes } => self.work.handle_moved(bytes, now),
             Fact::Trailer(digest) => self.work.handle_trailer(digest, now),

@@ -1,6 +1,6 @@
 //! What a client asks of the work, whatever its dialect.
 
-use crate::action::Question;
+use crate::action::{Length, Question};
 use crate::dialect::EntryFormat;
 use ferry_common::limits::TRAILER_BYTES;
 use ferry_common::path::RemotePath;
@@ -21,13 +21,15 @@ pub struct DownloadSpec {
     pub offset: u64,
     /// The digest of the whole file is wanted with the final answer.
     pub digest: bool,
+    /// The client takes the end of the data connection for that of the file.
+    pub until_close: bool,
 }
 
 /// What is known of an upload before it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UploadSpec {
     /// Of the whole file.
-    pub size: u64,
+    pub size: Length,
     /// The client need not wait to be told that its payload is wanted: that may be on its way already.
     pub is_eager: bool,
     /// The digest of the whole file follows the payload.
@@ -44,7 +46,10 @@ impl UploadSpec {
     /// Payload that may be on its way before it is wanted, with the trailer.
     pub(crate) fn eager_bytes(&self) -> u64 {
         let trailer_bytes = if self.has_trailer { TRAILER_BYTES as u64 } else { 0 };
-        if self.is_eager { self.size + trailer_bytes } else { 0 }
+        match self.size {
+            Length::Exact(bytes) if self.is_eager => bytes + trailer_bytes,
+            Length::Exact(_) | Length::UntilClose => 0,
+        }
     }
 }
 

@@ -15,7 +15,7 @@ mod wait;
 pub(crate) use wait::Wait;
 
 use crate::Policy;
-use crate::action::{Action, Event};
+use crate::action::{Action, End, Event};
 use crate::answer::{Answer, Subject};
 use data_line::DataLine;
 use ferry_common::error::ErrorCode;
@@ -82,7 +82,9 @@ impl Work {
     /// What holds between facts, whatever they are. Checked in debug builds.
     pub(crate) fn check_invariants(&self) {
         let line_fits = match &self.phase {
-            Phase::Moving(_) | Phase::Dropping { .. } => self.data_line == DataLine::Attached,
+            // The end of an upload until close may come before all of it is written.
+            Phase::Moving(transfer) => self.data_line.is_attached() || transfer.waits_for_disk(),
+            Phase::Dropping { .. } => self.data_line.is_attached(),
             Phase::Connecting(_) => match self.data_line {
                 DataLine::None => !self.owed.is_empty(),
                 DataLine::Wanted | DataLine::Offered => true,
@@ -204,8 +206,15 @@ impl Work {
         self.outputs.push_back(Output::Action(action));
     }
 
+    /// Gives up the data connection, or the wish for one. A client that would take its end for that of a file is to see
+    /// that the file is not whole.
     fn close_data_line(&mut self) {
-        if let Some(action) = self.data_line.close() {
+        let end = if self.phase.sends_until_close() { End::Torn } else { End::Clean };
+        self.end_data_line(end);
+    }
+
+    fn end_data_line(&mut self, end: End) {
+        if let Some(action) = self.data_line.close(end) {
             self.act(action);
         }
     }

@@ -60,7 +60,7 @@ pub(crate) fn file_purpose(action: &Action) -> Option<Purpose> {
         | Action::List(_)
         | Action::RequestData
         | Action::CancelData
-        | Action::CloseData
+        | Action::CloseData(_)
         | Action::Send { .. }
         | Action::Check { .. }
         | Action::Receive { .. }

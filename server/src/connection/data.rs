@@ -17,6 +17,7 @@ use crate::store::readers::{Readers, Reading};
 use ferry_common::error::ErrorCode;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::ticket::Ticket;
+use ferry_session::action::{End, Length};
 use line::FixedLine;
 use receiving::{Gathering, Receiving};
 use sending::Sending;
@@ -102,8 +103,8 @@ pub(crate) enum Step {
     Trailer(Option<Digest>),
     /// The file of a download is not what it was, or cannot be read.
     SendFailed(ErrorCode),
-    /// The connection is of no more use.
-    Lost,
+    /// The connection has ended, and everything that it brought was told before.
+    Ended(End),
 }
 
 impl Data {
@@ -116,7 +117,7 @@ impl Data {
         self.flow = Flow::Sending(Sending::new(file, identity, offset, length));
     }
 
-    pub(crate) fn receive(&mut self, length: u64, trailer: bool) {
+    pub(crate) fn receive(&mut self, length: Length, trailer: bool) {
         self.flow = Flow::Receiving(Receiving::new(length, trailer));
     }
 
@@ -256,7 +257,7 @@ impl Flow {
 /// whether the peer has closed is looked for.
 fn look_for_end(socket: &mut Socket, hides_end: &mut bool) -> Step {
     if socket.is_write_closed() {
-        return Step::Lost;
+        return Step::Ended(End::Torn);
     }
     match socket.peek() {
         Received::Bytes(_) => {
@@ -264,7 +265,8 @@ fn look_for_end(socket: &mut Socket, hides_end: &mut bool) -> Step {
             Step::Blocked
         }
         Received::Blocked => Step::Blocked,
-        Received::End | Received::Failed => Step::Lost,
+        Received::End => Step::Ended(End::Clean),
+        Received::Failed => Step::Ended(End::Torn),
     }
 }
 
@@ -273,7 +275,8 @@ fn read(socket: &mut Socket, buffer: &mut [u8]) -> Result<usize, Step> {
     match socket.read(buffer) {
         Received::Bytes(count) => Ok(count),
         Received::Blocked => Err(Step::Blocked),
-        Received::End | Received::Failed => Err(Step::Lost),
+        Received::End => Err(Step::Ended(End::Clean)),
+        Received::Failed => Err(Step::Ended(End::Torn)),
     }
 }
 

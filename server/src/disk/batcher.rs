@@ -12,7 +12,7 @@ use crate::store::folder::{Destination, Folder};
 use crate::store::staging::StagedFile;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
-use ferry_session::action::Publication;
+use ferry_session::action::{Length, Publication};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -139,7 +139,8 @@ impl Batcher<'_> {
         let (staged, is_flushed) = match upload {
             Upload::Staged { staged, is_flushed } => (staged, is_flushed),
             Upload::Small { content } => {
-                let staged = destination.stage(&publication.path, small_bytes, None, asker.address)?;
+                let staged =
+                    destination.stage(&publication.path, Length::Exact(small_bytes), None, asker.address)?;
                 staged.append(&content)?;
                 (Arc::new(staged), false)
             }

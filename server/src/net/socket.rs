@@ -4,9 +4,11 @@
 use mio::event::{Event, Source};
 use mio::net::TcpStream;
 use rustix::io::Errno;
+use socket2::SockRef;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
 
 /// A bit is set by an event and cleared only by `WouldBlock`.
 #[derive(Debug)]
@@ -105,6 +107,12 @@ impl Socket {
             self.writable = false;
         }
         result
+    }
+
+    /// From now on, closing drops what is not sent yet and tells the peer so, by a reset.
+    pub(crate) fn reset_when_closed(&self) {
+        // It fails only for what is not a connected socket.
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
     }
 
     /// Says to the peer that no more will come.

@@ -12,7 +12,7 @@ use crate::store::folder::Lookup;
 use crate::store::staging::StagedFile;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Resume;
-use ferry_session::action::{Action, Publication, Question};
+use ferry_session::action::{Action, End, Length, Publication, Question};
 use ferry_session::fact::Fact;
 use rustix::io::Errno;
 use std::sync::Arc;
@@ -84,7 +84,8 @@ impl Reactor {
             Action::Open { path } => self.open(key, path, now),
             Action::Stage { path, size, new, resume } => self.stage(key, path, size, new, resume, now),
             Action::RequestData => self.request_data(key),
-            Action::CancelData | Action::CloseData => self.detach_data(key),
+            Action::CancelData => self.detach_data(key),
+            Action::CloseData(end) => self.close_data_of(key, end),
             Action::Send { offset, length, digest } => self.send(key, offset, length, digest),
             Action::Check { .. } => self.check(key, now),
             Action::Receive { length, trailer, .. } => self.receive(key, length, trailer),
@@ -117,24 +118,33 @@ impl Reactor {
         &mut self,
         key: Key,
         path: RemotePath,
-        size: u64,
+        size: Length,
         new: bool,
         resume: Option<Resume>,
         now: Instant,
     ) {
         let Some(control) = self.controls.get_mut(key) else { return };
-        let is_small = resume.is_none()
-            && size <= SMALL_UPLOAD_MAX_BYTES
-            && matches!(control.data, DataLink::Attached { .. })
-            && self.payload_memory.set_aside_small(size);
-        if is_small {
+        let may_be_small = resume.is_none() && matches!(control.data, DataLink::Attached { .. });
+        if may_be_small
+            && let Length::Exact(bytes) = size
+            && bytes <= SMALL_UPLOAD_MAX_BYTES
+            && self.payload_memory.set_aside_small(bytes)
+        {
             // Whether it can be had under its name shows when it is there.
-            control.resource = Resource::Small { bytes: size };
+            control.resource = Resource::Small { bytes };
             control.session.handle(Fact::Staged(Ok(0)), now);
         } else {
             let asker = control.asker(key);
             self.submit_behind_keeps(asker, &path.clone(), Job::Stage { path, size, new, resume });
         }
+    }
+
+    /// Closes the session's data connection. Where its end is not to look like a clean one, the peer gets a reset.
+    fn close_data_of(&mut self, key: Key, end: End) {
+        if end == End::Torn {
+            self.with_data(key, |data| data.socket.reset_when_closed());
+        }
+        self.detach_data(key);
     }
 
     fn request_data(&mut self, key: Key) {
@@ -150,11 +160,12 @@ impl Reactor {
         control.data = DataLink::Waiting(stamp);
     }
 
-    fn receive(&mut self, key: Key, length: u64, trailer: bool) {
+    fn receive(&mut self, key: Key, length: Length, trailer: bool) {
         let Some(control) = self.controls.get(key) else { return };
         let is_small = matches!(control.resource, Resource::Small { .. });
-        self.with_data(key, |data| {
-            if is_small { data.gather(length, trailer) } else { data.receive(length, trailer) }
+        self.with_data(key, |data| match length {
+            Length::Exact(bytes) if is_small => data.gather(bytes, trailer),
+            Length::Exact(_) | Length::UntilClose => data.receive(length, trailer),
         });
     }
 

@@ -15,6 +15,7 @@ use crate::rendezvous::tickets::Tickets;
 use ferry_common::limits::STALL_WINDOW;
 use ferry_common::wire::ticket::Ticket;
 use ferry_session::Session;
+use ferry_session::action::End;
 use ferry_session::fact::Fact;
 use log::Level;
 use std::sync::Arc;
@@ -75,7 +76,7 @@ impl Reactor {
         let key = *key;
         let Some(data) = self.datas.get_mut(key) else { return };
         if !data.has_unread() {
-            self.lose_data(key, now);
+            self.lose_data(key, End::Clean, now);
         } else if data.armed.is_none() {
             self.deadlines.arm(Timer::Data(key), &mut data.armed, Some(now + STALL_WINDOW));
         }
@@ -98,7 +99,7 @@ impl Reactor {
                     let peer = data.socket.peer();
                     let message = format_args!("Closed a data connection from {peer}: no command in time");
                     self.peer_log.tell(Level::Info, peer, now, message);
-                    self.lose_data(key, now);
+                    self.lose_data(key, End::Torn, now);
                 }
             }
         }
@@ -280,7 +281,7 @@ impl Reactor {
                 Step::SendFailed(code) => {
                     self.report(key, now, |session| session.handle(Fact::SendFailed(code), now));
                 }
-                Step::Lost => self.lose_data(key, now),
+                Step::Ended(end) => self.lose_data(key, end, now),
             }
         }
     }
@@ -374,13 +375,14 @@ impl Reactor {
         self.close_data(key);
     }
 
-    fn lose_data(&mut self, key: Key, now: Instant) {
+    /// A data connection has ended, or is given up.
+    fn lose_data(&mut self, key: Key, end: End, now: Instant) {
         match self.owner_of(key) {
             None => self.close_data(key),
             Some(session) => {
                 self.detach_data(session);
                 if let Some(control) = self.controls.get_mut(session) {
-                    control.session.handle(Fact::DataLost, now);
+                    control.session.handle(Fact::DataEnded(end), now);
                     self.drive(session, now);
                 }
             }

@@ -22,10 +22,11 @@ use crate::store::names::{self, Name, Renamed};
 use crate::store::shortfalls::{Shortfall, is_unsupported_flush};
 pub(crate) use error::StagingError;
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::EAGER_MAX_BYTES;
+use ferry_common::limits::{EAGER_MAX_BYTES, FILE_MAX_BYTES};
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::{Digest, Hasher};
+use ferry_session::action::Length;
 pub(crate) use home::Home;
 use open_whole::OpenWhole;
 pub(crate) use partials::Retention;
@@ -46,7 +47,7 @@ pub(crate) struct StagedFile {
     name: String,
     /// What it is to become.
     path: RemotePath,
-    size: u64,
+    size: Length,
     /// Data is brought to the disk while it comes.
     flush: bool,
     /// What was kept of a resumed upload.
@@ -87,15 +88,18 @@ impl StagedFile {
     pub(crate) fn create(
         home: &Arc<Home>,
         path: &RemotePath,
-        size: u64,
+        size: Length,
         flush: bool,
         address: Address,
     ) -> Result<Self, ErrorCode> {
-        let announcement = if size <= EAGER_MAX_BYTES {
-            home.space().take(home.directory(), size)?;
-            None
-        } else {
-            Some(home.space().announce(home.directory(), address, size)?)
+        let announcement = match size {
+            Length::Exact(bytes) if bytes <= EAGER_MAX_BYTES => {
+                home.space().take(home.directory(), bytes)?;
+                None
+            }
+            Length::Exact(_) | Length::UntilClose => {
+                Some(home.space().announce(home.directory(), address, announced_bytes(size, 0))?)
+            }
         };
         let name = home.new_name(path);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -113,12 +117,12 @@ impl StagedFile {
     pub(crate) fn resume(
         home: &Arc<Home>,
         path: &RemotePath,
-        size: u64,
+        size: Length,
         resume: Resume,
         flush: bool,
         address: Address,
     ) -> Result<Self, ErrorCode> {
-        let missing_bytes = size.saturating_sub(resume.offset);
+        let missing_bytes = announced_bytes(size, resume.offset);
         let announcement = home.space().announce(home.directory(), address, missing_bytes)?;
         let name = home.new_name(path);
         home.claim_partial(path, &name).map_err(|errno| match errno {
@@ -194,6 +198,19 @@ impl StagedFile {
         drop(content);
         self.close_if_whole()?;
         Ok(true)
+    }
+
+    /// Nothing follows what is written: an upload whose size was not known is whole.
+    pub(crate) fn complete(&self) -> Result<(), ErrorCode> {
+        let mut content = self.content();
+        if self.size == Length::UntilClose
+            && let Content { file: Some(file), hasher, .. } = &*content
+        {
+            // Gives back the space that was set aside for more.
+            rustix::fs::ftruncate(file, hasher.length()).map_err(Call::Write.of(&self.path))?;
+            content.announcement = None;
+        }
+        Ok(())
     }
 
     /// The digest of what is written.
@@ -311,7 +328,7 @@ impl StagedFile {
         home: &Arc<Home>,
         name: String,
         path: &RemotePath,
-        size: u64,
+        size: Length,
         flush: bool,
         resume: Option<Resume>,
         file: File,
@@ -334,13 +351,18 @@ impl StagedFile {
     /// file was asked for when it was made.
     fn make_room(&self, content: &mut Content, bytes: u64) -> Result<(), ErrorCode> {
         let end = content.hasher.length().saturating_add(bytes);
-        if self.size <= EAGER_MAX_BYTES || end <= content.reserved_bytes {
+        let most_bytes = match self.size {
+            Length::Exact(bytes) if bytes <= EAGER_MAX_BYTES => return Ok(()),
+            Length::Exact(bytes) => bytes,
+            Length::UntilClose => FILE_MAX_BYTES,
+        };
+        if end <= content.reserved_bytes {
             return Ok(());
         }
         let Some(file) = &content.file else { return Ok(()) };
         let (start, space) = (content.reserved_bytes, self.home.space());
         let needed_bytes = end - start;
-        let step_bytes = needed_bytes.max(SPACE_STEP_BYTES).min(self.size.saturating_sub(start));
+        let step_bytes = needed_bytes.max(SPACE_STEP_BYTES).min(most_bytes.saturating_sub(start));
         let reserved_bytes = match space.take(file, step_bytes) {
             Ok(()) => step_bytes,
             Err(_) => space.take(file, needed_bytes).map(|()| needed_bytes)?,
@@ -351,7 +373,7 @@ impl StagedFile {
         });
         content.reserved_bytes = start + reserved_bytes;
         if let Some(announcement) = &mut content.announcement {
-            announcement.shrink_to(self.size.saturating_sub(start + reserved_bytes));
+            announcement.shrink_to(announced_bytes(self.size, start + reserved_bytes));
         }
         Ok(())
     }
@@ -360,7 +382,8 @@ impl StagedFile {
     /// errors could be told by nothing else.
     fn close_if_whole(&self) -> Result<(), ErrorCode> {
         let mut content = self.content();
-        if content.hasher.length() < self.size || content.is_unconfirmed {
+        let is_whole = matches!(self.size, Length::Exact(bytes) if content.hasher.length() >= bytes);
+        if !is_whole || content.is_unconfirmed {
             return Ok(());
         }
         content.announcement = None;
@@ -398,6 +421,14 @@ impl StagedFile {
             }
         }
         self.home.put_back(&self.name, &self.path).is_ok()
+    }
+}
+
+/// What an upload of this size may still write behind the offset, as far as that is known.
+fn announced_bytes(size: Length, offset: u64) -> u64 {
+    match size {
+        Length::Exact(bytes) => bytes.saturating_sub(offset),
+        Length::UntilClose => SPACE_STEP_BYTES,
     }
 }
 

@@ -4,7 +4,7 @@ mod foreign;
 
 use super::{Answered, Dialect, EntryFormat, Heard};
 use crate::Policy;
-use crate::action::{Event, Question};
+use crate::action::{Event, Length, Question};
 use crate::answer::{Answer, Subject};
 use crate::request::{DownloadSpec, Request, UploadSpec};
 use ferry_common::error::ErrorCode;
@@ -110,7 +110,7 @@ impl Ferry {
             Command::Rm { path } => Request::Ask(Question::Rm { path }),
             Command::Mv { from, to, replace } => Request::Ask(Question::Mv { from, to, replace }),
             Command::Download { path, offset, digest } => {
-                Request::Download { path, spec: DownloadSpec { offset, digest } }
+                Request::Download { path, spec: DownloadSpec { offset, digest, until_close: false } }
             }
             Command::Upload { path, size, options } => {
                 Request::Upload { path, spec: upload_spec(size, &options) }
@@ -166,7 +166,8 @@ impl Ferry {
 
 fn upload_spec(size: u64, options: &UploadOptions) -> UploadSpec {
     let UploadOptions { digest, new, mtime_s, resume } = *options;
-    UploadSpec { size, is_eager: options.is_eager(size), has_trailer: digest, new, mtime_s, resume }
+    let (is_eager, size) = (options.is_eager(size), Length::Exact(size));
+    UploadSpec { size, is_eager, has_trailer: digest, new, mtime_s, resume }
 }
 
 fn help() -> Vec<u8> {

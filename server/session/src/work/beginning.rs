@@ -2,7 +2,7 @@
 
 use super::Work;
 use super::phase::{Listing, Phase};
-use crate::action::{Action, Event, ListQuery, Question};
+use crate::action::{Action, Event, Length, ListQuery, Question};
 use crate::answer::{Answer, Subject};
 use crate::request::{Request, UploadSpec};
 use ferry_common::error::ErrorCode;
@@ -55,7 +55,7 @@ impl Work {
             self.refuse_upload(path, &spec, ErrorCode::ReadOnly, now);
         } else if path.is_root() {
             self.refuse_upload(path, &spec, ErrorCode::IsDirectory, now);
-        } else if resume.is_some_and(|resume| resume.offset > size) {
+        } else if resume.is_some_and(|resume| matches!(size, Length::Exact(bytes) if resume.offset > bytes)) {
             self.refuse_upload(path, &spec, ErrorCode::BadOffset, now);
         } else {
             self.enter(Phase::Staging { path: path.clone(), spec }, now);

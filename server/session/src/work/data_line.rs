@@ -1,7 +1,7 @@
 //! The data connection of a session, apart from what is moved over it: a session keeps its data connection from one
 //! transfer to the next.
 
-use crate::action::Action;
+use crate::action::{Action, End};
 
 /// See the module's documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,12 +48,12 @@ impl DataLine {
         self.advance(Self::Offered, Self::Attached)
     }
 
-    /// Gives up the connection, or the wish for one.
-    pub(crate) fn close(&mut self) -> Option<Action> {
+    /// Gives up the connection, which has this end, or the wish for one.
+    pub(crate) fn close(&mut self, end: End) -> Option<Action> {
         match std::mem::replace(self, Self::None) {
             Self::None => None,
             Self::Wanted | Self::Offered => Some(Action::CancelData),
-            Self::Attached => Some(Action::CloseData),
+            Self::Attached => Some(Action::CloseData(end)),
         }
     }
 
@@ -95,9 +95,9 @@ mod tests {
             (NoLine, None),
             (Wanted, Some(Action::CancelData)),
             (Offered, Some(Action::CancelData)),
-            (Attached, Some(Action::CloseData)),
+            (Attached, Some(Action::CloseData(End::Torn))),
         ] {
-            assert_eq!((line.close(), line), (action, NoLine));
+            assert_eq!((line.close(End::Torn), line), (action, NoLine));
         }
     }
 

@@ -5,7 +5,7 @@ use super::pace::Pace;
 use super::phase::Phase;
 use super::transfer::{Trailer, Transfer, TransferKind};
 use super::{Output, Work};
-use crate::action::{Action, Direction, Event, Opened};
+use crate::action::{Action, Direction, End, Event, Length, Opened};
 use crate::answer::{Answer, Subject};
 use crate::request::UploadSpec;
 use ferry_common::error::ErrorCode;
@@ -25,8 +25,8 @@ impl Work {
         });
         match remaining {
             Ok((length, mtime_s)) => {
-                let kind = TransferKind::Download { spec, mtime_s };
-                self.connect(Transfer::new(path, spec.offset, length, kind, now), now);
+                let kind = TransferKind::Download { length, spec, mtime_s };
+                self.connect(Transfer::new(path, spec.offset, kind, now), now);
             }
             Err(code) => {
                 self.act(Action::Discard);
@@ -41,9 +41,12 @@ impl Work {
         match staged {
             Ok(offset) => {
                 let trailer = if spec.has_trailer { Trailer::Awaited } else { Trailer::None };
-                let kind = TransferKind::Upload { spec, trailer };
-                let length = spec.size.saturating_sub(offset);
-                self.connect(Transfer::new(path, offset, length, kind, now), now);
+                let length = match spec.size {
+                    Length::Exact(bytes) => Length::Exact(bytes.saturating_sub(offset)),
+                    Length::UntilClose => Length::UntilClose,
+                };
+                let kind = TransferKind::Upload { length, spec, trailer };
+                self.connect(Transfer::new(path, offset, kind, now), now);
             }
             Err(code) => self.refuse_upload(path, &spec, code, now),
         }
@@ -65,10 +68,14 @@ impl Work {
         }
     }
 
-    pub(crate) fn handle_data_lost(&mut self, now: Instant) {
+    pub(crate) fn handle_data_ended(&mut self, end: End, now: Instant) {
         self.data_line.handle_end();
-        if matches!(self.phase, Phase::Moving(_)) {
-            self.break_off(ErrorCode::BrokenOff, now);
+        if let Phase::Moving(transfer) = &mut self.phase {
+            if end == End::Clean && transfer.handle_clean_end() {
+                self.finish_if_moved(now);
+            } else {
+                self.break_off(ErrorCode::BrokenOff, now);
+            }
         } else if matches!(self.phase, Phase::Dropping { .. }) {
             self.enter(Phase::Ready, now);
         }
@@ -137,19 +144,26 @@ impl Work {
         match checked {
             Err(code) => self.handle_send_failed(code, now),
             Ok(digest) => {
+                if self.phase.sends_until_close() {
+                    if !self.data_line.is_attached() {
+                        // The client has not seen a clean end.
+                        return self.break_off(ErrorCode::BrokenOff, now);
+                    }
+                    self.end_data_line(End::Clean);
+                }
                 if let Some(transfer) = self.phase.take_transfer() {
                     self.act(Action::Discard);
                     self.log_finished(&transfer, now);
-                    self.finish(Answer::Moved { length: transfer.length, digest }, now);
+                    self.finish(Answer::Moved { length: transfer.moved, digest }, now);
                 }
             }
         }
     }
 
     pub(crate) fn handle_receive_failed(&mut self, code: ErrorCode, unread_bytes: u64, now: Instant) {
-        if let Phase::Moving(Transfer { kind: TransferKind::Upload { spec, .. }, .. }) = &self.phase {
+        if let Phase::Moving(Transfer { kind: TransferKind::Upload { length, spec, .. }, .. }) = &self.phase {
             let trailer_bytes = if spec.has_trailer { TRAILER_BYTES as u64 } else { 0 };
-            let droppable = unread_bytes <= EAGER_MAX_BYTES + trailer_bytes;
+            let droppable = *length != Length::UntilClose && unread_bytes <= EAGER_MAX_BYTES + trailer_bytes;
             if !droppable {
                 self.close_data_line();
             }
@@ -162,7 +176,7 @@ impl Work {
 
     pub(crate) fn handle_published(&mut self, id: u64, published: Result<Digest, ErrorCode>, now: Instant) {
         let Some(transfer) = self.owed.find(id) else { return };
-        let (path, size, length) = (transfer.path.clone(), transfer.size(), transfer.length);
+        let (path, size, length) = (transfer.path.clone(), transfer.size(), transfer.moved);
         let started = transfer.started;
         let answer = match published {
             Ok(digest) => {
@@ -215,19 +229,20 @@ impl Work {
     }
 
     fn begin_moving(&mut self, transfer: Transfer, now: Instant) {
-        let Transfer { offset, length, .. } = transfer;
+        let offset = transfer.offset;
         match &transfer.kind {
-            TransferKind::Download { spec, mtime_s } => {
-                let (digest, mtime_s) = (spec.digest, *mtime_s);
+            TransferKind::Download { length, spec, mtime_s } => {
+                let (length, digest, mtime_s) = (*length, spec.digest, *mtime_s);
                 self.answer(Answer::Sending { length, mtime_s });
                 self.act(Action::Send { offset, length, digest });
             }
-            TransferKind::Upload { spec, trailer } => {
-                let (is_eager, trailer) = (spec.is_eager, *trailer == Trailer::Awaited);
+            TransferKind::Upload { length, spec, trailer } => {
+                let (length, is_eager) = (*length, spec.is_eager);
+                let trailer = *trailer == Trailer::Awaited;
                 if !is_eager {
                     self.answer(Answer::Receiving { offset });
                 }
-                if length > 0 || trailer {
+                if length != Length::Exact(0) || trailer {
                     self.act(Action::Receive { offset, length, trailer });
                 }
             }
@@ -262,7 +277,7 @@ impl Work {
 
     fn log_finished(&mut self, transfer: &Transfer, now: Instant) {
         let elapsed = now.saturating_duration_since(transfer.started);
-        let (direction, path, length) = (transfer.direction(), transfer.path.clone(), transfer.length);
+        let (direction, path, length) = (transfer.direction(), transfer.path.clone(), transfer.moved);
         self.log(Event::Finished { direction, path, length, elapsed });
     }
 
@@ -286,7 +301,8 @@ impl Work {
     fn end_transfer(&mut self, code: ErrorCode, now: Instant) {
         let Some(transfer) = self.phase.take_transfer() else { return };
         let direction = transfer.direction();
-        let Transfer { path, moved, length, .. } = transfer;
+        let length = transfer.length();
+        let Transfer { path, moved, .. } = transfer;
         self.answer(Answer::Refused { code, subject: Subject::Path(path.clone()) });
         self.log(Event::BrokenOff { direction, path, moved, length, code });
         self.enter(Phase::Ready, now);

@@ -61,6 +61,21 @@ impl Phase {
         }
     }
 
+    /// A file is being sent, or just was, whose end the client knows by that of the data connection.
+    pub(crate) fn sends_until_close(&self) -> bool {
+        match self {
+            Self::Moving(transfer) | Self::Checking(transfer) => transfer.is_sent_until_close(),
+            Self::Ready
+            | Self::Listing(_)
+            | Self::Asking(_)
+            | Self::Opening { .. }
+            | Self::Staging { .. }
+            | Self::Connecting(_)
+            | Self::Dropping { .. }
+            | Self::Closed => false,
+        }
+    }
+
     /// Takes the transfer out of a phase that has one; the session is between commands then.
     pub(crate) fn take_transfer(&mut self) -> Option<Transfer> {
         match std::mem::replace(self, Self::Ready) {

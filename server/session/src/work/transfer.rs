@@ -1,6 +1,6 @@
 //! One transfer of a session.
 
-use crate::action::{Direction, Publication};
+use crate::action::{Direction, Length, Publication};
 use crate::request::{DownloadSpec, UploadSpec};
 use ferry_common::path::RemotePath;
 use ferry_common::wire::digest::Digest;
@@ -11,8 +11,6 @@ pub(crate) struct Transfer {
     pub(crate) path: RemotePath,
     /// Where in the file it begins.
     pub(crate) offset: u64,
-    /// How much is to be moved from there on.
-    pub(crate) length: u64,
     pub(crate) moved: u64,
     /// Of an upload: what has come of the payload, whether it is written yet or not.
     pub(crate) arrived: u64,
@@ -22,8 +20,10 @@ pub(crate) struct Transfer {
 
 #[derive(Debug)]
 pub(crate) enum TransferKind {
-    Download { spec: DownloadSpec, mtime_s: i64 },
-    Upload { spec: UploadSpec, trailer: Trailer },
+    /// So much is to be sent from the offset on.
+    Download { length: u64, spec: DownloadSpec, mtime_s: i64 },
+    /// So much is to come for what is behind the offset.
+    Upload { length: Length, spec: UploadSpec, trailer: Trailer },
 }
 
 /// The digest behind the bytes of an upload.
@@ -35,8 +35,8 @@ pub(crate) enum Trailer {
 }
 
 impl Transfer {
-    pub(crate) fn new(path: RemotePath, offset: u64, length: u64, kind: TransferKind, now: Instant) -> Self {
-        Self { path, offset, length, moved: 0, arrived: 0, started: now, kind }
+    pub(crate) fn new(path: RemotePath, offset: u64, kind: TransferKind, now: Instant) -> Self {
+        Self { path, offset, moved: 0, arrived: 0, started: now, kind }
     }
 
     pub(crate) fn direction(&self) -> Direction {
@@ -46,10 +46,18 @@ impl Transfer {
         }
     }
 
+    /// How much is to be moved from the offset on.
+    pub(crate) fn length(&self) -> Length {
+        match self.kind {
+            TransferKind::Download { length, .. } => Length::Exact(length),
+            TransferKind::Upload { length, .. } => length,
+        }
+    }
+
     /// Every byte has moved, and the trailer has come where there is one.
     pub(crate) fn is_moved(&self) -> bool {
         let awaited = matches!(self.kind, TransferKind::Upload { trailer: Trailer::Awaited, .. });
-        self.moved >= self.length && !awaited
+        matches!(self.length(), Length::Exact(bytes) if self.moved >= bytes) && !awaited
     }
 
     /// What has moved of the payload, or has come of it at least.
@@ -62,14 +70,30 @@ impl Transfer {
         self.arrived > self.moved
     }
 
-    /// Size of the whole file.
+    /// Size of the whole file, once all of it has moved.
     pub(crate) fn size(&self) -> u64 {
-        self.offset.saturating_add(self.length)
+        self.offset.saturating_add(self.moved)
+    }
+
+    /// The peer has ended the data connection on purpose. True where that ends an upload, whose length is known now.
+    pub(crate) fn handle_clean_end(&mut self) -> bool {
+        let received = self.received();
+        match &mut self.kind {
+            TransferKind::Upload { length: length @ Length::UntilClose, .. } => {
+                *length = Length::Exact(received);
+                true
+            }
+            TransferKind::Upload { .. } | TransferKind::Download { .. } => false,
+        }
+    }
+
+    pub(crate) fn is_sent_until_close(&self) -> bool {
+        matches!(&self.kind, TransferKind::Download { spec, .. } if spec.until_close)
     }
 
     /// How an upload is to be published; `None` for a download.
     pub(crate) fn publication(&self, id: u64) -> Option<Publication> {
-        let TransferKind::Upload { spec, trailer } = &self.kind else { return None };
+        let TransferKind::Upload { spec, trailer, .. } = &self.kind else { return None };
         let expected = match trailer {
             Trailer::None | Trailer::Awaited => None,
             Trailer::Come(digest) => Some(*digest),

@@ -1,6 +1,7 @@
 //! Every wait ends: by its deadline, by the end of what the client says, or by the end of the server.
 
 use crate::commands::bytes;
+use crate::model::STEPS;
 use crate::model::wire::Lane;
 use crate::model::{POLICY, Pair};
 use ferry_common::dialogue::Failure;
@@ -10,6 +11,7 @@ use ferry_common::limits::{
     STALL_WINDOW, STALL_WINDOW_MIN_BYTES, TICKET_TIMEOUT, WORKING_INTERVAL,
 };
 use ferry_common::wire::digest::Digest;
+use ferry_session::action::End;
 use ferry_session::fact::Fact;
 use std::time::Duration;
 
@@ -36,7 +38,7 @@ fn run_but_move(pair: &mut Pair, most: usize) {
     let mut moved = false;
     loop {
         let mut progress = false;
-        for step in 0..Pair::STEPS {
+        for step in 0..STEPS {
             let moves = step == 3;
             if !(moves && moved) {
                 let done = pair.step(step, if moves { most } else { usize::MAX });
@@ -381,7 +383,7 @@ fn facts_that_come_after_the_end_are_ignored() {
     session.handle(Fact::SendFailed(ErrorCode::Io), now);
     session.handle(Fact::ReceiveFailed { code: ErrorCode::Io, unread_bytes: 5 }, now);
     session.handle(Fact::DataAttached, now);
-    session.handle(Fact::DataLost, now);
+    session.handle(Fact::DataEnded(End::Torn), now);
     session.handle(Fact::Published { id: 0, result: Ok(Digest::of(b"")) }, now);
     session.handle(Fact::Staged(Ok(0)), now);
     session.handle(Fact::Trailer(None), now);

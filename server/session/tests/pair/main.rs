@@ -15,5 +15,7 @@ mod publishing;
 mod raw_commands;
 mod resuming;
 mod simulation;
+mod toy;
+mod toy_dialect;
 mod trailers;
 mod verified;

@@ -14,6 +14,7 @@ use crate::store::readers::Reading;
 use crate::store::residency::Residency;
 use course::{Course, Next};
 use ferry_common::error::ErrorCode;
+use ferry_session::action::End;
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -132,7 +133,7 @@ impl Sending {
             Err(Errno::AGAIN) => Step::Blocked,
             Err(Errno::INTR) => Step::Moved(0),
             Err(Errno::IO | Errno::NOMEM | Errno::OVERFLOW) => Step::SendFailed(ErrorCode::Io),
-            Err(_) => Step::Lost,
+            Err(_) => Step::Ended(End::Torn),
         }
     }
 
@@ -154,7 +155,7 @@ impl Sending {
                 }
                 Step::Moved(count as u64)
             }
-            Err(_) => Step::Lost,
+            Err(_) => Step::Ended(End::Torn),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::store::staging::{Home, StagedFile, StagingError};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Resume;
-use ferry_session::action::Publication;
+use ferry_session::action::{Length, Publication};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Access, AtFlags, FileType, OFlags, Stat, StatxFlags};
 use rustix::io::Errno;
@@ -162,7 +162,7 @@ impl Destination {
     pub(crate) fn stage(
         &self,
         path: &RemotePath,
-        size: u64,
+        size: Length,
         resume: Option<Resume>,
         address: Address,
     ) -> Result<StagedFile, ErrorCode> {
@@ -181,6 +181,7 @@ impl Destination {
         if publication.expected.is_some_and(|expected| expected != staged.digest()) {
             return Err(ErrorCode::Mismatch);
         }
+        staged.complete()?;
         let attributes = match replaced {
             None => Attributes::OfNewFile(self.inherited(path)?),
             Some(stat) => Attributes::Of(Replaced::open(self.target.directory(), name, stat, path)?),

@@ -312,6 +312,9 @@ mod tests {
     use crate::net::address::Address;
     use ferry_common::error::ErrorCode;
     use ferry_common::wire::command::Resume;
+    use ferry_common::wire::digest::Digest;
+    use ferry_session::action::Length;
+    use std::os::unix::fs::MetadataExt;
     use std::path::{Path, PathBuf};
     use std::sync::Arc;
 
@@ -345,17 +348,35 @@ mod tests {
     fn leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
         let home = home_in(folder.path());
-        let staged = StagedFile::create(&home, &path(), 10, true, Address::OWN).unwrap();
+        let staged = StagedFile::create(&home, &path(), Length::Exact(10), true, Address::OWN).unwrap();
         assert_eq!(count(folder.path()), 1);
         drop((home, staged));
         assert_eq!(count(folder.path()), 0);
     }
 
     #[test]
+    fn an_upload_until_close_is_whole_when_that_is_said_and_holds_no_space_beyond() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = home_in(folder.path());
+        let staged = StagedFile::create(&home, &path(), Length::UntilClose, true, Address::OWN).unwrap();
+        let part = vec![7; 1 << 20];
+        for _ in 0..3 {
+            staged.append(&part).unwrap();
+        }
+        staged.complete().unwrap();
+        staged.sync().unwrap();
+        staged.rename_to(&root_of(folder.path()), b"whole", true).unwrap();
+        let metadata = std::fs::metadata(folder.path().join("whole")).unwrap();
+        assert_eq!(metadata.len(), 3 << 20);
+        assert!(metadata.blocks() * 512 <= 4 << 20, "{} blocks for 3 MiB", metadata.blocks());
+        assert_eq!(staged.digest(), Digest::of(&part.repeat(3)));
+    }
+
+    #[test]
     fn removes_what_the_dead_left_keeps_what_is_large_and_spares_the_living() {
         let folder = tempfile::tempdir().unwrap();
         let living = home_in(folder.path());
-        let staged = StagedFile::create(&living, &path(), 10, true, Address::OWN).unwrap();
+        let staged = StagedFile::create(&living, &path(), Length::Exact(10), true, Address::OWN).unwrap();
         let dead = hidden(folder.path()).join("dead");
         std::fs::create_dir(&dead).unwrap();
         std::fs::write(dead.join(LOCK_NAME), "").unwrap();
@@ -378,13 +399,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let home = home_in(folder.path());
         let half = vec![1; 2 << 20];
-        let staged = StagedFile::create(&home, &path(), 4 << 20, true, Address::OWN).unwrap();
+        let staged = StagedFile::create(&home, &path(), Length::Exact(4 << 20), true, Address::OWN).unwrap();
         staged.append(&half).unwrap();
         staged.keep();
         drop(staged);
 
         let resume = Resume { offset: 2 << 20, digest: Digest::of(&half) };
-        let go_on = |resume| StagedFile::resume(&home, &path(), 4 << 20, resume, true, Address::OWN);
+        let go_on =
+            |resume| StagedFile::resume(&home, &path(), Length::Exact(4 << 20), resume, true, Address::OWN);
         let resumed = go_on(resume).unwrap();
         assert!(go_on(resume).is_err());
         hash(&resumed).unwrap();
@@ -398,7 +420,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let home = home_in(folder.path());
         let content = vec![1; 3 << 20];
-        let staged = StagedFile::create(&home, &path(), 4 << 20, true, Address::OWN).unwrap();
+        let staged = StagedFile::create(&home, &path(), Length::Exact(4 << 20), true, Address::OWN).unwrap();
         staged.append(&content).unwrap();
         staged.keep();
         drop(staged);
@@ -408,7 +430,7 @@ mod tests {
         };
         let go_on = |offset, digest| {
             let resume = Resume { offset, digest };
-            StagedFile::resume(&home, &path(), 4 << 20, resume, true, Address::OWN)
+            StagedFile::resume(&home, &path(), Length::Exact(4 << 20), resume, true, Address::OWN)
         };
 
         let wrong = go_on(2 << 20, Digest::of(b"something else")).unwrap();
@@ -432,14 +454,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let home = home_in(folder.path());
         let content = vec![1; 2 << 20];
-        let staged = StagedFile::create(&home, &path(), 4 << 20, true, Address::OWN).unwrap();
+        let staged = StagedFile::create(&home, &path(), Length::Exact(4 << 20), true, Address::OWN).unwrap();
         staged.append(&content).unwrap();
         staged.keep();
         drop(staged);
         let kept = hidden(folder.path()).join(PARTIAL_NAME).join(partial_name(&path()));
         std::fs::hard_link(kept, folder.path().join("published")).unwrap();
         let resume = Resume { offset: 2 << 20, digest: Digest::of(&content) };
-        let resumed = StagedFile::resume(&home, &path(), 4 << 20, resume, true, Address::OWN);
+        let resumed = StagedFile::resume(&home, &path(), Length::Exact(4 << 20), resume, true, Address::OWN);
         assert_eq!(resumed.unwrap_err(), ErrorCode::NoPartial);
     }
 
@@ -447,7 +469,7 @@ mod tests {
     fn what_has_its_name_takes_no_more_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let home = home_in(folder.path());
-        let staged = StagedFile::create(&home, &path(), 10, true, Address::OWN).unwrap();
+        let staged = StagedFile::create(&home, &path(), Length::Exact(10), true, Address::OWN).unwrap();
         staged.append(b"0123").unwrap();
         staged.rename_to(&root_of(folder.path()), b"file", true).unwrap();
         assert_eq!(staged.append(b"4567"), Err(ErrorCode::BrokenOff));
@@ -471,7 +493,7 @@ mod tests {
     fn what_has_no_lock_may_have_a_living_server() {
         let folder = tempfile::tempdir().unwrap();
         let living = home_in(folder.path());
-        let staged = StagedFile::create(&living, &path(), 10, true, Address::OWN).unwrap();
+        let staged = StagedFile::create(&living, &path(), Length::Exact(10), true, Address::OWN).unwrap();
         std::fs::remove_file(hidden(folder.path()).join(&living.name).join(LOCK_NAME)).unwrap();
         let _second = home_in(folder.path());
         staged.append(b"0123456789").unwrap();

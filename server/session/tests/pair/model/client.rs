@@ -7,6 +7,7 @@ use ferry_common::path::RemotePath;
 use ferry_common::wire::command::{Command, UploadOptions};
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::Entry;
+use ferry_session::dialect::Dialect;
 use std::collections::{BTreeMap, VecDeque};
 
 /// How a request ended.
@@ -38,7 +39,7 @@ pub(crate) struct ClientShell {
     control_closed: bool,
 }
 
-impl Pair {
+impl<D: Dialect> Pair<D> {
     /// Asks for what the line says. An upload brings as many `x` as it promises.
     pub(crate) fn request(&mut self, line: &str) -> RequestId {
         let command = Command::parse(line.as_bytes()).unwrap();

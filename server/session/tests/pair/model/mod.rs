@@ -2,13 +2,14 @@
 //! a network between them, and a clock that moves only when a test says so.
 
 mod client;
+pub(crate) mod random;
 pub(crate) mod server;
 pub(crate) mod store;
 pub(crate) mod wire;
 
 use client::ClientShell;
 use ferry_common::dialogue::Dialogue;
-use ferry_session::dialect::AnyDialect;
+use ferry_session::dialect::{AnyDialect, Dialect};
 use ferry_session::fact::Fact;
 use ferry_session::{Policy, Session};
 use server::ServerShell;
@@ -21,9 +22,12 @@ pub(crate) const POLICY: Policy = Policy { data_port: 3333, read_only: false, no
 /// Far more steps than any test takes: whoever reaches it goes round in circles.
 const STEPS_MAX: usize = 200_000;
 
-pub(crate) struct Pair {
+/// The parts of the world that can take a step.
+pub(crate) const STEPS: usize = 9;
+
+pub(crate) struct Pair<D = AnyDialect> {
     pub(crate) now: Instant,
-    pub(crate) session: Session,
+    pub(crate) session: Session<D>,
     pub(crate) dialogue: Dialogue,
     pub(crate) server: ServerShell,
     pub(crate) client: ClientShell,
@@ -40,10 +44,22 @@ impl Pair {
     }
 
     pub(crate) fn with_policy(policy: Policy) -> Self {
+        Self::speaking(AnyDialect::ferry(&policy), policy)
+    }
+
+    /// A client that writes what it likes; its replies are in [`Pair::replies`].
+    pub(crate) fn raw(policy: Policy) -> Self {
+        Self::raw_speaking(AnyDialect::ferry(&policy), policy)
+    }
+}
+
+impl<D: Dialect> Pair<D> {
+    /// A server that speaks this dialect, which the client's dialogue may not understand.
+    fn speaking(dialect: D, policy: Policy) -> Self {
         let now = Instant::now();
         Self {
             now,
-            session: Session::new(AnyDialect::ferry(&policy), policy, now),
+            session: Session::new(dialect, policy, now),
             dialogue: Dialogue::default(),
             server: ServerShell::default(),
             client: ClientShell::default(),
@@ -53,9 +69,9 @@ impl Pair {
         }
     }
 
-    /// A client that writes what it likes; its replies are in [`Pair::replies`].
-    pub(crate) fn raw(policy: Policy) -> Self {
-        let mut pair = Self::with_policy(policy);
+    /// As [`Pair::raw`], in any dialect.
+    pub(crate) fn raw_speaking(dialect: D, policy: Policy) -> Self {
+        let mut pair = Self::speaking(dialect, policy);
         pair.client.raw = Some(String::new());
         pair
     }
@@ -71,7 +87,7 @@ impl Pair {
     pub(crate) fn run(&mut self) {
         for _ in 0..STEPS_MAX {
             let mut progress = false;
-            for step in 0..Self::STEPS {
+            for step in 0..STEPS {
                 progress |= self.step(step, self.chunk);
             }
             if !progress && !self.wire.open_gates() {
@@ -86,17 +102,15 @@ impl Pair {
         let mut idle = 0;
         while count > 0 {
             let progress = self.step(self.turn, self.chunk);
-            self.turn = (self.turn + 1) % Self::STEPS;
+            self.turn = (self.turn + 1) % STEPS;
             count -= usize::from(progress);
             idle = if progress { 0 } else { idle + 1 };
-            if idle == Self::STEPS {
+            if idle == STEPS {
                 return false;
             }
         }
         true
     }
-
-    pub(crate) const STEPS: usize = 9;
 
     /// One step of one part of the world, or false if it has nothing to do.
     pub(crate) fn step(&mut self, which: usize, most: usize) -> bool {

@@ -8,7 +8,8 @@ use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::ticket::Ticket;
-use ferry_session::action::{Action, Event, ListQuery, Publication, Question};
+use ferry_session::action::{Action, End, Event, Length, ListQuery, Publication, Question};
+use ferry_session::dialect::Dialect;
 use ferry_session::fact::Fact;
 use ferry_session::limits::TURN_LINES;
 use ferry_session::outbox::Outbox;
@@ -46,7 +47,7 @@ pub(crate) struct ServerShell {
 #[derive(Debug)]
 pub(crate) struct Staged {
     path: RemotePath,
-    size: u64,
+    size: Length,
     content: Vec<u8>,
 }
 
@@ -55,7 +56,7 @@ pub(crate) enum Job {
     List(ListQuery),
     Ask(Question),
     Open { path: RemotePath },
-    Stage { path: RemotePath, size: u64, new: bool, resume: Option<Resume> },
+    Stage { path: RemotePath, size: Length, new: bool, resume: Option<Resume> },
     Check { digest: bool },
     Ticket,
 }
@@ -64,7 +65,7 @@ pub(crate) enum Job {
 #[derive(Debug, Clone, Copy)]
 enum Movement {
     Send { offset: usize, left: usize },
-    Receive { left: usize, trailer: bool },
+    Receive { left: Length, trailer: bool },
     Trailer,
     Drop { left: usize },
 }
@@ -76,7 +77,7 @@ impl ServerShell {
     }
 }
 
-impl Pair {
+impl<D: Dialect> Pair<D> {
     pub(crate) fn server_reads(&mut self, most: usize) -> bool {
         if self.session.is_paused() {
             self.session.handle(Fact::Turn { lines: TURN_LINES }, self.now);
@@ -240,11 +241,15 @@ impl Pair {
             Movement::Send { offset, left } => self.send(link, offset, left, most),
             Movement::Receive { left, trailer } => {
                 let allowed = self.server.store.faults.write_fails_after.unwrap_or(usize::MAX);
-                let bytes = self.wire.read_up(link, left.min(most).min(allowed.max(1)));
+                let left_bytes = match left {
+                    Length::Exact(bytes) => usize::try_from(bytes).unwrap(),
+                    Length::UntilClose => usize::MAX,
+                };
+                let bytes = self.wire.read_up(link, left_bytes.min(most).min(allowed.max(1)));
                 if bytes.is_empty() {
                     return self.wire.up_at_end(link) && self.server_loses_data();
                 }
-                self.receive(&bytes, left - bytes.len(), trailer);
+                self.receive(&bytes, left, trailer);
             }
             Movement::Trailer => {
                 let left = TRAILER_BYTES - self.server.trailer.len();
@@ -313,9 +318,16 @@ impl Pair {
         }
     }
 
-    fn receive(&mut self, bytes: &[u8], left: usize, trailer: bool) {
+    fn receive(&mut self, bytes: &[u8], left: Length, trailer: bool) {
         let server = &mut self.server;
-        let unread = (left + if trailer { TRAILER_BYTES } else { 0 }) as u64;
+        let left = match left {
+            Length::Exact(left) => Length::Exact(left - bytes.len() as u64),
+            Length::UntilClose => Length::UntilClose,
+        };
+        let unread = match left {
+            Length::Exact(left) => left + if trailer { TRAILER_BYTES as u64 } else { 0 },
+            Length::UntilClose => 0,
+        };
         if let Some(allowed) = server.store.faults.write_fails_after {
             if allowed <= bytes.len() {
                 server.store.faults.write_fails_after = None;
@@ -329,8 +341,8 @@ impl Pair {
         }
         server.staged.as_mut().expect("received only what is staged").content.extend(bytes);
         server.movement = match (left, trailer) {
-            (0, true) => Some(Movement::Trailer),
-            (0, false) => None,
+            (Length::Exact(0), true) => Some(Movement::Trailer),
+            (Length::Exact(0), false) => None,
             (left, trailer) => Some(Movement::Receive { left, trailer }),
         };
         self.session.handle(Fact::Moved { bytes: bytes.len() as u64 }, self.now);
@@ -345,7 +357,8 @@ impl Pair {
         self.wire.links[link].server_gone = true;
         self.server.movement = None;
         self.server.trailer.clear();
-        self.session.handle(Fact::DataLost, self.now);
+        let end = if self.wire.links[link].is_torn { End::Torn } else { End::Clean };
+        self.session.handle(Fact::DataEnded(end), self.now);
         self.perform();
         true
     }
@@ -358,10 +371,15 @@ impl Pair {
     /// The link goes away under both ends.
     pub(crate) fn network_fails(&mut self) {
         if let Some(link) = self.client.link {
-            self.wire.links[link].client_gone = true;
-            self.wire.links[link].server_gone = true;
-            self.wire.lose_in_flight(link);
+            self.network_tears(link);
         }
+    }
+
+    /// As [`Pair::network_fails`], for any data connection.
+    pub(crate) fn network_tears(&mut self, link: usize) {
+        self.wire.links[link].client_gone = true;
+        self.wire.links[link].server_gone = true;
+        self.wire.lose_in_flight(link);
     }
 
     pub(crate) fn shut_down(&mut self) {
@@ -407,14 +425,18 @@ impl Pair {
                 self.begin(Movement::Send { offset: size(offset), left: size(length) });
             }
             Action::Send { .. } => {}
-            Action::Receive { length: 0, trailer, .. } => {
+            Action::Receive { length: Length::Exact(0), trailer, .. } => {
                 assert!(trailer, "receives something");
                 self.begin(Movement::Trailer);
             }
             Action::Receive { offset, length, trailer } => {
                 let staged = server.staged.as_ref().expect("received only what is staged");
-                assert_eq!((offset, offset + length), (staged.content.len() as u64, staged.size));
-                self.begin(Movement::Receive { left: size(length), trailer });
+                assert_eq!(offset, staged.content.len() as u64);
+                match (length, staged.size) {
+                    (Length::Exact(length), Length::Exact(size)) => assert_eq!(offset + length, size),
+                    (length, size) => assert_eq!(length, size),
+                }
+                self.begin(Movement::Receive { left: length, trailer });
             }
             Action::Check { digest } => {
                 assert!(server.movement.is_none(), "checks what is sent");
@@ -430,11 +452,12 @@ impl Pair {
                 server.forget_jobs();
                 self.keep();
             }
-            Action::CloseData => {
+            Action::CloseData(end) => {
                 server.movement = None;
                 server.trailer.clear();
                 let link = server.link.take().expect("closes only what is attached");
                 self.wire.links[link].server_gone = true;
+                self.wire.links[link].is_torn = end == End::Torn;
             }
             Action::Close => server.closing = true,
             Action::Abort => {
@@ -454,7 +477,8 @@ impl Pair {
     fn publish_later(&mut self, publication: Publication) {
         let server = &mut self.server;
         let Staged { path, size, content } = server.staged.take().expect("publishes only what is staged");
-        assert_eq!((&path, size), (&publication.path, content.len() as u64));
+        assert_eq!(path, publication.path);
+        assert!(size == Length::UntilClose || size == Length::Exact(content.len() as u64));
         let alone = server.publications.back().is_some_and(|(before, _)| before.alone);
         assert!(!alone && (!publication.alone || server.publications.is_empty()), "large ones are alone");
         server.publications.push_back((publication, content));

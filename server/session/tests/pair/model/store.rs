@@ -7,7 +7,7 @@ use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::{Entry, EntryKind};
 use ferry_session::action::{
-    Cursor, DirectoryIdentity, Found, ListQuery, ListingPart, Opened, Publication, Question,
+    Cursor, DirectoryIdentity, Found, Length, ListQuery, ListingPart, Opened, Publication, Question,
 };
 use ferry_session::limits::LISTING_PART_BYTES;
 use std::collections::BTreeMap;
@@ -170,8 +170,12 @@ impl Store {
         }
     }
 
-    pub(crate) fn keep(&mut self, path: &RemotePath, size: u64, content: Vec<u8>) {
-        if size > EAGER_MAX_BYTES {
+    pub(crate) fn keep(&mut self, path: &RemotePath, size: Length, content: Vec<u8>) {
+        let is_large = match size {
+            Length::Exact(bytes) => bytes > EAGER_MAX_BYTES,
+            Length::UntilClose => content.len() as u64 > EAGER_MAX_BYTES,
+        };
+        if is_large {
             self.partials.insert(path.as_bytes().to_vec(), content);
         }
     }

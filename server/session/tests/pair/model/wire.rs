@@ -24,6 +24,8 @@ pub(crate) struct Link {
     down: VecDeque<u8>,
     pub(crate) client_gone: bool,
     pub(crate) server_gone: bool,
+    /// By a reset, from whichever end.
+    pub(crate) is_torn: bool,
     /// What the server has read of the ticket's line.
     pub(crate) ticket_line: Vec<u8>,
 }
@@ -118,6 +120,7 @@ impl Wire {
 
     /// The network forgets what is on its way, as a reset connection does.
     pub(crate) fn lose_in_flight(&mut self, link: usize) {
+        self.links[link].is_torn = true;
         self.links[link].up.clear();
         self.links[link].down.clear();
     }
