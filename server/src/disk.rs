@@ -26,9 +26,9 @@ use batcher::{Request, Upload};
 use crossbeam_channel::{Receiver, Sender};
 use digester::DigestRun;
 use ferry_common::error::ErrorCode;
-use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
+use ferry_session::access::Cleared;
 use ferry_session::action::{Found, Length, ListQuery, ListingPart, Publication, Question};
 use lanes::Lanes;
 use mio::unix::SourceFd;
@@ -46,10 +46,10 @@ pub(crate) enum Job {
     List(ListQuery),
     Ask(Question),
     Open {
-        path: RemotePath,
+        path: Cleared,
     },
     Stage {
-        path: RemotePath,
+        path: Cleared,
         size: Length,
         new: bool,
         resume: Option<Resume>,
@@ -127,7 +127,7 @@ pub(crate) enum Outcome {
     Digested(Digested),
     /// An upload to this path is kept, or not; and as for [`Outcome::Swept`].
     Kept {
-        path: RemotePath,
+        path: Cleared,
         next: Option<Duration>,
     },
     /// When the next kept upload will be too old.

@@ -16,3 +16,17 @@ pub(crate) mod readers;
 pub(crate) mod residency;
 pub(crate) mod shortfalls;
 pub(crate) mod staging;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use ferry_common::path::RemotePath;
+    use ferry_session::Policy;
+    use ferry_session::access::{Access, Cleared, Need};
+
+    /// A path that everybody may do everything with.
+    pub(crate) fn cleared(text: &str) -> Cleared {
+        let policy = Policy { data_port: 0, read_only: false, no_overwrite: false };
+        let path = RemotePath::parse(text.as_bytes()).unwrap();
+        Access::everybody(&policy).clear(Need::Create, &path).unwrap()
+    }
+}

@@ -1,5 +1,6 @@
 //! What a session asks of its shell, and what the answers to that hold.
 
+use crate::access::Cleared;
 use crate::dialect::EntryFormat;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
@@ -20,10 +21,10 @@ pub enum Action {
     /// Find something out or change a name; report by [`crate::fact::Fact::Found`].
     Ask(Question),
     /// Open a file and keep it for [`Action::Send`]; report by [`crate::fact::Fact::Opened`].
-    Open { path: RemotePath },
+    Open { path: Cleared },
     /// Make a staged file for `path`, or take up the one that is kept, for [`Action::Receive`]; report by
     /// [`crate::fact::Fact::Staged`].
-    Stage { path: RemotePath, size: Length, new: bool, resume: Option<Resume> },
+    Stage { path: Cleared, size: Length, new: bool, resume: Option<Resume> },
     /// Find room for a data connection, make a ticket, and report it by
     /// [`crate::fact::Fact::Ticket`].
     RequestData,
@@ -57,35 +58,35 @@ pub enum Action {
     Log(Event),
 }
 
-/// What one answer of a disk thread settles.
+/// What one answer of a disk thread settles. A client asks it about a path, the work about a [`Cleared`] one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Question {
+pub enum Question<P = Cleared> {
     Stat {
-        path: RemotePath,
+        path: P,
     },
     /// The digest of a file, or of its first `length` bytes.
     Sum {
-        path: RemotePath,
+        path: P,
         length: Option<u64>,
     },
     /// What is kept of an upload to this path.
     Partial {
-        path: RemotePath,
+        path: P,
     },
     Mkdir {
-        path: RemotePath,
+        path: P,
     },
     Rm {
-        path: RemotePath,
+        path: P,
     },
     Mv {
-        from: RemotePath,
-        to: RemotePath,
+        from: P,
+        to: P,
         replace: bool,
     },
 }
 
-impl Question {
+impl<P> Question<P> {
     /// What the log calls it.
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -99,7 +100,7 @@ impl Question {
     }
 
     /// The path that its answer is about.
-    pub fn path(&self) -> &RemotePath {
+    pub fn path(&self) -> &P {
         match self {
             Self::Stat { path }
             | Self::Sum { path, .. }
@@ -129,7 +130,7 @@ pub enum Found {
 pub struct Publication {
     /// Tells the publications of one session apart.
     pub id: u64,
-    pub path: RemotePath,
+    pub path: Cleared,
     /// What the client says that the whole file's digest is.
     pub expected: Option<Digest>,
     pub mtime_s: Option<i64>,
@@ -183,7 +184,7 @@ pub struct Opened {
 /// Which part of which listing is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ListQuery {
-    pub path: RemotePath,
+    pub path: Cleared,
     /// Where it begins; at the start where there is none.
     pub cursor: Option<Cursor>,
     pub format: EntryFormat,

@@ -8,6 +8,7 @@
 //! The session counts the payload of transfers but never sees it. It never fails on facts that come late:
 //! what no longer matters to its phase is ignored.
 
+pub mod access;
 pub mod action;
 pub mod answer;
 pub mod dialect;
@@ -17,6 +18,7 @@ pub mod outbox;
 pub mod request;
 mod work;
 
+use crate::access::Access;
 use crate::action::Action;
 use crate::answer::Answer;
 use crate::dialect::{Answered, AnyDialect, Dialect, Heard};
@@ -79,7 +81,7 @@ impl<D: Dialect> Session<D> {
     pub fn new(dialect: D, policy: Policy, now: Instant) -> Self {
         Self {
             dialect,
-            work: Work::new(policy, now),
+            work: Work::new(Access::everybody(&policy), now),
             lines_left: TURN_LINES,
             input_ended: false,
             ending: Ending::No,

@@ -10,7 +10,7 @@ use ferry_common::wire::command::Resume;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
     List { path: RemotePath, format: EntryFormat },
-    Ask(Question),
+    Ask(Question<RemotePath>),
     Download { path: RemotePath, spec: DownloadSpec },
     Upload { path: RemotePath, spec: UploadSpec },
 }

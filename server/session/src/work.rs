@@ -14,7 +14,7 @@ mod wait;
 
 pub(crate) use wait::Wait;
 
-use crate::Policy;
+use crate::access::Access;
 use crate::action::{Action, End, Event};
 use crate::answer::{Answer, Subject};
 use data_line::DataLine;
@@ -30,7 +30,7 @@ use std::time::Instant;
 /// See the module's documentation.
 #[derive(Debug)]
 pub(crate) struct Work {
-    policy: Policy,
+    access: Access,
     phase: Phase,
     /// When the phase, or the newest step in it, began.
     since: Instant,
@@ -55,9 +55,9 @@ pub(crate) enum Output {
 }
 
 impl Work {
-    pub(crate) fn new(policy: Policy, now: Instant) -> Self {
+    pub(crate) fn new(access: Access, now: Instant) -> Self {
         Self {
-            policy,
+            access,
             phase: Phase::Ready,
             since: now,
             told: now,
@@ -188,9 +188,9 @@ impl Work {
         self.enter(Phase::Ready, now);
     }
 
-    fn refuse(&mut self, path: RemotePath, code: ErrorCode, now: Instant) {
+    fn refuse(&mut self, path: &RemotePath, code: ErrorCode, now: Instant) {
         self.answer(Answer::Refused { code, subject: Subject::Path(path.clone()) });
-        self.log_refusal(code, path);
+        self.log_refusal(code, path.clone());
         self.enter(Phase::Ready, now);
     }
 

@@ -12,6 +12,7 @@ use crate::store::lane_id::LaneId;
 use crate::store::mount_table::MountTable;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
+use ferry_session::access::Cleared;
 use ferry_session::action::{ListQuery, Question};
 use std::collections::HashMap;
 use std::io;
@@ -52,8 +53,8 @@ struct Used {
 
 /// Where a job is to be done.
 enum Place<'a> {
-    At(&'a RemotePath),
-    Between(&'a RemotePath, &'a RemotePath),
+    At(&'a Cleared),
+    Between(&'a Cleared, &'a Cleared),
     In(LaneId),
 }
 

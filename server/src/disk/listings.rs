@@ -33,14 +33,14 @@ impl Listings {
 mod tests {
     use super::*;
     use crate::net::slots::Key;
-    use ferry_common::path::RemotePath;
+    use crate::store::tests::cleared;
     use ferry_session::action::{Cursor, DirectoryIdentity};
     use ferry_session::dialect::EntryFormat;
 
     #[test]
     fn a_listing_is_shared_until_it_begins() {
         let listings = Listings::default();
-        let query = |cursor| ListQuery { path: RemotePath::root(), cursor, format: EntryFormat::Ferry };
+        let query = |cursor| ListQuery { path: cleared("."), cursor, format: EntryFormat::Ferry };
         let asker = |number| Asker { session: Key::from_bits(number), ..Asker::server() };
         let directory = DirectoryIdentity { device: 1, inode: 2, made: None };
         let part = Cursor { directory, position: 7 };

@@ -10,8 +10,8 @@ use crate::net::slots::Key;
 use crate::store::errors::Call;
 use crate::store::folder::Lookup;
 use crate::store::staging::StagedFile;
-use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Resume;
+use ferry_session::access::Cleared;
 use ferry_session::action::{Action, End, Length, Publication, Question};
 use ferry_session::fact::Fact;
 use rustix::io::Errno;
@@ -99,7 +99,7 @@ impl Reactor {
     }
 
     /// Opens a file at once if the kernel has all it needs for that, else on a disk thread.
-    fn open(&mut self, key: Key, path: RemotePath, now: Instant) {
+    fn open(&mut self, key: Key, path: Cleared, now: Instant) {
         let Some(control) = self.controls.get_mut(key) else { return };
         match self.folder.open_file(&path, Lookup::CachedOnly, self.disk.closer()) {
             Ok(open) => {
@@ -117,7 +117,7 @@ impl Reactor {
     fn stage(
         &mut self,
         key: Key,
-        path: RemotePath,
+        path: Cleared,
         size: Length,
         new: bool,
         resume: Option<Resume>,

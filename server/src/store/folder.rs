@@ -20,6 +20,7 @@ use crate::store::staging::{Retention, StagingError};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::{HIDDEN_NAME, RemotePath};
 use ferry_common::wire::entry::{Entry, EntryKind};
+use ferry_session::access::Cleared;
 use ferry_session::action::{Found, Opened, Question};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, StatxFlags};
@@ -137,7 +138,7 @@ impl Folder {
     /// [`Lookup::CachedOnly`] only the root's own file system is entered, and only where that answers from memory.
     pub(crate) fn open_file(
         &self,
-        path: &RemotePath,
+        path: &Cleared,
         lookup: Lookup,
         closer: &Closer,
     ) -> Result<OpenFile, Errno> {
@@ -186,7 +187,7 @@ impl Folder {
     /// Opens a file whose digest is wanted, and tells how much of it.
     pub(crate) fn open_for_sum(
         &self,
-        path: &RemotePath,
+        path: &Cleared,
         length: Option<u64>,
         closer: &Closer,
     ) -> Result<(HeldFile, u64), ErrorCode> {

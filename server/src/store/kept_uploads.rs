@@ -5,14 +5,14 @@ use crate::asker::Asker;
 use crate::disk::Job;
 use crate::net::slots::Key;
 use ferry_common::limits::GIVE_WAY_SILENCE;
-use ferry_common::path::RemotePath;
+use ferry_session::access::Cleared;
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 #[derive(Debug, Default)]
 pub(crate) struct Uploads {
-    receivers: HashMap<RemotePath, Vec<Key>>,
-    keeping: HashMap<RemotePath, Keeping>,
+    receivers: HashMap<Cleared, Vec<Key>>,
+    keeping: HashMap<Cleared, Keeping>,
     /// In the order in which they are due.
     seekers: VecDeque<Seeker>,
     /// Those that have waited long enough.
@@ -25,7 +25,7 @@ pub(crate) struct Uploads {
 #[derive(Debug)]
 pub(crate) struct Seeker {
     pub(crate) asker: Asker,
-    pub(crate) path: RemotePath,
+    pub(crate) path: Cleared,
     due: Instant,
 }
 
@@ -37,12 +37,12 @@ struct Keeping {
 }
 
 impl Uploads {
-    pub(crate) fn begin(&mut self, path: &RemotePath, session: Key) {
+    pub(crate) fn begin(&mut self, path: &Cleared, session: Key) {
         self.receivers.entry(path.clone()).or_default().push(session);
     }
 
     /// The session receives it no more.
-    pub(crate) fn end(&mut self, path: &RemotePath, session: Key) {
+    pub(crate) fn end(&mut self, path: &Cleared, session: Key) {
         if let Some(receivers) = self.receivers.get_mut(path) {
             receivers.retain(|&other| other != session);
             if receivers.is_empty() {
@@ -53,19 +53,19 @@ impl Uploads {
     }
 
     /// True while a session receives an upload to this path.
-    pub(crate) fn has_receivers(&self, path: &RemotePath) -> bool {
+    pub(crate) fn has_receivers(&self, path: &Cleared) -> bool {
         self.receivers.contains_key(path)
     }
 
     /// The sessions that receive an upload to this path, but no more than `most` of them.
-    pub(crate) fn receivers(&self, path: &RemotePath, most: usize) -> Vec<Key> {
+    pub(crate) fn receivers(&self, path: &Cleared, most: usize) -> Vec<Key> {
         let receivers = self.receivers.get(path).into_iter().flatten();
         receivers.copied().take(most).collect()
     }
 
     /// Lets a session wait for the end of all uploads to a path, but not beyond [`GIVE_WAY_SILENCE`]: an upload of which
     /// nothing has come for so long by then has to give way, and any other goes on.
-    pub(crate) fn seek(&mut self, asker: Asker, path: RemotePath, now: Instant) {
+    pub(crate) fn seek(&mut self, asker: Asker, path: Cleared, now: Instant) {
         self.seekers.push_back(Seeker { asker, path, due: now + GIVE_WAY_SILENCE });
     }
 
@@ -87,12 +87,12 @@ impl Uploads {
         self.found.pop_front()
     }
 
-    pub(crate) fn begin_keeping(&mut self, path: &RemotePath) {
+    pub(crate) fn begin_keeping(&mut self, path: &Cleared) {
         self.keeping.entry(path.clone()).or_default().files += 1;
     }
 
     /// What is kept is in its place, or could not be kept. Gives what has waited for that.
-    pub(crate) fn end_keeping(&mut self, path: &RemotePath) -> Vec<(Asker, Job)> {
+    pub(crate) fn end_keeping(&mut self, path: &Cleared) -> Vec<(Asker, Job)> {
         if let Some(keeping) = self.keeping.get_mut(path) {
             keeping.files -= 1;
             if keeping.files > 0 {
@@ -104,7 +104,7 @@ impl Uploads {
 
     /// Gives a job that may look for what is kept back where nothing is in its way. Else it waits: the client
     /// that was told of a broken transfer may be back before the file is where it is looked for.
-    pub(crate) fn await_keeping(&mut self, path: &RemotePath, asker: Asker, job: Job) -> Option<Job> {
+    pub(crate) fn await_keeping(&mut self, path: &Cleared, asker: Asker, job: Job) -> Option<Job> {
         match self.keeping.get_mut(path) {
             Some(keeping) => {
                 keeping.waiting.push((asker, job));

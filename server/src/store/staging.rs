@@ -26,6 +26,7 @@ use ferry_common::limits::{EAGER_MAX_BYTES, FILE_MAX_BYTES};
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::{Digest, Hasher};
+use ferry_session::access::Cleared;
 use ferry_session::action::Length;
 pub(crate) use home::Home;
 use open_whole::OpenWhole;
@@ -46,7 +47,7 @@ pub(crate) struct StagedFile {
     home: Arc<Home>,
     name: String,
     /// What it is to become.
-    path: RemotePath,
+    path: Cleared,
     size: Length,
     /// Data is brought to the disk while it comes.
     flush: bool,
@@ -87,7 +88,7 @@ impl StagedFile {
     /// Makes an empty file, where its file system has room for what it is to become.
     pub(crate) fn create(
         home: &Arc<Home>,
-        path: &RemotePath,
+        path: &Cleared,
         size: Length,
         flush: bool,
         address: Address,
@@ -116,7 +117,7 @@ impl StagedFile {
     /// the client has, by [`StagedFile::hash_step`].
     pub(crate) fn resume(
         home: &Arc<Home>,
-        path: &RemotePath,
+        path: &Cleared,
         size: Length,
         resume: Resume,
         flush: bool,
@@ -139,7 +140,7 @@ impl StagedFile {
     }
 
     /// What it is to become.
-    pub(crate) fn path(&self) -> &RemotePath {
+    pub(crate) fn path(&self) -> &Cleared {
         &self.path
     }
 
@@ -327,7 +328,7 @@ impl StagedFile {
     fn new(
         home: &Arc<Home>,
         name: String,
-        path: &RemotePath,
+        path: &Cleared,
         size: Length,
         flush: bool,
         resume: Option<Resume>,

@@ -6,6 +6,7 @@ use crate::action::{Action, Event, Found, ListQuery, ListingPart, Question};
 use crate::answer::Answer;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::OUTBOX_PAUSE_BYTES;
+use ferry_common::path::RemotePath;
 use std::time::Instant;
 
 impl Work {
@@ -14,7 +15,7 @@ impl Work {
         match part {
             Err(code) => {
                 let path = listing.path.clone();
-                self.refuse(path, code, now);
+                self.refuse(&path, code, now);
             }
             Ok(part) => {
                 listing.entries += part.entries;
@@ -58,11 +59,11 @@ impl Work {
                 self.finish(answer, now);
             }
             Ok(Found::Done) => {
-                let (command, path) = (question.name(), question.path().clone());
+                let (command, path) = (question.name(), RemotePath::clone(question.path()));
                 self.log(Event::Done { command, path });
                 self.finish(Answer::Done, now);
             }
-            Err(code) => self.refuse_question(question, code, now),
+            Err(code) => self.refuse_question(&question, code, now),
         }
     }
 

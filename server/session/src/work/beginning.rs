@@ -2,12 +2,16 @@
 
 use super::Work;
 use super::phase::{Listing, Phase};
+use crate::access::Need;
 use crate::action::{Action, Event, Length, ListQuery, Question};
 use crate::answer::{Answer, Subject};
+use crate::dialect::EntryFormat;
 use crate::request::{Request, UploadSpec};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::PUBLISHING_MAX;
 use ferry_common::path::RemotePath;
+use ferry_common::wire::command::Resume;
+use std::borrow::Borrow;
 use std::time::Instant;
 
 impl Work {
@@ -27,68 +31,78 @@ impl Work {
     pub(crate) fn begin(&mut self, request: Request, now: Instant) {
         self.log(Event::Received { command: request.name() });
         match request {
-            Request::List { path, format } => {
+            Request::List { path, format } => self.list(&path, format, now),
+            Request::Ask(question) => {
+                let cleared = self.access.clear_question(&question);
+                match cleared.and_then(|question| refuse_root(&question).map_or(Ok(question), Err)) {
+                    Ok(question) => {
+                        self.enter(Phase::Asking(question.clone()), now);
+                        self.act(Action::Ask(question));
+                    }
+                    Err(code) => self.refuse_question(&question, code, now),
+                }
+            }
+            Request::Download { path, spec } => match self.access.clear(Need::Read, &path) {
+                Ok(path) => {
+                    self.enter(Phase::Opening { path: path.clone(), spec }, now);
+                    self.act(Action::Open { path });
+                }
+                Err(code) => self.refuse(&path, code, now),
+            },
+            Request::Upload { path, spec } => self.begin_upload(&path, spec, now),
+        }
+    }
+
+    fn list(&mut self, path: &RemotePath, format: EntryFormat, now: Instant) {
+        match self.access.clear(Need::List, path) {
+            Ok(path) => {
                 let listing = Listing { path: path.clone(), format, entries: 0, paused_at: None };
                 self.enter(Phase::Listing(listing), now);
                 self.act(Action::List(ListQuery { path, cursor: None, format }));
             }
-            Request::Ask(question) => match &question {
-                Question::Stat { .. } | Question::Sum { .. } | Question::Partial { .. } => {
-                    self.ask(question, now);
-                }
-                Question::Mkdir { .. } | Question::Rm { .. } | Question::Mv { .. } => {
-                    self.alter(question, now);
-                }
-            },
-            Request::Download { path, spec } => {
-                self.enter(Phase::Opening { path: path.clone(), spec }, now);
-                self.act(Action::Open { path });
-            }
-            Request::Upload { path, spec } => self.begin_upload(path, spec, now),
+            Err(code) => self.refuse(path, code, now),
         }
     }
 
-    fn begin_upload(&mut self, path: RemotePath, mut spec: UploadSpec, now: Instant) {
-        spec.new |= self.policy.no_overwrite;
+    fn begin_upload(&mut self, path: &RemotePath, mut spec: UploadSpec, now: Instant) {
+        spec.new |= !self.access.allows(Need::Replace);
         let UploadSpec { size, new, resume, .. } = spec;
-        if self.policy.read_only {
-            self.refuse_upload(path, &spec, ErrorCode::ReadOnly, now);
-        } else if path.is_root() {
-            self.refuse_upload(path, &spec, ErrorCode::IsDirectory, now);
-        } else if resume.is_some_and(|resume| matches!(size, Length::Exact(bytes) if resume.offset > bytes)) {
-            self.refuse_upload(path, &spec, ErrorCode::BadOffset, now);
-        } else {
-            self.enter(Phase::Staging { path: path.clone(), spec }, now);
-            self.act(Action::Stage { path, size, new, resume });
+        let is_beyond =
+            |resume: Resume| matches!(size, Length::Exact(size_bytes) if resume.offset > size_bytes);
+        let cleared = self.access.clear(Need::Create, path).and_then(|cleared| {
+            if cleared.is_root() {
+                Err(ErrorCode::IsDirectory)
+            } else if resume.is_some_and(is_beyond) {
+                Err(ErrorCode::BadOffset)
+            } else {
+                Ok(cleared)
+            }
+        });
+        match cleared {
+            Ok(path) => {
+                self.enter(Phase::Staging { path: path.clone(), spec }, now);
+                self.act(Action::Stage { path, size, new, resume });
+            }
+            Err(code) => self.refuse_upload(path, &spec, code, now),
         }
     }
 
-    fn ask(&mut self, question: Question, now: Instant) {
-        self.enter(Phase::Asking(question.clone()), now);
-        self.act(Action::Ask(question));
-    }
-
-    /// As [`Work::ask`], where the folder may be changed at all.
-    fn alter(&mut self, mut question: Question, now: Instant) {
-        if let Question::Mv { replace, .. } = &mut question {
-            *replace &= !self.policy.no_overwrite;
-        }
-        let refused = if self.policy.read_only { Some(ErrorCode::ReadOnly) } else { refuse_root(&question) };
-        match refused {
-            Some(code) => self.refuse_question(question, code, now),
-            None => self.ask(question, now),
-        }
-    }
-
-    pub(super) fn refuse_question(&mut self, question: Question, code: ErrorCode, now: Instant) {
-        let path = question.path().clone();
+    pub(super) fn refuse_question<P: Borrow<RemotePath>>(
+        &mut self,
+        question: &Question<P>,
+        code: ErrorCode,
+        now: Instant,
+    ) {
+        let path = question.path().borrow().clone();
         let subject = match question {
-            Question::Mv { from, to, .. } => Subject::Rename { from, to },
-            Question::Stat { path }
-            | Question::Sum { path, .. }
-            | Question::Partial { path }
-            | Question::Mkdir { path }
-            | Question::Rm { path } => Subject::Path(path),
+            Question::Mv { from, to, .. } => {
+                Subject::Rename { from: from.borrow().clone(), to: to.borrow().clone() }
+            }
+            Question::Stat { .. }
+            | Question::Sum { .. }
+            | Question::Partial { .. }
+            | Question::Mkdir { .. }
+            | Question::Rm { .. } => Subject::Path(path.clone()),
         };
         self.answer(Answer::Refused { code, subject });
         self.log_refusal(code, path);

@@ -60,7 +60,7 @@ impl Work {
             Phase::Listing(listing) => {
                 let path = listing.path.clone();
                 self.act(Action::Discard);
-                self.refuse(path, ErrorCode::Busy, now);
+                self.refuse(&path, ErrorCode::Busy, now);
             }
             Phase::Asking(Question::Stat { .. } | Question::Sum { .. } | Question::Partial { .. }) => {
                 self.act(Action::Discard);

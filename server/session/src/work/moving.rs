@@ -30,7 +30,7 @@ impl Work {
             }
             Err(code) => {
                 self.act(Action::Discard);
-                self.refuse(path, code, now);
+                self.refuse(&path, code, now);
             }
         }
     }
@@ -48,7 +48,7 @@ impl Work {
                 let kind = TransferKind::Upload { length, spec, trailer };
                 self.connect(Transfer::new(path, offset, kind, now), now);
             }
-            Err(code) => self.refuse_upload(path, &spec, code, now),
+            Err(code) => self.refuse_upload(&path, &spec, code, now),
         }
     }
 
@@ -176,7 +176,7 @@ impl Work {
 
     pub(crate) fn handle_published(&mut self, id: u64, published: Result<Digest, ErrorCode>, now: Instant) {
         let Some(transfer) = self.owed.find(id) else { return };
-        let (path, size, length) = (transfer.path.clone(), transfer.size(), transfer.moved);
+        let (path, size, length) = (RemotePath::clone(&transfer.path), transfer.size(), transfer.moved);
         let started = transfer.started;
         let answer = match published {
             Ok(digest) => {
@@ -277,7 +277,8 @@ impl Work {
 
     fn log_finished(&mut self, transfer: &Transfer, now: Instant) {
         let elapsed = now.saturating_duration_since(transfer.started);
-        let (direction, path, length) = (transfer.direction(), transfer.path.clone(), transfer.moved);
+        let (direction, path, length) =
+            (transfer.direction(), RemotePath::clone(&transfer.path), transfer.moved);
         self.log(Event::Finished { direction, path, length, elapsed });
     }
 
@@ -302,7 +303,7 @@ impl Work {
         let Some(transfer) = self.phase.take_transfer() else { return };
         let direction = transfer.direction();
         let length = transfer.length();
-        let Transfer { path, moved, .. } = transfer;
+        let (path, moved) = (RemotePath::clone(&transfer.path), transfer.moved);
         self.answer(Answer::Refused { code, subject: Subject::Path(path.clone()) });
         self.log(Event::BrokenOff { direction, path, moved, length, code });
         self.enter(Phase::Ready, now);
@@ -311,7 +312,7 @@ impl Work {
     /// Refuses an upload; where its bytes may be on their way, they are read and dropped.
     pub(super) fn refuse_upload(
         &mut self,
-        path: RemotePath,
+        path: &RemotePath,
         spec: &UploadSpec,
         code: ErrorCode,
         now: Instant,

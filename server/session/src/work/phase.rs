@@ -1,10 +1,10 @@
 //! What a session is doing. A phase owns what only it needs.
 
 use super::transfer::Transfer;
+use crate::access::Cleared;
 use crate::action::{Cursor, Question};
 use crate::dialect::EntryFormat;
 use crate::request::{DownloadSpec, UploadSpec};
-use ferry_common::path::RemotePath;
 
 #[derive(Debug)]
 pub(crate) enum Phase {
@@ -13,11 +13,11 @@ pub(crate) enum Phase {
     Listing(Listing),
     Asking(Question),
     Opening {
-        path: RemotePath,
+        path: Cleared,
         spec: DownloadSpec,
     },
     Staging {
-        path: RemotePath,
+        path: Cleared,
         spec: UploadSpec,
     },
     /// A transfer without a data connection yet; the [data line](super::data_line) tells what becomes of that. It is not
@@ -35,7 +35,7 @@ pub(crate) enum Phase {
 
 #[derive(Debug)]
 pub(crate) struct Listing {
-    pub(crate) path: RemotePath,
+    pub(crate) path: Cleared,
     pub(crate) format: EntryFormat,
     pub(crate) entries: u64,
     /// Where the next part begins, while the client is to read the last one.

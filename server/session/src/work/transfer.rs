@@ -1,14 +1,14 @@
 //! One transfer of a session.
 
+use crate::access::Cleared;
 use crate::action::{Direction, Length, Publication};
 use crate::request::{DownloadSpec, UploadSpec};
-use ferry_common::path::RemotePath;
 use ferry_common::wire::digest::Digest;
 use std::time::Instant;
 
 #[derive(Debug)]
 pub(crate) struct Transfer {
-    pub(crate) path: RemotePath,
+    pub(crate) path: Cleared,
     /// Where in the file it begins.
     pub(crate) offset: u64,
     pub(crate) moved: u64,
@@ -35,7 +35,7 @@ pub(crate) enum Trailer {
 }
 
 impl Transfer {
-    pub(crate) fn new(path: RemotePath, offset: u64, kind: TransferKind, now: Instant) -> Self {
+    pub(crate) fn new(path: Cleared, offset: u64, kind: TransferKind, now: Instant) -> Self {
         Self { path, offset, moved: 0, arrived: 0, started: now, kind }
     }
 

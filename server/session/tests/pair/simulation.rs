@@ -3,7 +3,7 @@
 
 use crate::model::random::{Random, Seed, for_each_seed};
 use crate::model::store::{Faults, Store};
-use crate::model::{Pair, STEPS};
+use crate::model::{POLICY, Pair, STEPS};
 use crate::verified::resume;
 use ferry_common::dialogue::Failure;
 use ferry_common::error::ErrorCode;
@@ -11,6 +11,7 @@ use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::{Command, UploadOptions};
 use ferry_common::wire::digest::Digest;
+use ferry_session::access::{Access, Need};
 use ferry_session::action::{Found, Publication, Question};
 use ferry_session::fact::Fact;
 use std::collections::BTreeMap;
@@ -340,6 +341,7 @@ impl Simulation {
                 model.stage(&path, new, None)?;
                 let expected = asked.false_digest.then(|| Digest::of(b"something else"));
                 let alone = false;
+                let path = Access::everybody(&POLICY).clear(Need::Create, &path)?;
                 let publication = Publication { id, path, expected, mtime_s, new, alone };
                 return model.publish(&publication, asked.content.clone()).map(|_| ());
             }

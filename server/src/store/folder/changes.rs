@@ -7,15 +7,15 @@ use crate::config::Durability;
 use crate::store::errors::Call;
 use crate::store::names::{self, Name, Renamed};
 use ferry_common::error::ErrorCode;
-use ferry_common::path::RemotePath;
+use ferry_session::access::Cleared;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, Stat};
 use rustix::io::Errno;
 use std::fmt::{self, Display};
 
 /// One `mv`, with the directories that it concerns.
 struct Move<'a> {
-    from: &'a RemotePath,
-    to: &'a RemotePath,
+    from: &'a Cleared,
+    to: &'a Cleared,
     source: Target,
     target: Target,
     from_name: &'a [u8],
@@ -25,7 +25,7 @@ struct Move<'a> {
 }
 
 impl Folder {
-    pub(super) fn make_directory(&self, path: &RemotePath) -> Result<(), ErrorCode> {
+    pub(super) fn make_directory(&self, path: &Cleared) -> Result<(), ErrorCode> {
         // The root, like any other directory, exists.
         let name = path.file_name().ok_or(ErrorCode::Exists)?;
         let target = self.target(path)?;
@@ -34,7 +34,7 @@ impl Folder {
         self.flush_names(&target)
     }
 
-    pub(super) fn remove(&self, path: &RemotePath) -> Result<(), ErrorCode> {
+    pub(super) fn remove(&self, path: &Cleared) -> Result<(), ErrorCode> {
         let name = path.file_name().ok_or(ErrorCode::Denied)?;
         let target = self.source(path)?;
         let removed = target.look_at(name)?;
@@ -54,7 +54,7 @@ impl Folder {
         self.flush_names(&target)
     }
 
-    pub(super) fn rename(&self, from: &RemotePath, to: &RemotePath, replace: bool) -> Result<(), ErrorCode> {
+    pub(super) fn rename(&self, from: &Cleared, to: &Cleared, replace: bool) -> Result<(), ErrorCode> {
         let from_name = from.file_name().ok_or(ErrorCode::Denied)?;
         let to_name = to.file_name().ok_or(ErrorCode::Exists)?;
         let source = self.source(from)?;

@@ -142,6 +142,7 @@ mod tests {
     use super::*;
     use crate::config::Durability;
     use crate::store::staging::Retention;
+    use crate::store::tests::cleared;
     use ferry_session::dialect::EntryFormat;
 
     /// The file system may well give the second directory the inode of the first.
@@ -157,7 +158,7 @@ mod tests {
         };
         let retention = Retention { age_s: 1, bytes: 1 };
         let folder = Folder::open(root.path(), Durability::None, retention).unwrap();
-        let path = RemotePath::parse(b"many").unwrap();
+        let path = cleared("many");
         let list =
             |cursor| folder.list(&ListQuery { path: path.clone(), cursor, format: EntryFormat::Ferry });
         fill();

@@ -13,6 +13,7 @@ use crate::store::staging::{Home, StagedFile, StagingError};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Resume;
+use ferry_session::access::Cleared;
 use ferry_session::action::{Length, Publication};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Access, AtFlags, FileType, OFlags, Stat, StatxFlags};
@@ -45,7 +46,7 @@ pub(crate) struct Destination {
 
 impl Folder {
     /// Finds where an upload to this path goes, and that uploads may go there.
-    pub(crate) fn destination(&self, path: &RemotePath) -> Result<Destination, ErrorCode> {
+    pub(crate) fn destination(&self, path: &Cleared) -> Result<Destination, ErrorCode> {
         let target = self.target(path)?;
         let access = Access::WRITE_OK | Access::EXEC_OK;
         rustix::fs::accessat(target.directory(), ".", access, AtFlags::empty())
@@ -55,11 +56,7 @@ impl Folder {
     }
 
     /// Opens what is kept of an upload to this path, and tells how much it is.
-    pub(crate) fn open_partial(
-        &self,
-        path: &RemotePath,
-        closer: &Closer,
-    ) -> Result<(HeldFile, u64), ErrorCode> {
+    pub(crate) fn open_partial(&self, path: &Cleared, closer: &Closer) -> Result<(HeldFile, u64), ErrorCode> {
         let target = self.target(path)?;
         let partial = self.home_of(path, &target)?.open_partial(path).map_err(|errno| match errno {
             Errno::NOENT => ErrorCode::NoPartial,
@@ -154,14 +151,14 @@ impl Homes {
 
 impl Destination {
     /// Fails where no file may have the name of `path` here; `new` where no file may have it already.
-    pub(crate) fn admit(&self, path: &RemotePath, new: bool) -> Result<(), ErrorCode> {
+    pub(crate) fn admit(&self, path: &Cleared, new: bool) -> Result<(), ErrorCode> {
         self.target.admits(file_name(path)?, new).map(drop)
     }
 
     /// Makes a staged file that is to become `path`, or takes up the kept one.
     pub(crate) fn stage(
         &self,
-        path: &RemotePath,
+        path: &Cleared,
         size: Length,
         resume: Option<Resume>,
         address: Address,

@@ -310,9 +310,11 @@ mod tests {
     use super::super::StagedFile;
     use super::*;
     use crate::net::address::Address;
+    use crate::store::tests::cleared;
     use ferry_common::error::ErrorCode;
     use ferry_common::wire::command::Resume;
     use ferry_common::wire::digest::Digest;
+    use ferry_session::access::Cleared;
     use ferry_session::action::Length;
     use std::os::unix::fs::MetadataExt;
     use std::path::{Path, PathBuf};
@@ -340,8 +342,8 @@ mod tests {
         Ok(())
     }
 
-    fn path() -> RemotePath {
-        RemotePath::parse(b"some/file").unwrap()
+    fn path() -> Cleared {
+        cleared("some/file")
     }
 
     #[test]

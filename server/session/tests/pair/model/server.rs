@@ -4,10 +4,10 @@ use super::Pair;
 use super::store::Store;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{PUBLISHING_MAX, TICKET_SECRET_BYTES, TRAILER_BYTES};
-use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::ticket::Ticket;
+use ferry_session::access::Cleared;
 use ferry_session::action::{Action, End, Event, Length, ListQuery, Publication, Question};
 use ferry_session::dialect::Dialect;
 use ferry_session::fact::Fact;
@@ -46,7 +46,7 @@ pub(crate) struct ServerShell {
 /// The file of an upload that is being received.
 #[derive(Debug)]
 pub(crate) struct Staged {
-    path: RemotePath,
+    path: Cleared,
     size: Length,
     content: Vec<u8>,
 }
@@ -55,8 +55,8 @@ pub(crate) struct Staged {
 pub(crate) enum Job {
     List(ListQuery),
     Ask(Question),
-    Open { path: RemotePath },
-    Stage { path: RemotePath, size: Length, new: bool, resume: Option<Resume> },
+    Open { path: Cleared },
+    Stage { path: Cleared, size: Length, new: bool, resume: Option<Resume> },
     Check { digest: bool },
     Ticket,
 }

@@ -10,6 +10,7 @@ use ferry_session::action::{
     Cursor, DirectoryIdentity, Found, Length, ListQuery, ListingPart, Opened, Publication, Question,
 };
 use ferry_session::limits::LISTING_PART_BYTES;
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 pub(crate) const MTIME_S: i64 = 1_764_000_000;
@@ -69,7 +70,7 @@ impl Store {
         }
         let position = cursor.map_or(0, |cursor| cursor.position);
         let mut part = ListingPart { text: Vec::new(), entries: 0, next: None };
-        let children = self.nodes.iter().filter(|(name, _)| parent_of(name) == *path);
+        let children = self.nodes.iter().filter(|(name, _)| parent_of(name) == **path);
         for (place, (name, node)) in children.enumerate().skip(usize::try_from(position).unwrap()) {
             if part.text.len() >= LISTING_PART_BYTES {
                 part.next = Some(Cursor { directory: THE_ONLY, position: place as u64 });
@@ -81,33 +82,39 @@ impl Store {
         Ok(part)
     }
 
-    pub(crate) fn answer(&mut self, question: &Question) -> Result<Found, ErrorCode> {
+    pub(crate) fn answer<P: Borrow<RemotePath>>(
+        &mut self,
+        question: &Question<P>,
+    ) -> Result<Found, ErrorCode> {
         match question {
             Question::Stat { path } => {
-                let node = self.nodes.get(path.as_bytes()).ok_or(ErrorCode::NotFound)?;
-                Ok(Found::Entry(self.entry(path.as_bytes(), node.as_deref())))
+                let path = path.borrow().as_bytes();
+                let node = self.nodes.get(path).ok_or(ErrorCode::NotFound)?;
+                Ok(Found::Entry(self.entry(path, node.as_deref())))
             }
             Question::Sum { path, length } => {
-                let (_, content) = self.open(path)?;
+                let (_, content) = self.open(path.borrow())?;
                 let length = length.unwrap_or(content.len() as u64);
                 let part = content.get(..usize::try_from(length).unwrap()).ok_or(ErrorCode::BadOffset)?;
                 Ok(Found::Digest { length, digest: Digest::of(part) })
             }
             Question::Partial { path } => {
-                let kept = self.partials.get(path.as_bytes()).ok_or(ErrorCode::NoPartial)?;
+                let kept = self.partials.get(path.borrow().as_bytes()).ok_or(ErrorCode::NoPartial)?;
                 Ok(Found::Digest { length: kept.len() as u64, digest: Digest::of(kept) })
             }
-            Question::Mkdir { path } => {
-                self.check_parent(path)?;
-                if self.nodes.contains_key(path.as_bytes()) {
-                    return Err(ErrorCode::Exists);
-                }
-                self.nodes.insert(path.as_bytes().to_vec(), None);
-                Ok(Found::Done)
-            }
-            Question::Rm { path } => self.remove(path),
-            Question::Mv { from, to, replace } => self.rename(from, to, *replace),
+            Question::Mkdir { path } => self.make(path.borrow()),
+            Question::Rm { path } => self.remove(path.borrow()),
+            Question::Mv { from, to, replace } => self.rename(from.borrow(), to.borrow(), *replace),
         }
+    }
+
+    fn make(&mut self, path: &RemotePath) -> Result<Found, ErrorCode> {
+        self.check_parent(path)?;
+        if self.nodes.contains_key(path.as_bytes()) {
+            return Err(ErrorCode::Exists);
+        }
+        self.nodes.insert(path.as_bytes().to_vec(), None);
+        Ok(Found::Done)
     }
 
     fn remove(&mut self, path: &RemotePath) -> Result<Found, ErrorCode> {
