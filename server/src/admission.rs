@@ -8,5 +8,6 @@ pub(crate) mod input_budget;
 mod lines;
 pub(crate) mod payload_memory;
 pub(crate) mod roster;
+pub(crate) mod rotation;
 mod shares;
 pub(crate) mod unticketed;

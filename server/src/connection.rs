@@ -2,3 +2,5 @@
 
 pub(crate) mod control;
 pub(crate) mod data;
+pub(crate) mod data_connections;
+pub(crate) mod sessions;

@@ -5,12 +5,14 @@ mod asker;
 mod config;
 mod connection;
 mod disk;
+mod files;
 pub mod limits;
 mod logging;
 mod net;
 mod peer_log;
 mod reactor;
 mod rendezvous;
+mod seat;
 mod store;
 
 use admission::descriptors::{self, DescriptorPlan};

@@ -7,7 +7,6 @@ pub(crate) mod digest_cache;
 pub(crate) mod errors;
 pub(crate) mod folder;
 pub(crate) mod held_file;
-pub(crate) mod kept_uploads;
 pub(crate) mod lane_id;
 pub(crate) mod mount_table;
 pub(crate) mod mounts;

@@ -2,25 +2,17 @@
 //! carries. It moves bytes between the socket and the session; what the session wants done is the
 //! reactor's business.
 
-use crate::admission::file_queue::Standing;
 use crate::admission::input_budget::Held;
 use crate::asker::Asker;
-use crate::limits::{LINGER_MAX_BYTES, LINGER_TIMEOUT};
+use crate::limits::{GIVING_WAY_MIN_AGE, LINGER_MAX_BYTES, LINGER_TIMEOUT};
 use crate::net::address::Address;
 use crate::net::slots::Key;
 use crate::net::socket::{Received, Socket};
-use crate::store::digest_cache::FileIdentity;
-use crate::store::held_file::HeldFile;
-use crate::store::staging::StagedFile;
-use ferry_common::error::ErrorCode;
-use ferry_common::wire::command::Resume;
-use ferry_common::wire::digest::Digest;
-use ferry_common::wire::ticket::Ticket;
+use crate::seat::Seat;
 use ferry_session::Session;
 use ferry_session::fact::Fact;
 use ferry_session::outbox::Outbox;
 use std::io;
-use std::sync::Arc;
 use std::time::Instant;
 
 #[derive(Debug)]
@@ -37,84 +29,13 @@ pub(crate) struct Control {
     /// Where its deadline is queued.
     pub(crate) armed: Option<Instant>,
     pub(crate) session: Session,
-    pub(crate) data: DataLink,
-    pub(crate) resource: Resource,
-    pub(crate) sought: Sought,
-    /// Whether it may have a file open though it has no place.
-    pub(crate) standing: Standing,
-    /// Counts the session's transfers, so that a late completion is not taken for a newer one's.
-    pub(crate) transfer: u32,
+    pub(crate) seat: Seat,
     outbox: Outbox,
     /// The peer has sent its last byte, and it was read.
     input_ended: bool,
     /// The peer has sent its last byte, read or not, and was told something since: were it gone, that would show.
     end_probed: bool,
     closing: Closing,
-}
-
-/// The session's data connection, from the wish to the thing.
-#[derive(Debug)]
-pub(crate) enum DataLink {
-    None,
-    /// In the queue for a place, with this stamp.
-    Waiting(u64),
-    /// A place is taken and the ticket is out.
-    Ticketed(Ticket),
-    Attached {
-        key: Key,
-        /// Its stamp among the idle ones, while it is one.
-        idle_stamp: Option<u64>,
-    },
-    /// It is gone, but its place is kept for the file that the command still has open.
-    Spent,
-}
-
-impl DataLink {
-    /// True where there is a descriptor for a connection and for a file.
-    pub(crate) fn has_place(&self) -> bool {
-        match self {
-            Self::None | Self::Waiting(_) => false,
-            Self::Ticketed(_) | Self::Attached { .. } | Self::Spent => true,
-        }
-    }
-}
-
-/// What the session has open for its transfer.
-#[derive(Debug)]
-pub(crate) enum Resource {
-    None,
-    Source {
-        file: Arc<HeldFile>,
-        /// Which state of the file was opened, where that matters.
-        identity: Option<FileIdentity>,
-    },
-    /// A small upload, gathered by the data connection; so much memory is set aside for it.
-    Small {
-        bytes: u64,
-    },
-    Staged {
-        file: Arc<StagedFile>,
-        /// Buffers to be written, each with the number of its bytes that count: one write at a time, so
-        /// that the bytes of a file come in their order.
-        queued: Vec<(Vec<u8>, usize)>,
-        is_writing: bool,
-    },
-}
-
-/// The digest that the session waits for.
-#[derive(Debug)]
-pub(crate) enum Sought {
-    Nothing,
-    /// To tell the client.
-    Sum,
-    /// To see whether what was kept is what the client believes.
-    Resume(Resume),
-    /// To go with a download.
-    Download {
-        found: Option<Result<Digest, ErrorCode>>,
-        /// Everything is sent, and only the digest is waited for.
-        is_due: bool,
-    },
 }
 
 /// How far a session's end has come: write what is owed, say that no more will come, and read on until
@@ -138,11 +59,7 @@ impl Control {
             served_in: 0,
             armed: None,
             session,
-            data: DataLink::None,
-            resource: Resource::None,
-            sought: Sought::Nothing,
-            standing: Standing::Apart,
-            transfer: 0,
+            seat: Seat::new(),
             outbox: Outbox::default(),
             input_ended: false,
             end_probed: false,
@@ -152,11 +69,30 @@ impl Control {
 
     /// Whom to tell of work for the current transfer; `session` is this session's own key.
     pub(crate) fn asker(&self, session: Key) -> Asker {
-        Asker { address: Address::from(self.socket.peer()), session, transfer: self.transfer }
+        Asker { address: self.address(), session, transfer: self.seat.transfer() }
+    }
+
+    /// The peer's, for shares.
+    pub(crate) fn address(&self) -> Address {
+        Address::from(self.socket.peer())
+    }
+
+    /// True for a session at `address` that is idle, or has had its time to show what it makes of what it has.
+    pub(crate) fn may_give_way(&self, address: Address, now: Instant) -> bool {
+        if !self.is_open() || self.address() != address {
+            return false;
+        }
+        let activity = self.session.activity(now);
+        !activity.is_working || now >= activity.since + GIVING_WAY_MIN_AGE
+    }
+
+    /// True when the connection can go on, or its end is to be noticed.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.has_work() || self.socket.is_write_closed()
     }
 
     /// True when there is work that the latched readiness allows.
-    pub(crate) fn has_work(&self) -> bool {
+    fn has_work(&self) -> bool {
         match self.closing {
             Closing::Open => {
                 self.session.is_paused() || self.can_read() || self.can_write() || self.must_probe_end()

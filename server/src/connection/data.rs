@@ -9,6 +9,7 @@ mod sending;
 pub(crate) mod slow_files;
 
 use crate::disk::read_buffers::{ReadBuffer, ReadBuffers};
+use crate::net::address::Address;
 use crate::net::slots::Key;
 use crate::net::socket::{Received, Socket};
 use crate::store::digest_cache::FileIdentity;
@@ -111,6 +112,19 @@ impl Data {
     pub(crate) fn new(socket: Socket) -> Self {
         let owner = Owner::Unknown { ticket: FixedLine::EMPTY };
         Self { socket, queued: false, armed: None, owner, starved: false, is_holder: false, flow: Flow::IDLE }
+    }
+
+    /// The session that the connection belongs to, once it has presented its ticket.
+    pub(crate) fn session(&self) -> Option<Key> {
+        match self.owner {
+            Owner::Unknown { .. } => None,
+            Owner::Session(session) => Some(session),
+        }
+    }
+
+    /// The peer's, for shares.
+    pub(crate) fn address(&self) -> Address {
+        Address::from(self.socket.peer())
     }
 
     pub(crate) fn send(&mut self, file: Arc<HeldFile>, identity: FileIdentity, offset: u64, length: u64) {

@@ -1,21 +1,20 @@
-//! The reactor's work for connections that come: a session or a refusal for each on the control port, and a look for a
-//! ticket on each at the data port.
+//! Connections that come: a session or a refusal for each on the control port, and a look for a ticket on each at the data
+//! port.
 
-use super::{Reactor, control_token, data_token};
+use super::{DATA_BIT, Reactor};
 use crate::connection::control::Control;
-use crate::connection::data::{Data, Owner};
-use crate::limits::{ACCEPT_RETRY_TIMEOUT, REFUSALS_MAX, TURN_STEP_TIME};
+use crate::limits::{ACCEPT_RETRY_TIMEOUT, TURN_STEP_TIME};
 use crate::net::acceptor::{Accepted, Purpose};
 use crate::net::address::Address;
-use crate::net::deadlines::Timer;
+use crate::net::slots::Key;
 use crate::net::socket::Socket;
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::TICKET_LINE_TIMEOUT;
 use ferry_session::Session;
 use ferry_session::dialect::AnyDialect;
+use ferry_session::fact::{Fact, Scarcity};
 use log::Level;
-use mio::Interest;
 use mio::net::TcpStream;
+use mio::{Interest, Token};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -29,7 +28,9 @@ impl Reactor {
 
     fn accept_one(&mut self, purpose: Purpose, now: Instant) -> bool {
         if purpose == Purpose::Control {
-            self.make_room_among_leaving(now);
+            while let Some(key) = self.sessions.next_cut_off() {
+                self.abort(key, now);
+            }
         }
         match (self.acceptor.accept(purpose), purpose) {
             (Accepted::Connection(stream, peer), Purpose::Control) => self.begin_session(stream, peer, now),
@@ -41,76 +42,65 @@ impl Reactor {
     }
 
     fn begin_session(&mut self, stream: TcpStream, peer: SocketAddr, now: Instant) {
-        let address = Address::from(peer);
-        let is_full = self.roster.is_full() && !self.have_session_give_way(address, now);
-        let session = if is_full {
-            let sessions = self.roster.capacity();
+        let has_room = !self.sessions.is_full() || self.make_room_for(Address::from(peer), now);
+        let dialect = AnyDialect::ferry(&self.policy);
+        let session = if has_room {
+            log::debug!("Established Connection with: {peer}");
+            Session::new(dialect, self.policy, now)
+        } else {
+            let sessions = self.sessions.capacity();
             let message = format_args!("Turned away {peer}: {sessions} sessions are open");
             self.peer_log.tell(Level::Warn, peer, now, message);
-            Session::turned_away(AnyDialect::ferry(&self.policy), self.policy, ErrorCode::Busy, now)
-        } else {
-            log::debug!("Established Connection with: {peer}");
-            Session::new(AnyDialect::ferry(&self.policy), self.policy, now)
+            Session::turned_away(dialect, self.policy, ErrorCode::Busy, now)
         };
-        let key = self.controls.insert(Control::new(Socket::new(stream, peer), session));
-        let Some(control) = self.controls.get_mut(key) else { return };
-        if is_full {
-            self.leaving.push_back(key);
-        } else {
-            control.is_counted = true;
-            self.roster.enter(address);
-        }
+        let key = self.sessions.add(Control::new(Socket::new(stream, peer), session), has_room);
+        let Some(control) = self.sessions.get_mut(key) else { return };
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) =
-            self.poll.registry().register(control.socket.source(), control_token(key), interest)
-        {
+        if let Err(error) = self.poll.registry().register(control.socket.source(), token(key, 0), interest) {
             log::error!("Cannot watch the connection from {peer}: {error}");
             control.abort();
         }
         self.drive(key, now);
     }
 
+    /// Ends a session of the address that has the most for one from `newcomer`, if that has fewer. True where there is
+    /// room then.
+    fn make_room_for(&mut self, newcomer: Address, now: Instant) -> bool {
+        let Some(key) = self.sessions.next_to_leave(newcomer, now) else { return false };
+        self.tell(key, Fact::CrowdedOut(Scarcity::Sessions), now);
+        // A session whose peer does not read cannot be told.
+        if self.sessions.get(key).is_some_and(|control| control.is_open()) {
+            self.abort(key, now);
+        }
+        !self.sessions.is_full()
+    }
+
     fn begin_data(&mut self, stream: TcpStream, peer: SocketAddr, now: Instant) {
-        let key = self.datas.insert(Data::new(Socket::new(stream, peer)));
-        let Some(data) = self.datas.get_mut(key) else { return };
-        let due = Some(now + TICKET_LINE_TIMEOUT);
-        self.deadlines.arm(Timer::Data(key), &mut data.armed, due);
+        let key = self.data.add(Socket::new(stream, peer), now);
+        let Some(data) = self.data.get_mut(key) else { return };
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(data.socket.source(), data_token(key), interest) {
+        let token = token(key, DATA_BIT);
+        if let Err(error) = self.poll.registry().register(data.socket.source(), token, interest) {
             log::error!("Cannot watch the data connection from {peer}: {error}");
-            return self.close_data(key);
+            return self.data.close(key);
         }
         // Most clients send the ticket right behind connecting: a connection whose ticket is there already takes the
-        // place of none.
+        // place of no other.
         data.socket.assume_readable();
         self.serve_data(key, now);
-        if let Some(data) = self.datas.get_mut(key)
-            && matches!(data.owner, Owner::Unknown { .. })
-            && let Some(oldest) = self.unticketed.push(Address::from(peer), key, self.tickets.out())
-        {
-            self.close_data(oldest);
+        if let Some(oldest) = self.data.note_unticketed(key, self.rendezvous.tickets_out()) {
+            self.data.close(oldest);
         }
-        self.queue_data(key);
+        self.data.queue(key);
     }
 
     fn park_accepting(&mut self, error: &io::Error, now: Instant) {
         log::error!("Cannot accept connections for the moment: {error}");
         self.acceptor.pause(now + ACCEPT_RETRY_TIMEOUT);
     }
+}
 
-    /// Cuts off the connections that have been told their last for the longest, where all descriptors for sessions are
-    /// taken: they must keep no new client waiting.
-    fn make_room_among_leaving(&mut self, now: Instant) {
-        if self.leaving.len() > 2 * self.controls.len() + 64 {
-            let Self { leaving, controls, .. } = self;
-            leaving.retain(|key| controls.get(*key).is_some());
-        }
-        while self.controls.len() as u64 >= self.roster.capacity() + REFUSALS_MAX {
-            let Some(key) = self.leaving.pop_front() else { return };
-            if let Some(control) = self.controls.get_mut(key) {
-                control.abort();
-                self.drive(key, now);
-            }
-        }
-    }
+/// What a poll tells of a connection by.
+fn token(key: Key, kind: u64) -> Token {
+    Token(usize::try_from(key.to_bits() | kind).unwrap_or(usize::MAX))
 }

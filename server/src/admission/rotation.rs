@@ -6,7 +6,7 @@ use crate::net::slots::Key;
 use std::collections::{HashMap, VecDeque};
 
 #[derive(Debug, Default)]
-pub(super) struct Rotation {
+pub(crate) struct Rotation {
     lines: HashMap<Address, VecDeque<Key>>,
     /// The addresses that have a line, the next first.
     turns: VecDeque<Address>,
@@ -14,7 +14,7 @@ pub(super) struct Rotation {
 }
 
 impl Rotation {
-    pub(super) fn push(&mut self, address: Address, key: Key) {
+    pub(crate) fn push(&mut self, address: Address, key: Key) {
         let line = self.lines.entry(address).or_default();
         if line.is_empty() {
             self.turns.push_back(address);
@@ -23,7 +23,7 @@ impl Rotation {
         self.length += 1;
     }
 
-    pub(super) fn pop(&mut self) -> Option<Key> {
+    pub(crate) fn pop(&mut self) -> Option<Key> {
         let address = self.turns.pop_front()?;
         let line = self.lines.get_mut(&address)?;
         let key = line.pop_front();
@@ -36,11 +36,11 @@ impl Rotation {
         key
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.length
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.length == 0
     }
 }
