@@ -1,23 +1,21 @@
-//! A control connection as a person with `nc` has it: lines out, lines in. Does not follow the protocol by
-//! itself; `transfer` does.
+//! A session as a person with `nc` has it: lines out, lines in. That a connection is lost, or that the server is silent,
+//! is a failed test; `transfer` moves files over it.
 
 use crate::dial::{bound, dial};
 use crate::server::Server;
+use crate::session::{Attempt, Failure, Refusal, Session};
 use crate::wait::PATIENCE;
 use ferry_common::error::ErrorCode;
 use ferry_common::wire::reply::Reply;
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::ops::{Deref, DerefMut};
 
+/// See the module's documentation.
 #[derive(Debug)]
 pub struct Conversation {
-    stream: TcpStream,
-    server: SocketAddr,
-    unread: Vec<u8>,
-    /// The data connection of this session, where there is one.
-    pub data: Option<TcpStream>,
+    session: Session,
 }
 
 /// What a server answers to one command.
@@ -27,12 +25,6 @@ pub struct Answer {
     pub replies: Vec<Reply>,
     /// The last line: the words after `ok`, or the code and the message after `err`.
     pub outcome: Result<Vec<String>, Refusal>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    pub code: Option<ErrorCode>,
-    pub message: String,
 }
 
 impl Conversation {
@@ -48,58 +40,35 @@ impl Conversation {
     }
 
     fn over(stream: TcpStream, server: &Server) -> Self {
-        Self { stream, server: server.control_address(), unread: Vec::new(), data: None }
-    }
-
-    /// The control connection itself.
-    pub fn stream(&self) -> &TcpStream {
-        &self.stream
+        Self { session: Session::over_stream(stream, server.control_address()) }
     }
 
     /// Sends bytes as they are.
     #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.write_all(bytes.as_ref()).expect("the server takes what is sent");
+        self.session.send_raw(bytes.as_ref()).expect("the server takes what is sent");
     }
 
     /// Sends bytes that the server may no longer take.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
-        self.stream.write_all(bytes.as_ref())
+        self.session.send_raw(bytes.as_ref())
     }
 
     /// Ends this end's half of the connection.
     #[track_caller]
     pub fn end_input(&mut self) {
-        self.stream.shutdown(std::net::Shutdown::Write).expect("an open connection");
+        self.stream().shutdown(std::net::Shutdown::Write).expect("an open connection");
     }
 
     /// Ends all connections as the crash of a host does: the other end is told nothing but that.
     pub fn reset(self) {
-        for stream in [Some(&self.stream), self.data.as_ref()].into_iter().flatten() {
-            SockRef::from(stream).set_linger(Some(Duration::ZERO)).expect("a TCP connection");
-        }
+        self.session.reset();
     }
 
     /// The next line without its ending; `None` at the end of the stream.
     #[track_caller]
     pub fn line(&mut self) -> Option<Vec<u8>> {
-        let mut chunk = [0; 16 * 1024];
-        loop {
-            if let Some(end) = self.unread.iter().position(|&byte| byte == b'\n') {
-                let mut line: Vec<u8> = self.unread.drain(..=end).collect();
-                line.pop();
-                return Some(line);
-            }
-            match self.stream.read(&mut chunk) {
-                Ok(0) => {
-                    assert!(self.unread.is_empty(), "the stream ended within a line: {:?}", self.unread);
-                    return None;
-                }
-                Ok(count) => self.unread.extend_from_slice(&chunk[..count]),
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
-                Err(error) => panic!("no reply: {error}"),
-            }
-        }
+        self.session.raw_line().unwrap_or_else(|failure| panic!("no reply: {failure:?}"))
     }
 
     /// The next line, understood.
@@ -147,9 +116,33 @@ impl Conversation {
     /// Opens the data connection of a `(data)` line.
     #[track_caller]
     pub fn open_data(&mut self, port: u16, ticket: &[u8]) -> &mut TcpStream {
-        let mut data = connect((self.server.ip(), port).into());
+        let mut data = connect((self.stream().peer_addr().expect("a connection").ip(), port).into());
         data.write_all(&[ticket, b"\n"].concat()).expect("the server takes the ticket");
         self.data.insert(data)
+    }
+
+    /// What came of something: a refusal is a result, and a lost connection a failed test.
+    #[track_caller]
+    pub(crate) fn refusal_or<T>(attempt: Attempt<T>) -> Result<T, Refusal> {
+        match attempt {
+            Ok(result) => Ok(result),
+            Err(Failure::Refused(refusal)) => Err(refusal),
+            Err(failure @ (Failure::Lost(_) | Failure::Silent)) => panic!("{failure:?}"),
+        }
+    }
+}
+
+impl Deref for Conversation {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl DerefMut for Conversation {
+    fn deref_mut(&mut self) -> &mut Session {
+        &mut self.session
     }
 }
 

@@ -4,12 +4,10 @@
 //! Every wait ends at a deadline and is for an event: a log line, bytes of a socket, an exit, or a
 //! condition that is looked at again and again. What does not come in time is a panic, which fails the test.
 
-pub mod attempt;
 pub mod binaries;
 pub mod content;
 pub mod conversation;
 mod dial;
-pub mod exchange;
 pub mod ferry;
 pub mod mount;
 pub mod odd;
@@ -19,6 +17,7 @@ pub mod proxy;
 pub mod random;
 pub mod screen;
 pub mod server;
+pub mod session;
 pub mod swarm;
 pub mod terminal;
 pub mod trace;

@@ -2,12 +2,12 @@
 //! not allow; a refusal is a result.
 
 use crate::content::Content;
-use crate::conversation::{Conversation, Refusal};
+use crate::conversation::Conversation;
 use crate::server::Server;
+use crate::session::{Begun, Refusal};
 use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::{Command, UploadOptions};
-use ferry_common::wire::reply::Reply;
 use std::io::{Read, Write};
 
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -54,19 +54,9 @@ impl Conversation {
     /// the announced length.
     #[track_caller]
     pub fn begin_download(&mut self) -> Result<u64, Refusal> {
-        loop {
-            match self.reply() {
-                Reply::Data { port, ticket } => drop(self.open_data(port, &ticket)),
-                Reply::Download { length, .. } => return Ok(length),
-                Reply::Err { code, message } => return Err(Refusal { code, message }),
-                other @ (Reply::Entry(_)
-                | Reply::Upload { .. }
-                | Reply::Digest { .. }
-                | Reply::Info { .. }
-                | Reply::Ok { .. }) => {
-                    panic!("not a reply to a download: {other:?}")
-                }
-            }
+        match Self::refusal_or(self.begin_transfer(false))? {
+            Begun::Download { length } => Ok(length),
+            Begun::Upload { offset } => panic!("an upload from {offset} on was not asked for"),
         }
     }
 
@@ -178,19 +168,8 @@ impl Conversation {
     /// asked for.
     #[track_caller]
     pub fn begin_upload(&mut self, size: u64) -> Result<(), Refusal> {
-        while self.data.is_none() || size > EAGER_MAX_BYTES {
-            match self.reply() {
-                Reply::Data { port, ticket } => drop(self.open_data(port, &ticket)),
-                Reply::Upload { offset: 0 } => break,
-                Reply::Err { code, message } => return Err(Refusal { code, message }),
-                other @ (Reply::Entry(_)
-                | Reply::Download { .. }
-                | Reply::Upload { .. }
-                | Reply::Digest { .. }
-                | Reply::Info { .. }
-                | Reply::Ok { .. }) => panic!("not a reply to an upload: {other:?}"),
-            }
-        }
+        let begun = Self::refusal_or(self.begin_transfer(size <= EAGER_MAX_BYTES))?;
+        assert_eq!(begun, Begun::Upload { offset: 0 });
         Ok(())
     }
 }

@@ -5,11 +5,11 @@
 use ferry_common::limits::TICKET_TIMEOUT;
 use ferry_common::wire::command::UploadOptions;
 use ferry_tests::content::Content;
-use ferry_tests::exchange::{Attempt, Exchange};
 use ferry_tests::ferry::{Ferry, Running};
 use ferry_tests::proxy::{Direction, Fault, Kind, Link, Proxy};
 use ferry_tests::random::Random;
 use ferry_tests::server::Server;
+use ferry_tests::session::{Attempt, Session};
 use ferry_tests::wait::{PATIENCE, wait_at_most, wait_for, wait_until};
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ enum Transfer {
 
 impl Transfer {
     fn attempt(self, proxy: &Proxy) -> Attempt<()> {
-        let mut session = Exchange::with(proxy.control_address())?;
+        let mut session = Session::with(proxy.control_address())?;
         match self {
             Self::Upload => {
                 let options = UploadOptions { digest: true, ..UploadOptions::default() };

@@ -7,10 +7,10 @@ use ferry_common::wire::command::{Command, UploadOptions};
 use ferry_server::limits::READ_THREADS;
 use ferry_tests::content::Content;
 use ferry_tests::conversation::Conversation;
-use ferry_tests::exchange::{Exchange, path};
 use ferry_tests::mount::Mount;
 use ferry_tests::odd::{Call, OddMount, Quirks};
 use ferry_tests::server::Server;
+use ferry_tests::session::{Session, path};
 use ferry_tests::wait::wait_until;
 use rustix::process::Signal;
 use std::net::TcpStream;
@@ -61,7 +61,7 @@ fn expect_a_healthy_disk(server: &Server, context: Call) {
         assert!(started.elapsed() < SOON, "{context:?}: {what} took {:?}", started.elapsed());
     };
     for turn in 0..3 {
-        let mut session = Exchange::with(server.control_address()).unwrap();
+        let mut session = Session::with(server.control_address()).unwrap();
         soon("ls", &mut || {
             let (entries, _) = session.ask(&Command::Ls { path: path(".") }).unwrap();
             assert!(entries.len() >= 2, "the mount point is listed as well");
@@ -129,12 +129,11 @@ fn an_upload_is_behind_no_download_that_waits_for_the_disk() {
     (0..READERS).for_each(|n| std::fs::write(drive.backing().join(n.to_string()), CONTENT.bytes()).unwrap());
     drive.stall(Call::Read);
     let address = server.control_address();
-    let download =
-        move |n| Exchange::with(address).unwrap().download(&format!("drive/{n}"), 0).unwrap().bytes;
+    let download = move |n| Session::with(address).unwrap().download(&format!("drive/{n}"), 0).unwrap().bytes;
     let readers: Vec<_> = (0..READERS).map(|n| std::thread::spawn(move || download(n))).collect();
     drive.wait_until_waiting(READ_THREADS);
     let started = Instant::now();
-    let mut session = Exchange::with(address).unwrap();
+    let mut session = Session::with(address).unwrap();
     session.upload("drive/new", &CONTENT.bytes(), PLAIN).unwrap();
     assert!(started.elapsed() < SOON, "it took {:?}", started.elapsed());
     drive.release();
@@ -143,8 +142,8 @@ fn an_upload_is_behind_no_download_that_waits_for_the_disk() {
 
 /// A small upload all of which is sent. It is on a data connection that is there already, so that nothing of it reaches
 /// the disk before all of it has come.
-fn begin_small_upload(server: &Server, name: &str) -> Exchange {
-    let mut session = Exchange::with(server.control_address()).unwrap();
+fn begin_small_upload(server: &Server, name: &str) -> Session {
+    let mut session = Session::with(server.control_address()).unwrap();
     session.upload("first", b"first", PLAIN).unwrap();
     session.begin_upload(name, 7, PLAIN).unwrap();
     session.send_data(b"content");
@@ -171,7 +170,7 @@ fn a_frozen_drive_delays_only_its_own_users_and_goes_on_afterwards() {
     if let Err(failure) = small.finish_upload() {
         assert_eq!(failure.code(), ErrorCode::Busy);
     }
-    let mut session = Exchange::with(server.control_address()).unwrap();
+    let mut session = Session::with(server.control_address()).unwrap();
     session.upload("drive/new", &CONTENT.bytes(), PLAIN).unwrap();
     assert!(session.download("drive/new", 0).unwrap().bytes == CONTENT.bytes());
     // And the server ends while it is frozen again, as far as the kernel lets its threads go.
@@ -215,7 +214,7 @@ fn a_drive_that_nobody_uses_can_be_unmounted() {
     let server = Server::start();
     std::fs::create_dir(server.path("drive")).unwrap();
     let drive = Mount::tmpfs_at(&server.path("drive"), 64 << 20).unwrap();
-    let mut session = Exchange::with(server.control_address()).unwrap();
+    let mut session = Session::with(server.control_address()).unwrap();
     session.upload("drive/file", &CONTENT.bytes(), PLAIN).unwrap();
     assert!(session.download("drive/file", 0).unwrap().bytes == CONTENT.bytes());
     drop(session);
@@ -230,7 +229,7 @@ fn a_drive_that_nobody_uses_can_be_unmounted() {
 #[ignore = "needs root to mount; run tests/checks"]
 fn paths_and_links_lead_from_one_file_system_to_the_other() {
     let (server, drive) = server_with_drive();
-    let mut session = Exchange::with(server.control_address()).unwrap();
+    let mut session = Session::with(server.control_address()).unwrap();
     std::os::unix::fs::symlink("drive/file", server.path("to-drive")).unwrap();
     std::os::unix::fs::symlink("drive", server.path("to-directory")).unwrap();
     std::os::unix::fs::symlink("../file", drive.path().join("back")).unwrap();

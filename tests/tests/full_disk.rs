@@ -8,10 +8,10 @@ use ferry_common::wire::command::{Command, Resume, UploadOptions};
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::reply::Reply;
 use ferry_tests::content::Content;
-use ferry_tests::exchange::{Exchange, path};
 use ferry_tests::mount::Mount;
 use ferry_tests::random::Random;
 use ferry_tests::server::{Options, Server};
+use ferry_tests::session::{Session, path};
 use ferry_tests::wait::wait_until;
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -32,8 +32,8 @@ fn mounted(mount: Result<Mount, String>) -> Option<Mount> {
     mount.inspect_err(|why| eprintln!("skipped: {why}")).ok()
 }
 
-fn session(server: &Server) -> Exchange {
-    Exchange::with(server.control_address()).unwrap()
+fn session(server: &Server) -> Session {
+    Session::with(server.control_address()).unwrap()
 }
 
 /// Uploads files of all sizes until even small ones are refused.
@@ -170,7 +170,7 @@ fn a_disk_that_fills_up_during_uploads_fails_them_cleanly() {
         let server = Options::default().root(mount.path()).start();
         std::fs::write(server.path("x"), "old").unwrap();
         let content = Content::new(1, EAGER_MAX_BYTES);
-        let mut sessions: Vec<Exchange> = (0..3).map(|_| session(&server)).collect();
+        let mut sessions: Vec<Session> = (0..3).map(|_| session(&server)).collect();
         for session in &mut sessions {
             session.begin_first_upload("x", content.size_bytes, PLAIN).unwrap();
             session.send_data(&content.bytes()[..1000]);

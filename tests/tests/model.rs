@@ -10,9 +10,9 @@ use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::EntryKind;
 use ferry_common::wire::reply::Reply;
 use ferry_tests::content::Content;
-use ferry_tests::exchange::{Attempt, Exchange, Failure, path};
 use ferry_tests::random::Random;
 use ferry_tests::server::Server;
+use ferry_tests::session::{Attempt, Failure, Session, path};
 use ferry_tests::wait::{wait_for, wait_until};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -148,7 +148,7 @@ struct Run<'a> {
     server: &'a Server,
     seed: u64,
     random: Random,
-    sessions: Vec<Exchange>,
+    sessions: Vec<Session>,
     model: Model,
     history: Vec<String>,
 }
@@ -201,7 +201,7 @@ impl<'a> Run<'a> {
         name
     }
 
-    fn session(&mut self) -> &mut Exchange {
+    fn session(&mut self) -> &mut Session {
         let index = usize::try_from(self.random.below(SESSIONS as u64)).unwrap();
         &mut self.sessions[index]
     }
@@ -316,7 +316,7 @@ impl<'a> Run<'a> {
         let (length, digest) = wait_for("part of the upload", || self.session().partial(&real).ok());
         let prefix = &content[..usize::try_from(length).unwrap()];
         assert_eq!(digest, Digest::of(prefix), "other bytes than were sent");
-        let upload = |session: &mut Exchange, digest| {
+        let upload = |session: &mut Session, digest| {
             let resume = Some(Resume { offset: length, digest });
             session.upload(&real, content, UploadOptions { digest: true, resume, ..UploadOptions::default() })
         };
@@ -446,8 +446,8 @@ impl<'a> Run<'a> {
     }
 }
 
-fn session(server: &Server) -> Exchange {
-    Exchange::with(server.control_address()).unwrap()
+fn session(server: &Server) -> Session {
+    Session::with(server.control_address()).unwrap()
 }
 
 /// No connection is lost here.

@@ -8,8 +8,8 @@ use ferry_common::wire::command::UploadOptions;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::reply::Reply;
 use ferry_tests::conversation::Conversation;
-use ferry_tests::exchange::Exchange;
 use ferry_tests::server::{Options, Server};
+use ferry_tests::session::Session;
 use rustix::fs::{CWD, Mode};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
@@ -332,7 +332,7 @@ fn the_hidden_directory_cannot_be_named_in_any_case_of_letters() {
 fn an_upload_goes_to_the_directory_that_has_the_name_now() {
     let server = Server::start();
     std::fs::create_dir(server.path("d")).unwrap();
-    let mut session = Exchange::with(server.control_address()).unwrap();
+    let mut session = Session::with(server.control_address()).unwrap();
     let options = UploadOptions { digest: true, ..UploadOptions::default() };
     let mut names = Conversation::with(&server);
     for (moved, trailer, before) in [("e", b"2", Err(ErrorCode::Mismatch)), ("f", b"1", Ok(()))] {

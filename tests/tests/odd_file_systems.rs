@@ -5,18 +5,18 @@
 use ferry_common::error::ErrorCode;
 use ferry_common::wire::command::{Command, Resume, UploadOptions};
 use ferry_tests::content::Content;
-use ferry_tests::exchange::{Exchange, path};
 use ferry_tests::ferry::Ferry;
 use ferry_tests::mount::Mount;
 use ferry_tests::odd::{Call, Flock, OddMount, Quirks};
 use ferry_tests::server::{Options, Server};
+use ferry_tests::session::{Session, path};
 use std::path::Path;
 
 const CONTENT: Content = Content { seed: 21, size_bytes: 3 << 20 };
 const PLAIN: UploadOptions = UploadOptions { digest: false, new: false, mtime_s: None, resume: None };
 
-fn session(server: &Server) -> Exchange {
-    Exchange::with(server.control_address()).unwrap()
+fn session(server: &Server) -> Session {
+    Session::with(server.control_address()).unwrap()
 }
 
 fn serve(folder: &Path) -> Server {
@@ -153,7 +153,7 @@ fn a_file_system_that_is_read_only_can_be_read_and_says_so() {
 }
 
 #[track_caller]
-fn expect_only_reading_to_work(session: &mut Exchange, folder: &str) {
+fn expect_only_reading_to_work(session: &mut Session, folder: &str) {
     let at = |name: &str| path(&format!("{folder}{name}"));
     let mv = Command::Mv { from: at("file"), to: at("moved"), replace: false };
     for change in [Command::Mkdir { path: at("made") }, Command::Rm { path: at("file") }, mv] {
@@ -195,7 +195,7 @@ fn by_no_name_that_a_file_system_has_for_it_is_the_staging_directory_reached() {
     let server = serve(mount.path());
     let mut session = session(&server);
     session.upload("file", b"content", PLAIN).unwrap();
-    let mut running = Exchange::with(server.control_address()).unwrap();
+    let mut running = Session::with(server.control_address()).unwrap();
     running.begin_first_upload("running", CONTENT.size_bytes, PLAIN).unwrap();
     running.send_data(&CONTENT.bytes()[..2 << 20]);
     ferry_tests::wait::wait_until("arrival of the upload", || !server.staged_files().is_empty());

@@ -8,8 +8,8 @@ use ferry_common::wire::command::{Command, Resume, UploadOptions};
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::reply::Reply;
 use ferry_tests::content::Content;
-use ferry_tests::exchange::{Exchange, path};
 use ferry_tests::server::{Options, Server};
+use ferry_tests::session::{Session, path};
 use ferry_tests::wait::{wait_for, wait_until};
 use rustix::process::Signal;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,12 +21,12 @@ const SENT_BYTES: u64 = 3 << 20;
 const PIECE_BYTES: usize = 32 * 1024;
 const PLAIN: UploadOptions = UploadOptions { digest: false, new: false, mtime_s: None, resume: None };
 
-fn session(server: &Server) -> Exchange {
-    Exchange::with(server.control_address()).unwrap()
+fn session(server: &Server) -> Session {
+    Session::with(server.control_address()).unwrap()
 }
 
 /// Sends the first part of a large upload and leaves the session as it is.
-fn begin(server: &Server) -> Exchange {
+fn begin(server: &Server) -> Session {
     let mut session = session(server);
     session.begin_first_upload("file", LARGE.size_bytes, PLAIN).unwrap();
     session.send_data(&Content { size_bytes: SENT_BYTES, ..LARGE }.bytes());

@@ -8,8 +8,8 @@ use ferry_common::wire::digest::Digest;
 use ferry_tests::binaries;
 use ferry_tests::content::Content;
 use ferry_tests::conversation::Conversation;
-use ferry_tests::exchange::{Exchange, path};
 use ferry_tests::server::{Options, Server};
+use ferry_tests::session::{Session, path};
 use ferry_tests::wait::{wait_for, wait_until};
 use std::path::Path;
 
@@ -17,8 +17,8 @@ const HIDDEN: &str = ".ferry-staging";
 const LARGE: Content = Content { seed: 12, size_bytes: 4 << 20 };
 const PLAIN: UploadOptions = UploadOptions { digest: false, new: false, mtime_s: None, resume: None };
 
-fn session(server: &Server) -> Exchange {
-    Exchange::with(server.control_address()).unwrap()
+fn session(server: &Server) -> Session {
+    Session::with(server.control_address()).unwrap()
 }
 
 fn free_bytes(server: &Server) -> u64 {

@@ -1,8 +1,8 @@
 //! The folders at both ends, before and after.
 
+use crate::attempt::{Attempt, Ended};
 use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::wire::digest::Digest;
-use ferry_tests::attempt::{Attempt, Ended};
 use ferry_tests::content::Content;
 use ferry_tests::server::{Options, Server};
 use ferry_tests::wait::{PATIENCE, wait_for};
@@ -48,7 +48,7 @@ pub(crate) fn keep_beginning(folder: &Path) -> u64 {
     let mut attempt = Attempt::with(server.control_address(), PATIENCE).unwrap();
     let ended = attempt.upload_beginning(NAME, LARGE, SENT_BYTES);
     assert!(matches!(ended, Ended::Refused(_)), "{ended:?}");
-    wait_for("kept upload", || attempt.kept(NAME).unwrap()).offset
+    wait_for("kept upload", || attempt.kept(NAME)).offset
 }
 
 /// The served folder has the old content, none, or the new under the name, and nothing else.
@@ -76,7 +76,7 @@ pub(crate) fn complete(server: &Server, content: Content, context: &str) {
     let mut attempt = Attempt::with(server.control_address(), PATIENCE).unwrap();
     let mut kept_bytes = 0;
     if content.size_bytes > EAGER_MAX_BYTES
-        && let Some(kept) = attempt.kept(NAME).unwrap()
+        && let Some(kept) = attempt.kept(NAME)
     {
         kept_bytes = kept.offset;
         let beginning = &content.bytes()[..usize::try_from(kept_bytes).unwrap()];

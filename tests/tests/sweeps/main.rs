@@ -4,6 +4,7 @@
 #![cfg(target_arch = "x86_64")]
 #![allow(clippy::unwrap_used)]
 
+mod attempt;
 mod calls;
 mod client;
 mod client_errors;

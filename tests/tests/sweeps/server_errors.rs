@@ -1,10 +1,10 @@
 //! Each call of the server on files and sockets fails in each way that it can: whatever fails, its client
 //! gets an `err` or what it asked for, no name has a wrong file, no descriptor is lost, and others are served.
 
+use crate::attempt::{Attempt, Ended};
 use crate::calls::{ERRORS, failing_points, is_socket_call};
 use crate::folders::{LARGE, NAME, OLD, SENT_BYTES, SMALL};
 use ferry_common::limits::{STALL_WINDOW, TICKET_TIMEOUT};
-use ferry_tests::attempt::{Attempt, Ended};
 use ferry_tests::content::Content;
 use ferry_tests::server::Server;
 use ferry_tests::tracer::{Aim, Call, Tracer};
@@ -80,7 +80,7 @@ impl Bench {
         let mut attempt = Attempt::with(server.control_address(), PATIENCE).unwrap();
         assert_eq!(attempt.upload(OTHER, SMALL, 0), Ended::Ok);
         attempt.upload_beginning(NAME, LARGE, SENT_BYTES);
-        wait_for("kept upload", || attempt.kept(NAME).unwrap());
+        wait_for("kept upload", || attempt.kept(NAME));
         drop(attempt);
         let kept_path = server.path(&server.staged_files()[0]);
         let kept = fs::read(&kept_path).unwrap();
@@ -130,7 +130,7 @@ impl Bench {
         let limit = if is_false_would_block(aim) { FALSE_ANSWER_TIME } else { ANSWER_TIME };
         let ended = match Attempt::with(self.server.control_address(), limit) {
             Ok(mut attempt) => scenario.run(&mut attempt, self.kept.len() as u64),
-            Err(error) => Ended::of(&error),
+            Err(ended) => ended,
         };
         // What belongs to the end of the session counts as well.
         let settled = self.settle(settle_time(aim));
@@ -160,7 +160,7 @@ impl Bench {
     /// Nothing that one client has brought about is in the way of another.
     fn check_others(&self) -> Result<(), String> {
         let mut attempt = Attempt::with(self.server.control_address(), ANSWER_TIME)
-            .map_err(|error| format!("nobody else can connect: {error}"))?;
+            .map_err(|ended| format!("another client cannot connect: {ended:?}"))?;
         let results =
             [attempt.ls(), attempt.upload(OTHER, SMALL, 0), attempt.download(OTHER, SMALL), attempt.ls()];
         if results == [Ended::Ok; 4] { Ok(()) } else { Err(format!("another session had {results:?}")) }
@@ -204,7 +204,6 @@ fn label(ended: Ended) -> String {
         Ended::Refused(code) => format!("err {}", code.word()),
         Ended::Closed => "closed".to_owned(),
         Ended::Silent => "silent".to_owned(),
-        Ended::Wrong => "wrong".to_owned(),
     }
 }
 

@@ -1,11 +1,11 @@
 //! `kill -9` at every system call of the server: whatever the call, a name has the old content, none, or the
 //! whole new one, `ok` is kept, and the next try completes it.
 
+use crate::attempt::{Attempt, Ended};
 use crate::folders::{
     HIDDEN, LARGE, NAME, OLD, SMALL, complete, copy_of, expect_one_of, keep_beginning, template,
 };
 use crate::kills::{Run, sweep};
-use ferry_tests::attempt::{Attempt, Ended};
 use ferry_tests::binaries;
 use ferry_tests::content::Content;
 use ferry_tests::server::Options;
@@ -34,7 +34,7 @@ fn upload_killed(upload: Upload<'_>, aim: Aim) -> Run {
     let mut tracer = Tracer::attach(server.process(), aim);
     let ended = match Attempt::with(server.control_address(), PATIENCE) {
         Ok(mut attempt) => attempt.upload(NAME, upload.content, upload.kept_bytes),
-        Err(error) => Ended::of(&error),
+        Err(ended) => ended,
     };
     let descriptors = Path::new("/proc").join(server.process().pid().to_string()).join("fd");
     let is_idle = || fs::read_dir(&descriptors).map_or(0, Iterator::count) <= idle;
@@ -121,7 +121,7 @@ fn start_killed(template: &Path, kept_bytes: u64, aim: Aim) -> Run {
     expect_one_of(folder.path(), Some(OLD), LARGE, false, &context);
     let server = Options::default().root(folder.path()).start();
     let mut attempt = Attempt::with(server.control_address(), PATIENCE).unwrap();
-    let kept = attempt.kept(NAME).unwrap().map(|kept| kept.offset);
+    let kept = attempt.kept(NAME).map(|kept| kept.offset);
     assert_eq!(kept, Some(kept_bytes), "{context}: what was kept is lost");
     complete(&server, LARGE, &context);
     Run { counts, has_fired }

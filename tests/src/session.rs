@@ -1,8 +1,7 @@
-//! A client to whom a lost connection is a result and not a failed test, and who knows all that a transfer
-//! may be asked for with. What no server may do is a panic, and so is a server that says nothing for longer
-//! than [`PATIENCE`].
+//! One session of a client: the one place of the tests that speaks the protocol over sockets. A refusal and a lost
+//! connection are results; what no server may do is a panic. [`Conversation`](crate::conversation::Conversation) is the
+//! same for tests in which no connection may be lost.
 
-use crate::conversation::Refusal;
 use crate::dial::dial;
 use crate::wait::PATIENCE;
 use ferry_common::error::ErrorCode;
@@ -12,23 +11,43 @@ use ferry_common::wire::digest::Digest;
 use ferry_common::wire::reply::Reply;
 use socket2::SockRef;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// How often a wait for a reply looks at whether the data connection is still there...
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// ...and how often it has to be found lost before no reply is expected any more.
 const LOOKS: u32 = 3;
+const ENDED: &str = "the control connection ended";
+const DIGEST: UploadOptions = UploadOptions { digest: true, new: false, mtime_s: None, resume: None };
 
-/// One session.
+/// See the module's documentation.
 #[derive(Debug)]
-pub struct Exchange {
+pub struct Session {
     stream: TcpStream,
     server: SocketAddr,
     unread: Vec<u8>,
-    data: Option<TcpStream>,
+    /// The data connection, where there is one.
+    pub data: Option<TcpStream>,
     /// The newest offer of a data connection.
     offer: Option<(u16, Vec<u8>)>,
+    silence: Silence,
+}
+
+/// What it means that a server says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Silence {
+    /// After [`PATIENCE`], a failed test. Beside a data connection that was lost, that nothing will come.
+    Fails,
+    /// After this time, a result.
+    EndsWithin(Duration),
+}
+
+/// What a server says behind `err`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: Option<ErrorCode>,
+    pub message: String,
 }
 
 /// Why a command did not succeed.
@@ -38,9 +57,18 @@ pub enum Failure {
     Refused(Refusal),
     /// A connection ended. The session is of no more use.
     Lost(String),
+    /// The server has said nothing for as long as the session waits.
+    Silent,
 }
 
 pub type Attempt<T> = Result<T, Failure>;
+
+/// Where the payload of a transfer begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begun {
+    Upload { offset: u64 },
+    Download { length: u64 },
+}
 
 /// What a download brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +84,7 @@ impl Failure {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Refused(Refusal { code: Some(code), .. }) => *code,
-            Self::Refused(_) | Self::Lost(_) => panic!("a known code: {self:?}"),
+            Self::Refused(_) | Self::Lost(_) | Self::Silent => panic!("a known code: {self:?}"),
         }
     }
 
@@ -65,11 +93,34 @@ impl Failure {
     }
 }
 
-impl Exchange {
+impl Session {
+    /// A session in which a silent server is a failed test.
     pub fn with(server: SocketAddr) -> Attempt<Self> {
-        let stream = dial(server, PATIENCE).map_err(|error| Failure::Lost(error.to_string()))?;
+        Self::connect(server, PATIENCE, Silence::Fails)
+    }
+
+    /// A session in which every wait ends after `limit`.
+    pub fn within(server: SocketAddr, limit: Duration) -> Attempt<Self> {
+        Self::connect(server, limit, Silence::EndsWithin(limit))
+    }
+
+    fn connect(server: SocketAddr, limit: Duration, silence: Silence) -> Attempt<Self> {
+        Ok(Self::over(dial(server, limit).map_err(|error| failure_of(&error))?, server, silence))
+    }
+
+    /// Over a connection that is there already, to this server.
+    pub(crate) fn over_stream(stream: TcpStream, server: SocketAddr) -> Self {
+        Self::over(stream, server, Silence::Fails)
+    }
+
+    fn over(stream: TcpStream, server: SocketAddr, silence: Silence) -> Self {
         stream.set_read_timeout(Some(LOOK_INTERVAL)).expect("a time limit");
-        Ok(Self { stream, server, unread: Vec::new(), data: None, offer: None })
+        Self { stream, server, unread: Vec::new(), data: None, offer: None, silence }
+    }
+
+    /// The control connection itself.
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
     }
 
     /// Gives the lines before the last, and the words behind `ok`.
@@ -134,8 +185,7 @@ impl Exchange {
                     return Ok(Digest::parse(&words[1]).expect("a digest behind the size"));
                 }
                 Ok(other) => panic!("not a reply to an upload: {other:?}"),
-                // The ticket may not have come through.
-                Err(Failure::Lost(_)) if !redialled && self.is_data_lost() => {
+                Err(Failure::Lost(_)) if !redialled && self.may_redial() => {
                     redialled = true;
                     self.dial()?;
                     if eager {
@@ -166,7 +216,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// Reads the answer to an upload that was sent by hand.
+    /// Reads the answer to an upload that was sent by hand, or was not whole.
     pub fn finish_upload(&mut self) -> Attempt<()> {
         let last = self.reply()?;
         assert!(matches!(last, Reply::Ok { .. }), "not the end of an upload: {last:?}");
@@ -178,19 +228,7 @@ impl Exchange {
     pub fn download(&mut self, name: &str, offset: u64) -> Attempt<Downloaded> {
         self.forget_lost_data();
         self.send_line(&Command::Download { path: path(name), offset, digest: true }.encode())?;
-        let mut redialled = false;
-        let length = loop {
-            match self.reply_beside_data() {
-                Ok(Reply::Data { .. }) => self.dial()?,
-                Ok(Reply::Download { length, .. }) => break length,
-                Ok(other) => panic!("not a reply to a download: {other:?}"),
-                Err(Failure::Lost(_)) if !redialled && self.is_data_lost() => {
-                    redialled = true;
-                    self.dial()?;
-                }
-                Err(failure) => return Err(failure),
-            }
-        };
+        let Begun::Download { length } = self.begin_transfer(false)? else { panic!("not a download") };
         let bytes = self.read_data(length);
         let is_whole = bytes.len() as u64 == length;
         let last = self.reply_beside_data()?;
@@ -202,6 +240,36 @@ impl Exchange {
         let digest = Digest::parse(&words[1]).expect("a digest behind the length");
         assert!(offset > 0 || digest == Digest::of(&bytes), "bytes that do not match their digest");
         Ok(Downloaded { bytes, digest })
+    }
+
+    /// Reads the replies to a transfer up to the one at which its payload begins, and connects where that is asked for. The
+    /// payload of an eager upload begins where there is a data connection.
+    pub(crate) fn begin_transfer(&mut self, is_eager: bool) -> Attempt<Begun> {
+        let mut redialled = false;
+        while !is_eager || self.data.is_none() {
+            match self.reply_beside_data() {
+                Ok(Reply::Data { .. }) => self.dial()?,
+                Ok(Reply::Upload { offset }) => return Ok(Begun::Upload { offset }),
+                Ok(Reply::Download { length, .. }) => return Ok(Begun::Download { length }),
+                Ok(other) => panic!("not a reply to a transfer: {other:?}"),
+                Err(Failure::Lost(_)) if !redialled && self.may_redial() => {
+                    redialled = true;
+                    self.dial()?;
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(Begun::Upload { offset: 0 })
+    }
+
+    /// Uploads the first bytes of a file, up to `end`, and then breaks off.
+    pub fn upload_beginning(&mut self, name: &str, bytes: &[u8], end: usize) -> Attempt<()> {
+        self.begin_first_upload(name, bytes.len() as u64, DIGEST)?;
+        self.send_data(&bytes[..end]);
+        if let Some(data) = &self.data {
+            let _ = data.shutdown(Shutdown::Write);
+        }
+        self.finish_upload()
     }
 
     /// Sends bytes on the data connection, as far as it takes them: what has become of them the server tells.
@@ -231,7 +299,7 @@ impl Exchange {
         self.next_reply(false)
     }
 
-    /// As [`Exchange::reply`], but waits no longer than there is a data connection.
+    /// As [`Session::reply`], but waits no longer than there is a data connection.
     fn reply_beside_data(&mut self) -> Attempt<Reply> {
         self.next_reply(true)
     }
@@ -249,40 +317,74 @@ impl Exchange {
     }
 
     fn line(&mut self, watch_data: bool) -> Attempt<Vec<u8>> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.limit();
         let mut found_lost = 0;
+        loop {
+            match self.read_line()? {
+                Some(line) => return Ok(line),
+                None if Instant::now() < deadline => {}
+                None if self.silence == Silence::Fails => panic!("no reply within {PATIENCE:?}"),
+                // A server that has nothing to say may have closed the data connection, which says enough.
+                None if watch_data && self.is_data_lost() => {
+                    return Err(Failure::lost("the data connection ended"));
+                }
+                None => return Err(Failure::Silent),
+            }
+            if watch_data && self.silence == Silence::Fails {
+                found_lost += u32::from(self.is_data_lost());
+                if found_lost >= LOOKS {
+                    return Err(Failure::lost("the data connection ended"));
+                }
+            }
+        }
+    }
+
+    /// The next line without its ending; `None` where it does not come within [`LOOK_INTERVAL`].
+    fn read_line(&mut self) -> Attempt<Option<Vec<u8>>> {
         let mut chunk = [0; 16 * 1024];
         loop {
             if let Some(end) = self.unread.iter().position(|&byte| byte == b'\n') {
                 let mut line: Vec<u8> = self.unread.drain(..=end).collect();
                 line.pop();
-                return Ok(line);
+                return Ok(Some(line));
             }
             match self.stream.read(&mut chunk) {
-                Ok(0) => return Err(Failure::lost("the control connection ended")),
+                Ok(0) if self.unread.is_empty() => return Err(Failure::lost(ENDED)),
+                Ok(0) => return Err(Failure::lost("the control connection ended within a line")),
                 Ok(count) => self.unread.extend_from_slice(&chunk[..count]),
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    assert!(Instant::now() < deadline, "no reply within {PATIENCE:?}");
-                    found_lost += u32::from(watch_data && self.is_data_lost());
-                    if found_lost >= LOOKS {
-                        return Err(Failure::lost("the data connection ended"));
-                    }
+                    return Ok(None);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return Err(Failure::lost(ENDED)),
                 Err(error) => return Err(Failure::Lost(error.to_string())),
             }
         }
     }
 
+    /// The next line as it is; `None` at the end of the connection.
+    pub(crate) fn raw_line(&mut self) -> Attempt<Option<Vec<u8>>> {
+        match self.line(false) {
+            Ok(line) => Ok(Some(line)),
+            Err(Failure::Lost(reason)) if reason == ENDED => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
     fn send_line(&mut self, line: &[u8]) -> Attempt<()> {
-        self.stream.write_all(line).map_err(|error| Failure::Lost(error.to_string()))
+        self.stream.write_all(line).map_err(|error| failure_of(&error))
     }
 
     /// Opens the data connection that was offered last.
     fn dial(&mut self) -> Attempt<()> {
         let (port, ticket) = self.offer.clone().expect("an offer of a data connection");
-        let mut data = dial((self.server.ip(), port).into(), PATIENCE)
-            .map_err(|error| Failure::Lost(error.to_string()))?;
+        let mut data =
+            dial((self.server.ip(), port).into(), self.limit()).map_err(|error| failure_of(&error))?;
         // Where it is lost at once, the wait for the reply finds out.
         let _ = data.write_all(&[&ticket[..], b"\n"].concat());
         self.data = Some(data);
@@ -298,7 +400,10 @@ impl Exchange {
             match data.read(&mut bytes[filled..]) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Err(error)
+                    if self.silence == Silence::Fails
+                        && matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
                     panic!("no data within {PATIENCE:?}")
                 }
                 Err(_) => break,
@@ -314,6 +419,19 @@ impl Exchange {
         }
     }
 
+    /// How long one wait lasts.
+    fn limit(&self) -> Duration {
+        match self.silence {
+            Silence::Fails => PATIENCE,
+            Silence::EndsWithin(limit) => limit,
+        }
+    }
+
+    /// The ticket may not have come through.
+    fn may_redial(&self) -> bool {
+        self.silence == Silence::Fails && self.is_data_lost()
+    }
+
     /// There was an offer of a data connection, and there is none, or one that has ended.
     fn is_data_lost(&self) -> bool {
         let Some(data) = &self.data else { return self.offer.is_some() };
@@ -324,6 +442,14 @@ impl Exchange {
             Ok(count) => count == 0,
             Err(error) => error.kind() != ErrorKind::WouldBlock,
         }
+    }
+}
+
+fn failure_of(error: &std::io::Error) -> Failure {
+    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
+        Failure::Silent
+    } else {
+        Failure::Lost(error.to_string())
     }
 }
 
