@@ -4,9 +4,11 @@
 
 use ferry_common::error::ErrorCode;
 use ferry_common::wire::reply::Reply;
+use ferry_tests::content::Content;
 use ferry_tests::conversation::{Conversation, connect_from};
+use ferry_tests::random::Random;
 use ferry_tests::server::{Options, Server};
-use ferry_tests::wait::wait_until;
+use ferry_tests::wait::{wait_for, wait_until};
 use rustix::process::Signal;
 use std::collections::VecDeque;
 use std::io::Read;
@@ -54,6 +56,57 @@ fn those_who_were_turned_away_keep_nobody_out() {
     leaving.expect_end();
     expect_to_be_served(&server);
     drop(refused);
+}
+
+/// How a client leaves: with an answer, without a word, by a reset, in the middle of a command or of an upload.
+fn leave(mut session: Conversation, random: &mut Random) {
+    match random.below(5) {
+        0 => {
+            session.ask("exit").outcome.unwrap();
+            session.expect_end();
+        }
+        1 => drop(session),
+        2 => session.reset(),
+        3 => session.send("upload half"),
+        _ => {
+            let _ = session.announce_upload("file", 2 << 20);
+            session.send_data(Content { seed: 1, size_bytes: 2 << 20 }, 0, 1 << 20);
+        }
+    }
+}
+
+/// Every place is taken at each moment by a client that is there, and by no other.
+#[test]
+fn clients_that_are_refused_and_clients_that_leave_take_no_place_with_them() {
+    const PLACES: usize = 6;
+    let server = Options::default().arguments(&["--max-sessions", &PLACES.to_string()]).start();
+    let mut random = Random::new(8);
+    let (mut inside, mut refused) = (Vec::<Conversation>::new(), VecDeque::new());
+    for _ in 0..400 {
+        if inside.len() == PLACES {
+            let mut session = Conversation::with(&server);
+            assert_eq!(session.answer().code(), ErrorCode::Busy);
+            // Some go at once, and some stay although they were told to go.
+            if random.one_in(2) {
+                refused.push_back(session);
+            }
+        } else {
+            // The server may still be about to find out that another has left.
+            inside.push(wait_for("place", || {
+                let mut session = Conversation::with(&server);
+                session.try_send("stat .\n").ok()?;
+                session.answer().outcome.is_ok().then_some(session)
+            }));
+        }
+        while random.one_in(2) && !inside.is_empty() {
+            let index = usize::try_from(random.below(inside.len() as u64)).unwrap();
+            leave(inside.swap_remove(index), &mut random);
+        }
+        if refused.len() > 20 {
+            refused.pop_front();
+        }
+        inside.iter_mut().for_each(|session| drop(session.ask("stat .").outcome.unwrap()));
+    }
 }
 
 #[test]

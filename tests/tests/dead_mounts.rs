@@ -140,6 +140,32 @@ fn an_upload_is_behind_no_download_that_waits_for_the_disk() {
     readers.into_iter().for_each(|reader| assert!(reader.join().unwrap() == CONTENT.bytes()));
 }
 
+/// Each of them has asked for more than the sockets and the buffers hold, and reads a little now and then.
+#[test]
+#[ignore = "needs root to mount; run tests/checks"]
+fn slow_readers_of_a_drive_leave_its_buffers_to_others() {
+    const READERS: usize = 60;
+    const ROUNDS: u64 = 5;
+    let content = Content { seed: 32, size_bytes: 16 << 20 };
+    let (server, drive) = server_with_drive();
+    std::fs::write(drive.backing().join("big"), content.bytes()).unwrap();
+    let slow = || {
+        let mut session = Conversation::with(&server);
+        assert_eq!(session.ask_for_download("drive/big"), Ok(content.size_bytes));
+        session
+    };
+    let mut slow: Vec<_> = (0..READERS).map(|_| slow()).collect();
+    for round in 0..ROUNDS {
+        slow.iter_mut().for_each(|session| session.expect_data(content, 1000 * round, 1000 * (round + 1)));
+        let started = Instant::now();
+        let bytes = Session::with(server.control_address()).unwrap().download("drive/file", 0).unwrap().bytes;
+        assert!(bytes == CONTENT.bytes());
+        assert!(started.elapsed() < SOON, "it took {:?}", started.elapsed());
+    }
+    slow[0].expect_data(content, 1000 * ROUNDS, content.size_bytes);
+    slow[0].answer().outcome.unwrap();
+}
+
 /// A small upload all of which is sent. It is on a data connection that is there already, so that nothing of it reaches
 /// the disk before all of it has come.
 fn begin_small_upload(server: &Server, name: &str) -> Session {

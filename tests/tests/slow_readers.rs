@@ -1,14 +1,19 @@
-//! A client that asks for more than it reads costs the server a bounded outbox, at whatever speed it reads.
+//! A client that asks for more than it reads costs the server a bounded outbox, at whatever speed it reads, and a download
+//! that is read slowly costs it nothing.
 #![allow(clippy::unwrap_used)]
 
+use ferry_tests::content::Content;
+use ferry_tests::conversation::Conversation;
 use ferry_tests::server::Server;
 use ferry_tests::wait::PATIENCE;
 use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+/// Far more than a download takes beside others that read little.
+const SOON: Duration = Duration::from_secs(5);
 const CLIENTS: usize = 8;
 /// Read by each client before memory is looked at, so that all that grows once has grown...
 const FIRST_BYTES: usize = 1 << 20;
@@ -65,6 +70,37 @@ fn slow_readers_of_listings_cost_no_more_than_their_outboxes() {
     });
     let growth_bytes = most_bytes - before_bytes;
     assert!(growth_bytes < GROWTH_MAX_BYTES, "grown by {growth_bytes} bytes");
+}
+
+/// Each of them reads a little now and then, and has far more to read than the sockets hold.
+#[test]
+fn slow_readers_of_downloads_cost_little_and_hold_up_no_other_client() {
+    const READERS: usize = 100;
+    const OTHERS: usize = 20;
+    let content = Content { seed: 5, size_bytes: 32 << 20 };
+    let server = Server::start();
+    server.put("big", content.bytes());
+    let slow = || {
+        let mut session = Conversation::with(&server);
+        assert_eq!(session.ask_for_download("big"), Ok(content.size_bytes));
+        session
+    };
+    let mut slow: Vec<_> = (0..READERS).map(|_| slow()).collect();
+    let before_bytes = server.process().resident_bytes();
+    let mut read_bytes = 0;
+    for _ in 0..OTHERS {
+        slow.iter_mut().for_each(|session| session.expect_data(content, read_bytes, read_bytes + 1000));
+        read_bytes += 1000;
+        let started = Instant::now();
+        let length = Conversation::with(&server).download_to("big", 0, |_, _| {}).unwrap();
+        assert_eq!(length, content.size_bytes);
+        assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
+    }
+    let growth_bytes = server.process().resident_bytes().saturating_sub(before_bytes);
+    assert!(growth_bytes < GROWTH_MAX_BYTES, "grown by {growth_bytes} bytes");
+    // They have lost nothing by it.
+    slow[0].expect_data(content, read_bytes, content.size_bytes);
+    slow[0].answer().outcome.unwrap();
 }
 
 /// The same with small send buffers, as the system gives them to connections that are no loopback, in a network

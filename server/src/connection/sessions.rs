@@ -245,3 +245,113 @@ fn least_active(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::socket::Socket;
+    use ferry_common::error::ErrorCode;
+    use ferry_session::action::Action;
+    use ferry_session::dialect::AnyDialect;
+    use ferry_session::fact::Fact;
+    use ferry_session::{Policy, Session};
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+
+    const POLICY: Policy = Policy { data_port: 3333, read_only: false, no_overwrite: false };
+
+    /// Sessions, and the clients at their other ends.
+    struct World {
+        listener: TcpListener,
+        sessions: Sessions,
+        clients: Vec<TcpStream>,
+    }
+
+    impl World {
+        fn new(capacity: u64) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut sessions = Sessions::new(capacity);
+            sessions.begin_turn();
+            Self { listener, sessions, clients: Vec::new() }
+        }
+
+        /// A session whose client has sent this already.
+        fn connect(&mut self, input: &[u8], is_session: bool) -> Key {
+            let mut client = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
+            client.write_all(input).unwrap();
+            let (stream, peer) = self.listener.accept().unwrap();
+            // Loopback delivers before the write returns; a read that finds nothing is for the next turn.
+            stream.set_nonblocking(true).unwrap();
+            self.clients.push(client);
+            let mut socket = Socket::new(mio::net::TcpStream::from_std(stream), peer);
+            socket.assume_readable();
+            let session = Session::new(AnyDialect::ferry(&POLICY), POLICY, Instant::now());
+            let key = self.sessions.add(Control::new(socket, session), is_session);
+            self.sessions.queue(key);
+            key
+        }
+
+        /// Serves one session, and answers whatever its commands ask for with a refusal. Gives the number of commands.
+        fn serve(&mut self, key: Key, lines: usize, now: Instant) -> usize {
+            let mut commands = 0;
+            if self.sessions.serve(key, lines, now) {
+                let control = self.sessions.get_mut(key).unwrap();
+                while let Some(action) = control.session.poll_action() {
+                    if matches!(action, Action::Ask(_)) {
+                        commands += 1;
+                        control.session.handle(Fact::Found(Err(ErrorCode::NotFound)), now);
+                    }
+                }
+                self.sessions.settle(key, now);
+                self.sessions.queue(key);
+            }
+            commands
+        }
+    }
+
+    #[test]
+    fn a_single_command_is_behind_no_pipeline_whatever_the_number_of_those() {
+        const PIPELINES: usize = TURN_FRESH_LINES / 4;
+        let now = Instant::now();
+        let mut world = World::new(u64::MAX);
+        for _ in 0..PIPELINES {
+            world.connect(&b"stat a\n".repeat(200), true);
+        }
+        // All have had a turn, and each has more at hand.
+        world.sessions.begin_turn();
+        let lines = world.sessions.fresh_lines();
+        assert!(lines < TURN_LINES, "many share the lines of a turn: {lines}");
+        for _ in 0..PIPELINES {
+            let key = world.sessions.next_fresh().unwrap();
+            assert_eq!(world.serve(key, lines, now), lines, "no more than its share");
+        }
+        world.sessions.end_turns();
+        let single = world.connect(b"stat a\n", true);
+        world.sessions.begin_turn();
+        assert_eq!(world.sessions.next_fresh(), Some(single), "it has just become ready");
+        assert_eq!(world.serve(single, TURN_LINES, now), 1);
+        assert_eq!(world.sessions.next_fresh(), None);
+        let continuing = world.sessions.next_continuing().unwrap();
+        assert_eq!(world.serve(continuing, TURN_LINES, now), TURN_LINES);
+    }
+
+    #[test]
+    fn sessions_that_have_ended_are_cut_off_only_where_new_ones_need_their_descriptors() {
+        let (capacity, now) = (4, Instant::now());
+        let mut world = World::new(capacity);
+        let ended: Vec<Key> = (0..capacity + REFUSALS_MAX - 1).map(|_| world.connect(b"", false)).collect();
+        assert_eq!(world.sessions.next_cut_off(), None, "there is room for one more");
+        assert!(!world.sessions.is_full(), "none of them is a session");
+        let session = world.connect(b"", true);
+        assert_eq!(world.sessions.next_cut_off(), Some(ended[0]), "the longest of them");
+        world.sessions.get_mut(ended[0]).unwrap().abort();
+        world.sessions.settle(ended[0], now);
+        world.sessions.remove(ended[0]);
+        assert_eq!(world.sessions.next_cut_off(), None);
+        // A session that ends is one of them, and another may come for it.
+        let control = world.sessions.get_mut(session).unwrap();
+        control.abort();
+        world.sessions.settle(session, now);
+        assert_eq!(world.sessions.open(), ended.len() - 1);
+    }
+}
