@@ -60,7 +60,7 @@ impl Failure {
         }
     }
 
-    /// True where nobody is left who would read about it: `ferry -c ls | head -1`.
+    /// True where the reader of the output is gone, and would not read about it: `ferry -c ls | head -1`.
     pub(crate) fn is_silent(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }

@@ -34,7 +34,7 @@ impl Session {
         self.link.is_some()
     }
 
-    /// Whom the session is with.
+    /// The server that the session is with.
     pub(crate) fn target(&self) -> &Target {
         &self.target
     }

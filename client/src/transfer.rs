@@ -40,22 +40,24 @@ pub(crate) trait Transfer {
 }
 
 /// Attempts the transfer until it has succeeded or there is no point in going on.
-pub(crate) fn see_through(
+pub(crate) fn run_with_retries(
     session: &mut Session,
     retry_for: Duration,
     transfer: &mut dyn Transfer,
 ) -> Result<(), Failure> {
-    let mut patience = Patience::new(session, retry_for);
+    let mut retries = RetryPolicy::new(session, retry_for);
     loop {
-        let result = patience.connect(session).and_then(|()| transfer.attempt(session));
+        let result = retries.connect(session).and_then(|()| transfer.attempt(session));
         match result {
             Ok(()) => return Ok(()),
-            Err(failure) => patience.bear(failure, transfer.reached_bytes(), session.interrupts())?,
+            Err(failure) => {
+                retries.handle_failure(failure, transfer.reached_bytes(), session.interrupts())?
+            }
         }
     }
 }
 
-struct Patience {
+struct RetryPolicy {
     retry_for: Duration,
     /// A server that was never reached is not waited for.
     was_connected: bool,
@@ -79,7 +81,7 @@ enum Verdict {
     Final,
 }
 
-impl Patience {
+impl RetryPolicy {
     fn new(session: &Session, retry_for: Duration) -> Self {
         let was_connected = session.is_connected();
         Self { retry_for, was_connected, outage: None, reached_bytes: 0, spoilt_tries: 0 }
@@ -94,7 +96,12 @@ impl Patience {
     }
 
     /// Returns when it is time for the next attempt, or with what the transfer failed by.
-    fn bear(&mut self, failure: Failure, reached_bytes: u64, interrupts: &Interrupts) -> Result<(), Failure> {
+    fn handle_failure(
+        &mut self,
+        failure: Failure,
+        reached_bytes: u64,
+        interrupts: &Interrupts,
+    ) -> Result<(), Failure> {
         match self.judge(&failure) {
             Verdict::Final => Err(failure),
             Verdict::Spoilt => {
@@ -181,8 +188,8 @@ mod tests {
     use super::*;
     use crate::terminal::interrupt::AtRest;
 
-    fn patience(retry_for: Duration) -> Patience {
-        Patience { retry_for, was_connected: true, outage: None, reached_bytes: 0, spoilt_tries: 0 }
+    fn retries(retry_for: Duration) -> RetryPolicy {
+        RetryPolicy { retry_for, was_connected: true, outage: None, reached_bytes: 0, spoilt_tries: 0 }
     }
 
     fn lost() -> Failure {
@@ -192,42 +199,44 @@ mod tests {
     #[test]
     fn a_lost_connection_is_borne_for_a_bounded_time_without_progress() {
         let interrupts = Interrupts::install(AtRest::Ignore).unwrap();
-        let mut patience = patience(Duration::from_millis(150));
-        assert!(patience.bear(lost(), 10, &interrupts).is_ok());
-        assert!(patience.bear(lost(), 10, &interrupts).is_ok());
-        let Err(Failure::ConnectionLost(reason)) = patience.bear(lost(), 10, &interrupts) else { panic!() };
+        let mut retries = retries(Duration::from_millis(150));
+        assert!(retries.handle_failure(lost(), 10, &interrupts).is_ok());
+        assert!(retries.handle_failure(lost(), 10, &interrupts).is_ok());
+        let Err(Failure::ConnectionLost(reason)) = retries.handle_failure(lost(), 10, &interrupts) else {
+            panic!()
+        };
         assert!(reason.contains("gave up"), "{reason}");
-        assert!(patience.bear(lost(), 11, &interrupts).is_ok(), "progress begins a new count");
+        assert!(retries.handle_failure(lost(), 11, &interrupts).is_ok(), "progress begins a new count");
     }
 
     #[test]
     fn a_server_is_waited_for_once_it_was_reached() {
         let interrupts = Interrupts::install(AtRest::Ignore).unwrap();
-        let mut patience = Patience { was_connected: false, ..patience(Duration::from_secs(60)) };
+        let mut retries = RetryPolicy { was_connected: false, ..retries(Duration::from_secs(60)) };
         let cannot_connect = || Failure::CannotConnect("refused".to_owned());
         let unreachable = || Failure::DataUnreachable("refused".to_owned());
-        assert!(patience.bear(cannot_connect(), 0, &interrupts).is_err());
-        assert!(patience.bear(unreachable(), 0, &interrupts).is_err());
-        assert!(patience.bear(lost(), 0, &interrupts).is_ok(), "the attempt itself has connected");
-        assert!(patience.bear(cannot_connect(), 0, &interrupts).is_ok());
-        assert!(patience.bear(unreachable(), 0, &interrupts).is_ok());
+        assert!(retries.handle_failure(cannot_connect(), 0, &interrupts).is_err());
+        assert!(retries.handle_failure(unreachable(), 0, &interrupts).is_err());
+        assert!(retries.handle_failure(lost(), 0, &interrupts).is_ok(), "the attempt itself has connected");
+        assert!(retries.handle_failure(cannot_connect(), 0, &interrupts).is_ok());
+        assert!(retries.handle_failure(unreachable(), 0, &interrupts).is_ok());
     }
 
     #[test]
     fn no_patience_is_none() {
         let interrupts = Interrupts::install(AtRest::Ignore).unwrap();
-        let mut patience = patience(Duration::ZERO);
-        let Err(failure) = patience.bear(lost(), 10, &interrupts) else { panic!() };
+        let mut retries = retries(Duration::ZERO);
+        let Err(failure) = retries.handle_failure(lost(), 10, &interrupts) else { panic!() };
         assert_eq!(failure.to_string(), "lost");
     }
 
     #[test]
     fn what_is_spoilt_is_tried_a_bounded_number_of_times() {
         let interrupts = Interrupts::install(AtRest::Ignore).unwrap();
-        let mut patience = patience(Duration::ZERO);
+        let mut retries = retries(Duration::ZERO);
         for _ in 1..SPOILT_TRIES_MAX {
-            assert!(patience.bear(Failure::Mismatch(String::new()), 0, &interrupts).is_ok());
+            assert!(retries.handle_failure(Failure::Mismatch(String::new()), 0, &interrupts).is_ok());
         }
-        assert!(patience.bear(Failure::Mismatch(String::new()), 0, &interrupts).is_err());
+        assert!(retries.handle_failure(Failure::Mismatch(String::new()), 0, &interrupts).is_err());
     }
 }

@@ -84,7 +84,7 @@ pub struct Dialogue {
     data_ending: bool,
     /// Port and ticket of the data connection to open when the old one is closed.
     next_data: Option<(u16, Vec<u8>)>,
-    farewell: Option<Failure>,
+    closing_reason: Option<Failure>,
     control_closed: bool,
     steps: VecDeque<Step>,
 }
@@ -157,8 +157,8 @@ impl Dialogue {
     }
 
     /// Why the server is about to close the session, where it has said so while no request was pending.
-    pub fn farewell(&self) -> Option<&Failure> {
-        self.farewell.as_ref()
+    pub fn closing_reason(&self) -> Option<&Failure> {
+        self.closing_reason.as_ref()
     }
 
     /// Bytes came over the control connection.
@@ -213,7 +213,7 @@ impl Dialogue {
 
     fn handle_reply(&mut self, reply: Reply) -> Result<(), Violation> {
         let Some(pending) = self.pending.iter_mut().find(|pending| pending.answer.is_none()) else {
-            return self.take_farewell(reply);
+            return self.take_closing_reason(reply);
         };
         let id = pending.id;
         match (reply, &pending.command) {
@@ -266,10 +266,10 @@ impl Dialogue {
     }
 
     /// A reply to no command: only an `err`, which says why the server closes the session.
-    fn take_farewell(&mut self, reply: Reply) -> Result<(), Violation> {
+    fn take_closing_reason(&mut self, reply: Reply) -> Result<(), Violation> {
         match reply {
             Reply::Err { code, message } => {
-                self.farewell = Some(Failure::Refused { code, message });
+                self.closing_reason = Some(Failure::Refused { code, message });
                 Ok(())
             }
             Reply::Entry(_)

@@ -1,9 +1,9 @@
-//! Who is told what came of a piece of work.
+//! The session, and the generation of its transfer, that a job reports to.
 
 use crate::net::address::Address;
 use crate::net::slots::Key;
 
-/// Whose job it is: a session, and which of its transfers. A later one must not be told. The address is the
+/// See the module's documentation. A later transfer of the session must not be told. The address is the
 /// peer's, since peers share the disk threads by address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Asker {

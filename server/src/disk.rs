@@ -142,11 +142,11 @@ pub(crate) struct Digested {
     /// How much was read.
     pub(crate) length: u64,
     pub(crate) result: Result<Digest, ErrorCode>,
-    /// The digest is that of the file in this state also for those who open it later.
+    /// The digest is that of the file in this state also for sessions that open it later.
     pub(crate) is_lasting: bool,
 }
 
-/// An outcome, and whom it is for.
+/// An outcome, and the session that it is for.
 #[derive(Debug)]
 pub(crate) struct Completion {
     pub(crate) asker: Asker,
@@ -208,7 +208,7 @@ impl Disk {
     }
 
     /// Begins to compute the digest of the first `end` bytes of a file, or of all of it where `identity` is
-    /// given. The run ends when nobody holds the file any more.
+    /// given. The run ends when no session holds the file any more.
     pub(crate) fn digest_file(
         &self,
         asker: Asker,

@@ -1,5 +1,5 @@
 //! The log. Lines are handed to a thread that writes them; when it cannot keep up, lines are dropped and
-//! counted, so that nobody ever waits for a terminal or a disk to take the log.
+//! counted, so that no thread ever waits for a terminal or a disk to take the log.
 
 use crate::limits::{LOG_FINISH_TIMEOUT, LOG_QUEUE_LINES};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
@@ -70,7 +70,7 @@ pub(crate) fn start(level: LevelFilter, file: Option<&Path>) -> io::Result<LogWr
 }
 
 impl LogWriter {
-    /// Has the log file opened again, which somebody may have renamed; false where there is no file.
+    /// Has the log file opened again, which may have been renamed (log rotation does that); false where there is no file.
     pub(crate) fn reopen(&self) -> bool {
         // A queue that is full has its lines written to the old file; the next SIGHUP may do better.
         if self.is_file {

@@ -1,8 +1,8 @@
 //! What a session holds in the shell: its data connection, the file of its transfer, the digest that it waits for, and its
-//! standing in the line for files. The owners of connections, files and places keep their books about a session here; the
+//! turn in the line for files. The owners of connections, files and places keep their books about a session here; the
 //! seat itself touches no socket and submits no job.
 
-use crate::admission::file_queue::Standing;
+use crate::admission::file_queue::FileTurn;
 use crate::net::slots::Key;
 use crate::store::digest_cache::FileIdentity;
 use crate::store::held_file::HeldFile;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub(crate) struct Seat {
     pub(crate) data: DataLink,
     /// Whether it may have a file open though it has no place.
-    pub(crate) standing: Standing,
+    pub(crate) file_turn: FileTurn,
     resource: Resource,
     awaited: AwaitedDigest,
     /// Counts the session's transfers, so that a late completion is not taken for a newer one's.
@@ -106,7 +106,7 @@ impl Seat {
     pub(crate) fn new() -> Self {
         Self {
             data: DataLink::None,
-            standing: Standing::Apart,
+            file_turn: FileTurn::NotQueued,
             resource: Resource::None,
             awaited: AwaitedDigest::None,
             transfer: 0,

@@ -22,7 +22,7 @@ pub(crate) mod tests {
     use ferry_session::Policy;
     use ferry_session::access::{Access, Cleared, Need};
 
-    /// A path that everybody may do everything with.
+    /// A path that was cleared for everything.
     pub(crate) fn cleared(text: &str) -> Cleared {
         let policy = Policy { data_port: 0, read_only: false, no_overwrite: false };
         let path = RemotePath::parse(text.as_bytes()).unwrap();

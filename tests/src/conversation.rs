@@ -4,7 +4,7 @@
 use crate::dial::{bound, dial};
 use crate::server::Server;
 use crate::session::{Attempt, Failure, Refusal, Session};
-use crate::wait::PATIENCE;
+use crate::wait::WAIT_LIMIT;
 use ferry_common::error::ErrorCode;
 use ferry_common::wire::reply::Reply;
 use socket2::{Domain, Socket, Type};
@@ -166,10 +166,10 @@ impl Answer {
     }
 }
 
-/// A connection whose reads and writes end after [`PATIENCE`].
+/// A connection whose reads and writes end after [`WAIT_LIMIT`].
 #[track_caller]
 pub fn connect(address: SocketAddr) -> TcpStream {
-    dial(address, PATIENCE).expect("the server listens")
+    dial(address, WAIT_LIMIT).expect("the server listens")
 }
 
 /// As [`connect`], from 127.0.0.`host`.
@@ -179,7 +179,7 @@ pub fn connect_from(host: u8, address: SocketAddr) -> TcpStream {
     socket.bind(&SocketAddr::from(([127, 0, 0, host], 0)).into()).expect("an address of this machine");
     socket.connect(&address.into()).expect("the server listens");
     let stream = socket.into();
-    bound(&stream, PATIENCE).expect("a TCP connection");
+    bound(&stream, WAIT_LIMIT).expect("a TCP connection");
     stream
 }
 

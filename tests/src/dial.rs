@@ -1,4 +1,4 @@
-//! Connections whose waits end: for clients to whom what does not come in time is a result.
+//! Connections whose waits end: what does not come in time is a result.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};

@@ -2,7 +2,7 @@
 
 use crate::binaries;
 use crate::server::wait_for_exit;
-use crate::wait::PATIENCE;
+use crate::wait::WAIT_LIMIT;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -140,7 +140,7 @@ impl Running {
     /// Waits for its end.
     #[track_caller]
     pub fn finish(mut self) -> Finished {
-        let status = wait_for_exit(&mut self.child, PATIENCE * 2);
+        let status = wait_for_exit(&mut self.child, WAIT_LIMIT * 2);
         Finished {
             status: status.code(),
             stdout: text_of(self.stdout.take()),

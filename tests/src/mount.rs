@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
-/// A mounted file system. It is unmounted when dropped, also by a panic; whoever serves from it is to be
+/// A mounted file system. It is unmounted when dropped, also by a panic; a server of it is to be
 /// dropped before, which the order of declarations takes care of.
 #[derive(Debug)]
 pub struct Mount {

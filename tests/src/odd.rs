@@ -194,7 +194,7 @@ impl Drop for OddMount {
         let Some(session) = self.session.take() else { return };
         let is_finished = || session.guard.is_finished().then_some(());
         if crate::wait::wait_at_most(UNMOUNT_PATIENCE, is_finished).is_none() {
-            // Somebody still has a file open there.
+            // A process still has a file open there.
             if let Some(why) = self.connection.and_then(|number| abort(number).err()) {
                 eprintln!("cannot abort the file system: {why}");
             }

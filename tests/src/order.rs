@@ -6,11 +6,11 @@ use std::ops::Range;
 /// System calls, each with the lines of the trace on which it began and ended.
 #[derive(Debug, Default)]
 pub struct Story {
-    calls: Vec<Told>,
+    calls: Vec<TracedCall>,
 }
 
 #[derive(Debug)]
-struct Told {
+struct TracedCall {
     name: String,
     rest: String,
     lines: Range<usize>,
@@ -53,7 +53,7 @@ impl Story {
                     }
                     None => (rest, at),
                 };
-                story.calls.push(Told { name: name.to_owned(), rest: rest.to_owned(), lines: at..end });
+                story.calls.push(TracedCall { name: name.to_owned(), rest: rest.to_owned(), lines: at..end });
             }
         }
         story
@@ -101,12 +101,12 @@ impl Story {
         counted.flatten().collect()
     }
 
-    fn of(&self, names: &'static [&'static str]) -> impl Iterator<Item = &Told> {
+    fn of(&self, names: &'static [&'static str]) -> impl Iterator<Item = &TracedCall> {
         self.calls.iter().filter(|told| names.contains(&told.name.as_str()))
     }
 }
 
-impl Told {
+impl TracedCall {
     fn has_succeeded(&self) -> bool {
         self.rest.rsplit_once(" = ").is_some_and(|(_, result)| result.trim_end() == "0")
     }

@@ -320,7 +320,7 @@ impl Pair {
     fn write(&self, mut to: &TcpStream, mut bytes: &[u8]) -> bool {
         while !bytes.is_empty() {
             if self.is_dead.load(Ordering::Relaxed) {
-                // Nobody will ever hear of these.
+                // These bytes are dropped.
                 return true;
             }
             match to.write(bytes) {

@@ -2,7 +2,7 @@
 
 use crate::binaries;
 use crate::process::Process;
-use crate::wait::{PATIENCE, wait_at_most};
+use crate::wait::{WAIT_LIMIT, wait_at_most};
 use rustix::process::Signal;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
@@ -188,7 +188,7 @@ impl Server {
     /// Waits for the process to end by itself.
     #[track_caller]
     pub fn wait_for_exit(&mut self) -> ExitStatus {
-        wait_for_exit(&mut self.child, PATIENCE)
+        wait_for_exit(&mut self.child, WAIT_LIMIT)
     }
 
     pub fn has_exited(&mut self) -> bool {
@@ -291,7 +291,7 @@ impl Log {
 
     #[track_caller]
     fn wait_for(&self, text: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_LIMIT;
         let mut state = self.state.lock().expect("no reader panics");
         loop {
             if let Some(line) = state.lines.iter().find(|line| line.contains(text)) {

@@ -3,7 +3,7 @@
 //! same for tests in which no connection may be lost.
 
 use crate::dial::dial;
-use crate::wait::PATIENCE;
+use crate::wait::WAIT_LIMIT;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::{Command, UploadOptions};
@@ -37,7 +37,7 @@ pub struct Session {
 /// What it means that a server says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Silence {
-    /// After [`PATIENCE`], a failed test. Beside a data connection that was lost, that nothing will come.
+    /// After [`WAIT_LIMIT`], a failed test. Beside a data connection that was lost, that nothing will come.
     Fails,
     /// After this time, a result.
     EndsWithin(Duration),
@@ -96,7 +96,7 @@ impl Failure {
 impl Session {
     /// A session in which a silent server is a failed test.
     pub fn with(server: SocketAddr) -> Attempt<Self> {
-        Self::connect(server, PATIENCE, Silence::Fails)
+        Self::connect(server, WAIT_LIMIT, Silence::Fails)
     }
 
     /// A session in which every wait ends after `limit`.
@@ -323,7 +323,7 @@ impl Session {
             match self.read_line()? {
                 Some(line) => return Ok(line),
                 None if Instant::now() < deadline => {}
-                None if self.silence == Silence::Fails => panic!("no reply within {PATIENCE:?}"),
+                None if self.silence == Silence::Fails => panic!("no reply within {WAIT_LIMIT:?}"),
                 // A server that has nothing to say may have closed the data connection, which says enough.
                 None if watch_data && self.is_data_lost() => {
                     return Err(Failure::lost("the data connection ended"));
@@ -404,7 +404,7 @@ impl Session {
                     if self.silence == Silence::Fails
                         && matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
                 {
-                    panic!("no data within {PATIENCE:?}")
+                    panic!("no data within {WAIT_LIMIT:?}")
                 }
                 Err(_) => break,
             }
@@ -422,7 +422,7 @@ impl Session {
     /// How long one wait lasts.
     fn limit(&self) -> Duration {
         match self.silence {
-            Silence::Fails => PATIENCE,
+            Silence::Fails => WAIT_LIMIT,
             Silence::EndsWithin(limit) => limit,
         }
     }

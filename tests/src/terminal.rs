@@ -2,7 +2,7 @@
 
 use crate::process::Process;
 use crate::screen::Screen;
-use crate::wait::{PATIENCE, wait_at_most};
+use crate::wait::{WAIT_LIMIT, wait_at_most};
 use expectrl::process::unix::WaitStatus;
 use expectrl::session::OsSession;
 use rustix::process::Signal;
@@ -65,7 +65,7 @@ impl Terminal {
     /// Waits until the screen satisfies a condition.
     #[track_caller]
     pub fn wait_until(&mut self, what: &str, mut condition: impl FnMut(&Screen) -> bool) {
-        let met = wait_at_most(PATIENCE, || {
+        let met = wait_at_most(WAIT_LIMIT, || {
             self.take_output();
             condition(&self.screen).then_some(())
         });
@@ -105,7 +105,7 @@ impl Terminal {
 
     #[track_caller]
     fn wait_for_end(&mut self) -> WaitStatus {
-        let ended = wait_at_most(PATIENCE, || {
+        let ended = wait_at_most(WAIT_LIMIT, || {
             self.take_output();
             self.ended.then_some(())
         });

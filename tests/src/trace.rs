@@ -3,7 +3,7 @@
 
 use crate::order::Story;
 use crate::process::Process;
-use crate::wait::PATIENCE;
+use crate::wait::WAIT_LIMIT;
 use rustix::process::Signal;
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader};
@@ -59,7 +59,7 @@ impl Trace {
         let mut stderr = BufReader::new(stderr);
         stderr.read_line(&mut first).expect("strace speaks");
         assert!(first.contains("attached"), "strace says: {first}");
-        // It must never wait for somebody to read what else it says.
+        // `strace` must never wait for its output to be read.
         std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
         Self { strace, output }
     }
@@ -79,7 +79,7 @@ impl Trace {
     #[track_caller]
     fn text(mut self) -> String {
         Process::new(self.strace.id()).signal(Signal::INT);
-        crate::server::wait_for_exit(&mut self.strace, PATIENCE);
+        crate::server::wait_for_exit(&mut self.strace, WAIT_LIMIT);
         let text = std::fs::read(self.output.path()).expect("strace wrote its output");
         String::from_utf8_lossy(&text).into_owned()
     }

@@ -1,11 +1,11 @@
 //! Stops a process at each of its system calls, and there kills it or has the call fail, exactly once, at
 //! exactly one call. Counts the calls of all threads together, which `strace` cannot.
 //!
-//! The process must be a child of the test. While it is traced nobody else may wait for it: the tracer does,
+//! The process must be a child of the test. While it is traced only the tracer may wait for it,
 //! and tells how it ended.
 
 use crate::process::Process;
-use crate::wait::{PATIENCE, wait_at_most, wait_until};
+use crate::wait::{WAIT_LIMIT, wait_at_most, wait_until};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::ptrace::{self, Options};
@@ -131,7 +131,7 @@ impl Tracer {
         });
         let tracer = Self { process, state, ended, thread: Some(thread) };
         // It may have come to its end at once.
-        let is_late = attached.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout);
+        let is_late = attached.recv_timeout(WAIT_LIMIT) == Err(mpsc::RecvTimeoutError::Timeout);
         assert!(!is_late, "the process cannot be traced");
         tracer
     }
@@ -156,7 +156,8 @@ impl Tracer {
     /// Waits for the end of the process; tells its status, which is `None` after a signal.
     #[track_caller]
     pub fn wait(&mut self) -> Option<i32> {
-        let is_over = matches!(self.ended.recv_timeout(PATIENCE), Err(mpsc::RecvTimeoutError::Disconnected));
+        let is_over =
+            matches!(self.ended.recv_timeout(WAIT_LIMIT), Err(mpsc::RecvTimeoutError::Disconnected));
         assert!(is_over, "the traced process did not end");
         lock(&self.state).status
     }
@@ -177,7 +178,7 @@ impl Drop for Tracer {
             let _ = kill(pid_of(self.process), Signal::SIGKILL);
         }
         // What it panicked with was shown already.
-        let _ = wait_at_most(PATIENCE, || thread.is_finished().then_some(()));
+        let _ = wait_at_most(WAIT_LIMIT, || thread.is_finished().then_some(()));
     }
 }
 
@@ -233,7 +234,7 @@ impl Follower {
         if self.seized.is_empty()
             && let Some(ready) = self.ready.take()
         {
-            // Nobody waits for it any more where the test has failed.
+            // Where the test has failed, the receiver is gone.
             let _ = ready.send(());
         }
     }

@@ -1,5 +1,5 @@
-//! Those who hold connections without doing anything with them, or more than their share of what there is, keep nobody
-//! out.
+//! Clients that hold connections without doing anything with them, or more than their share of what there is, keep no
+//! others out.
 #![allow(clippy::unwrap_used)]
 
 use ferry_common::error::ErrorCode;

@@ -47,7 +47,7 @@ fn visit(server: &Server, attack: &str) {
 }
 
 #[track_caller]
-fn bear(attack: Attack, members: usize) {
+fn expect_good_clients_served(attack: Attack, members: usize) {
     let (server, name, plan) = (server(), attack.name(), attack.plan().scaled(members));
     let members = plan.members as u64;
     let descriptors = server.process().descriptors();
@@ -84,7 +84,7 @@ macro_rules! attacks {
         $(
             #[test]
             fn $name() {
-                bear(Attack::$attack, $members);
+                expect_good_clients_served(Attack::$attack, $members);
             }
         )*
 

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Somebody who may do nothing in particular.
+/// A user without any particular rights.
 const NOBODY: u32 = 65534;
 const BIG: Content = Content { seed: 4, size_bytes: 64 << 20 };
 const READ_BYTES: u64 = 1 << 20;
@@ -72,12 +72,12 @@ fn a_file_in_place_of_a_folder_is_told_in_one_line() {
     expect_one_clear_line(&run, file.to_str().unwrap(), "not a folder");
 }
 
-/// A run of `ferryd` for a folder, as somebody who is not above permissions.
+/// A run of `ferryd` for a folder, as a user to whom permissions apply.
 fn ferryd_as_nobody(home: &Path, arguments: &[&str], folder: &Path) -> Command {
     std::fs::set_permissions(home, Permissions::from_mode(0o755)).unwrap();
     let program = home.join("ferryd");
     if !program.exists() {
-        // Where the original lies, nobody may not look. This process must not write the copy itself: whatever
+        // That user may not look where the original lies. This process must not write the copy itself: whatever
         // another test starts meanwhile would hold it open for writing, and it could not be run.
         assert!(Command::new("cp").arg(binaries::ferryd()).arg(&program).status().unwrap().success());
     }
@@ -189,7 +189,7 @@ fn the_log_may_go_to_a_file() {
         std::fs::read_to_string(&log).is_ok_and(|text| text.contains("The server is ready to receive"))
     });
     ferry_tests::process::Process::new(child.id()).signal(Signal::TERM);
-    assert!(ferry_tests::server::wait_for_exit(&mut child, ferry_tests::wait::PATIENCE).success());
+    assert!(ferry_tests::server::wait_for_exit(&mut child, ferry_tests::wait::WAIT_LIMIT).success());
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn more_sessions_than_allowed_are_told_so() {
     drop(one);
     wait_until("room", || {
         let mut session = Conversation::with(&server);
-        // Whoever is turned away may find the connection closed already.
+        // A client that is turned away may find the connection closed already.
         session.try_send("hello\n").is_ok() && session.answer().outcome.is_ok()
     });
     assert!(two.ask("hello").outcome.is_ok());

@@ -1,4 +1,4 @@
-//! Nobody gets out of the served folder, and nothing but regular files and directories is served.
+//! No client gets out of the served folder, and nothing but regular files and directories is served.
 #![allow(clippy::unwrap_used)]
 
 use ferry_common::error::ErrorCode;
@@ -144,7 +144,7 @@ fn a_fifo_is_refused_without_being_opened() {
     assert_eq!(session.ask("download fifo").code(), ErrorCode::NotRegular);
     assert_eq!(session.ask("stat fifo").code(), ErrorCode::NotRegular);
     assert!(began.elapsed() < Duration::from_secs(5), "the answer was not at once");
-    // It would succeed if anybody had the FIFO open for reading.
+    // It would succeed if any process had the FIFO open for reading.
     let writer = rustix::fs::open(server.path("fifo"), OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty());
     assert_eq!(writer.unwrap_err(), rustix::io::Errno::NXIO);
 }

@@ -10,7 +10,7 @@ use ferry_tests::proxy::{Direction, Fault, Kind, Link, Proxy};
 use ferry_tests::random::Random;
 use ferry_tests::server::Server;
 use ferry_tests::session::{Attempt, Session};
-use ferry_tests::wait::{PATIENCE, wait_at_most, wait_for, wait_until};
+use ferry_tests::wait::{WAIT_LIMIT, wait_at_most, wait_for, wait_until};
 use std::time::Duration;
 
 const OLD: &[u8] = b"the old content";
@@ -112,10 +112,10 @@ fn sweep(transfer: Transfer, (link, direction): (Link, Direction), kinds: &[Kind
     panic!("no end of {link:?} {direction:?}");
 }
 
-/// Whoever was offered a data connection is missed only when its ticket is void.
+/// A client that was offered a data connection is missed only when its ticket is void.
 #[track_caller]
 fn expect_released(server: &Server, baseline: usize) {
-    let released = wait_at_most(TICKET_TIMEOUT + PATIENCE, || {
+    let released = wait_at_most(TICKET_TIMEOUT + WAIT_LIMIT, || {
         (server.process().descriptors() <= baseline && server.staged_files().is_empty()).then_some(())
     });
     let held = (server.process().descriptor_targets(), server.staged_files());
@@ -191,7 +191,7 @@ fn client_through(proxy: &Proxy, ferry: &Ferry, transfer: Transfer, retry_for: &
 }
 
 /// Two faults in one transfer, and the client sees it through.
-fn see_through(server: &Server, seed: u64) {
+fn run_seed(server: &Server, seed: u64) {
     let mut random = Random::new(seed);
     let transfer = *random.pick(&[Transfer::Upload, Transfer::Download]);
     let proxy = Proxy::before(server.control_address());
@@ -232,8 +232,8 @@ fn see_through(server: &Server, seed: u64) {
 fn the_client_sees_a_transfer_through_whatever_the_link_does() {
     let server = Server::start();
     match std::env::var("FERRY_SEED") {
-        Ok(seed) => see_through(&server, seed.parse().expect("FERRY_SEED is a number")),
-        Err(_) => (0..RUNS).for_each(|seed| see_through(&server, seed)),
+        Ok(seed) => run_seed(&server, seed.parse().expect("FERRY_SEED is a number")),
+        Err(_) => (0..RUNS).for_each(|seed| run_seed(&server, seed)),
     }
     wait_until("end of the staged files", || server.staged_files().is_empty());
 }

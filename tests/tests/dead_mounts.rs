@@ -1,4 +1,4 @@
-//! A file system beneath the folder that stops answering concerns only those who ask for it: not the others, and not the
+//! A file system beneath the folder that stops answering concerns only the clients that ask for it: not the others, and not the
 //! end of the server. Run by `tests/checks`: mounting needs root.
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! A disk that is full for real: everybody is answered, what is `ok` is whole, and space comes back. And a
+//! A disk that is full for real: every client is answered, what is `ok` is whole, and space comes back. And a
 //! folder that spans two file systems.
 #![allow(clippy::unwrap_used)]
 
@@ -27,7 +27,7 @@ const SLACK_BYTES: u64 = 512 << 10;
 /// The uploads that were answered with `ok`.
 type Uploaded = BTreeMap<String, Content>;
 
-/// The file system, or `None`, told, where this machine does not let anybody mount one.
+/// The file system, or `None`, told, where none can be mounted on this machine.
 fn mounted(mount: Result<Mount, String>) -> Option<Mount> {
     mount.inspect_err(|why| eprintln!("skipped: {why}")).ok()
 }

@@ -62,7 +62,7 @@ fn announced(server: &Server, before: &str, after: &str) -> usize {
     rest.split_once(after).unwrap().0.parse().unwrap()
 }
 
-/// Those who wait for a data connection have nothing open but their session, but for a few.
+/// Sessions that wait for a data connection have nothing else open, but for a few.
 #[test]
 fn a_crowd_in_line_leaves_room_for_others() {
     let server = Options::default().open_files(800).start();
@@ -129,7 +129,7 @@ fn a_refusal_is_a_failure_of_the_run() {
     assert_eq!(counts(&output, "upload"), (0, 5));
 }
 
-/// Somebody changes the shared file on the server's disk while all download it.
+/// The shared file changes on the server's disk while all clients download it.
 #[test]
 fn one_wrong_byte_is_a_failure_of_the_run() {
     let server = Server::start();

@@ -5,14 +5,14 @@ use ferry_tests::binaries;
 use ferry_tests::conversation::Conversation;
 use ferry_tests::process::Process;
 use ferry_tests::server::{Options, Server, wait_for_exit};
-use ferry_tests::wait::{PATIENCE, wait_until};
+use ferry_tests::wait::{WAIT_LIMIT, wait_until};
 use rustix::process::Signal;
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Instant;
 
-/// A server whose log nobody reads any more, and the port that it listens on.
+/// A server whose log is read no more, and the port that it listens on.
 fn server_with_a_full_log(folder: &std::path::Path) -> (Child, BufReader<ChildStderr>) {
     let mut child = Command::new(binaries::ferryd())
         .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0", "--log-level", "debug"])
@@ -46,8 +46,8 @@ fn a_log_that_nobody_reads_does_not_keep_the_server_from_ending() {
     let (mut child, _log) = server_with_a_full_log(folder.path());
     let started = Instant::now();
     Process::new(child.id()).signal(Signal::TERM);
-    assert_eq!(wait_for_exit(&mut child, PATIENCE).code(), Some(0));
-    assert!(started.elapsed() < PATIENCE);
+    assert_eq!(wait_for_exit(&mut child, WAIT_LIMIT).code(), Some(0));
+    assert!(started.elapsed() < WAIT_LIMIT);
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_second_signal_ends_the_server_at_once_whatever_blocks() {
     // A session that keeps the server waiting for its transfer is not needed: the first may have ended it already.
     process.signal(Signal::TERM);
     process.signal(Signal::TERM);
-    let status = wait_for_exit(&mut child, PATIENCE);
+    let status = wait_for_exit(&mut child, WAIT_LIMIT);
     assert!(matches!(status.code(), Some(0 | 130)), "{status:?}");
 }
 
@@ -80,7 +80,7 @@ fn sighup_opens_the_log_file_again() {
     Process::new(child.id()).signal(Signal::HUP);
     wait_until("the new file", || log.exists());
     Process::new(child.id()).signal(Signal::TERM);
-    assert_eq!(wait_for_exit(&mut child, PATIENCE).code(), Some(0));
+    assert_eq!(wait_for_exit(&mut child, WAIT_LIMIT).code(), Some(0));
     assert!(has(&log, "Stopping") && has(&log, "Stopped"));
     assert!(has(&rotated, "ready to receive") && !has(&rotated, "Stopping"));
 }

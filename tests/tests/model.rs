@@ -255,7 +255,7 @@ impl<'a> Run<'a> {
         let admitted = self.model.admits_upload(name, new);
         assert_eq!(code_of(begun), admitted);
         if admitted.is_err() || content.is_empty() {
-            // Nobody waits for bytes: it is done, or it never began.
+            // No bytes are waited for: it is done, or it never began.
             if admitted.is_ok() {
                 session.finish_upload().unwrap();
                 self.model.nodes.insert(name.to_owned(), Node::File(content));

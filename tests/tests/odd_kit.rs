@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ferry_tests::odd::{Call, Flock, OddMount, Quirks};
-use ferry_tests::wait::{PATIENCE, wait_until};
+use ferry_tests::wait::{WAIT_LIMIT, wait_until};
 use rustix::fs::{CWD, FallocateFlags, FlockOperation, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
 use std::fs::{self, File};
@@ -214,7 +214,7 @@ fn a_killed_process_is_let_go_of_a_stalled_call() {
         let mut reader = cat(&mount.path().join("a"));
         mount.wait_until_waiting(1);
         reader.kill().unwrap();
-        ferry_tests::server::wait_for_exit(&mut reader, PATIENCE);
+        ferry_tests::server::wait_for_exit(&mut reader, WAIT_LIMIT);
         mount.release();
     }
 }

@@ -193,7 +193,7 @@ fn a_server_that_ends_between_commands_is_a_failure_of_the_next() {
     server.kill();
     let _ = std::io::Write::write_all(&mut keyboard, b"ls\n");
     drop(keyboard);
-    let status = ferry_tests::server::wait_for_exit(&mut client, ferry_tests::wait::PATIENCE);
+    let status = ferry_tests::server::wait_for_exit(&mut client, ferry_tests::wait::WAIT_LIMIT);
     // The client may notice before or after it has sent the command: then it cannot connect again, or has
     // lost the connection.
     assert!(matches!(status.code(), Some(3 | 6)), "{status:?}");

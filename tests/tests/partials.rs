@@ -1,4 +1,4 @@
-//! What is kept of uploads that broke off: nobody sees it but by asking for it, it outlives the server, and it
+//! What is kept of uploads that broke off: a client sees it only by asking for it, it outlives the server, and it
 //! goes in time.
 #![allow(clippy::unwrap_used)]
 
@@ -117,7 +117,7 @@ fn what_has_come_survives_a_server_that_is_stopped_at_once() {
     complete(&again);
 }
 
-/// A dead link tells the server nothing. Whoever comes back on another does not begin anew for that.
+/// A dead link tells the server nothing. A client that comes back on another does not begin anew for that.
 #[test]
 fn a_silent_upload_gives_way_to_a_client_that_asks_for_it() {
     let server = Server::start();
@@ -186,7 +186,7 @@ fn a_digest_of_other_bytes_resumes_nothing() {
     assert!(std::fs::read(server.path("file")).unwrap() == LARGE.bytes());
 }
 
-/// Only the digest was still to come: nobody wants to send all the rest again for it.
+/// Only the digest was still to come: all the rest is not sent again for it.
 #[test]
 fn an_upload_that_lacks_only_its_digest_is_kept_whole() {
     let server = Server::start();

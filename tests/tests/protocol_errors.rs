@@ -1,4 +1,4 @@
-//! What is no command gets one `err` each, and nobody else notices.
+//! What is no command gets one `err` each, and no other client notices.
 #![allow(clippy::unwrap_used)]
 
 use ferry_common::error::ErrorCode;

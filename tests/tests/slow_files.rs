@@ -1,4 +1,4 @@
-//! Downloads from file systems that are slow, odd or dead: their own users wait, and nobody else. Run by
+//! Downloads from file systems that are slow, odd or dead: their own users wait, and no others. Run by
 //! `tests/checks`.
 #![allow(clippy::unwrap_used)]
 
@@ -44,7 +44,7 @@ fn odd_in_folder(quirks: Quirks) -> (Server, OddMount) {
     (server, odd)
 }
 
-/// Somebody who has nothing to do with the odd file system.
+/// A client that has nothing to do with the odd file system.
 #[track_caller]
 fn expect_prompt_answers(server: &Server) {
     let begun = Instant::now();
@@ -92,7 +92,7 @@ fn readers_that_stop_leave_the_buffers_to_others() {
             session
         })
         .collect();
-    // None of them reads: what was read for them is given up for those who do.
+    // None of them reads: what was read for them is given up for clients that do.
     for _ in 0..ROUNDS {
         let mut session = Conversation::with(&server);
         assert_eq!(session.download("healthy/small").unwrap(), SMALL.bytes());

@@ -5,7 +5,7 @@
 use ferry_tests::content::Content;
 use ferry_tests::conversation::Conversation;
 use ferry_tests::server::Server;
-use ferry_tests::wait::PATIENCE;
+use ferry_tests::wait::WAIT_LIMIT;
 use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -35,7 +35,7 @@ fn pipelining(server: &Server) -> TcpStream {
     socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES).unwrap();
     socket.connect(&server.control_address().into()).unwrap();
     let mut stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(WAIT_LIMIT)).unwrap();
     stream.write_all(&b"ls\n".repeat(5000)).unwrap();
     stream
 }

@@ -1,4 +1,4 @@
-//! What Ferry keeps for itself in the served folder: nobody reaches it, it is made again when it is gone, and
+//! What Ferry keeps for itself in the served folder: no client reaches it, it is made again when it is gone, and
 //! neither a size that is only announced nor another server on the same folder does any harm.
 #![allow(clippy::unwrap_used)]
 

@@ -8,7 +8,7 @@ use ferry_common::wire::ticket::Ticket;
 use ferry_tests::content::Content;
 use ferry_tests::conversation::{Conversation, connect, read_to_end};
 use ferry_tests::server::{Options, Server};
-use ferry_tests::wait::PATIENCE;
+use ferry_tests::wait::WAIT_LIMIT;
 use std::io::Write;
 use std::time::Instant;
 
@@ -81,7 +81,7 @@ fn less_than_a_ticket_is_turned_away_when_its_time_is_up() {
     for (data, beginning) in all.iter_mut().zip(beginnings) {
         assert_eq!(read_to_end(data), b"", "{beginning:?}");
         let took = began.elapsed();
-        assert!(took < TICKET_LINE_TIMEOUT + PATIENCE / 2, "{beginning:?} was turned away after {took:?}");
+        assert!(took < TICKET_LINE_TIMEOUT + WAIT_LIMIT / 2, "{beginning:?} was turned away after {took:?}");
         let is_complete = beginning.ends_with('\n');
         assert!(
             is_complete || took > TICKET_LINE_TIMEOUT / 2,

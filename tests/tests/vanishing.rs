@@ -8,7 +8,7 @@ use ferry_tests::conversation::{Conversation, read_to_end};
 use ferry_tests::ferry::{Ferry, Running};
 use ferry_tests::server::{Options, Server};
 use ferry_tests::terminal::Terminal;
-use ferry_tests::wait::{PATIENCE, wait_at_most, wait_until};
+use ferry_tests::wait::{WAIT_LIMIT, wait_at_most, wait_until};
 use std::fs::File;
 use std::path::Path;
 
@@ -183,7 +183,7 @@ fn a_client_that_vanishes_from_a_download_leaves_nothing_behind() {
     assert_eq!(Conversation::with(&server).download("big").unwrap(), BIG.bytes());
 }
 
-/// Whoever has a ticket may have ended its half of the control connection and still use it. So a client
+/// A client that has a ticket may have ended its half of the control connection and still use it. So a client
 /// that vanishes then is missed only when its ticket's time is up.
 #[test]
 fn a_client_that_vanishes_with_a_ticket_leaves_nothing_behind() {
@@ -197,7 +197,7 @@ fn a_client_that_vanishes_with_a_ticket_leaves_nothing_behind() {
             vanish_from_upload(&server, Content::new(1, size), Point::Ticket, leaving);
         }
     }
-    let released = wait_at_most(TICKET_TIMEOUT + PATIENCE, || {
+    let released = wait_at_most(TICKET_TIMEOUT + WAIT_LIMIT, || {
         (server.process().descriptors() <= baseline).then_some(())
     });
     assert!(released.is_some(), "{:?}", server.process().descriptor_targets());
@@ -329,7 +329,7 @@ fn the_client_says_that_the_server_vanished_from_an_upload() {
     assert!(!run.stderr.contains("File upload done"), "{}", run.stderr);
     assert!(!server.path("huge").exists());
 
-    // What the dead server had is gone, or kept by the next one if it was much, and seen by nobody.
+    // What the dead server had is gone, or kept by the next one if it was much, and seen by no client.
     let again = Options::default().root(server.root()).start();
     let staged = again.staged_files();
     assert!(staged.iter().all(|name| name.contains("/partial/")), "{staged:?}");

@@ -20,7 +20,7 @@ pub(crate) struct Target {
     port: u16,
 }
 
-/// A control connection and whom it is with.
+/// A control connection and the server's address.
 pub(crate) struct Connected {
     pub(crate) socket: Arc<Socket>,
     pub(crate) peer: SocketAddr,

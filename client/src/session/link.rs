@@ -324,7 +324,7 @@ impl Link {
             (Err(dialogue::Failure::Refused { code: Some(ErrorCode::TimedOut), .. }), None)
                 if !progress.is_answered && self.has_ended() =>
             {
-                // Said to nobody in particular, just before the command came.
+                // Said for no command, just before this one came.
                 self.give_up(Failure::SessionEnded(format!("{} had ended the session", self.peer)))
             }
             (Err(dialogue::Failure::Refused { code, message }), None) => {

@@ -130,9 +130,9 @@ impl Interrupts {
         let (sender, receiver) = mpsc::channel();
         let shared = Arc::clone(self);
         thread::Builder::new().name("aside".to_owned()).spawn(move || {
-            // Nobody may want it any more.
+            // The transfer that wanted it may be over.
             let _ = sender.send(work());
-            // Who has just looked for it in vain holds the lock until it waits.
+            // Taking the lock here prevents a lost wake-up: the waiter holds it from its check until it blocks.
             drop(shared.lock());
             shared.come.notify_all();
         })?;
@@ -209,7 +209,7 @@ impl Drop for Watch<'_> {
     }
 }
 
-/// True where whoever started this process wants it to survive the signal (`nohup`, `&` in a script).
+/// True where this process was started to survive the signal (`nohup`, `&` in a script).
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,5 +1,5 @@
 //! The two streams that a person or a script sees: results on standard output, messages on standard
-//! error. Never panics when they are closed; never passes a control character of somebody else on.
+//! error. Never panics when they are closed; never passes a control character of the server on.
 
 use crate::failure::Failure;
 use crate::limits::MESSAGE_MAX_CHARS;
@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, Stdout, Write};
 
 /// A line for the person at the terminal. Text of others in it must have been escaped.
 pub(crate) fn message(text: &str) {
-    // Where standard error is gone there is nobody to tell about it.
+    // Where standard error is gone, the failure cannot be told.
     let _ = writeln!(io::stderr().lock(), "{}", clip(text));
 }
 

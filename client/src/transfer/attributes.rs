@@ -2,7 +2,7 @@
 //! none is made in its directory like any other, and has what it is to have.
 //!
 //! What only adorns the file is kept as far as this user may, and is never a reason to do without the file. What
-//! protects it is: no download gives anybody a right that the file before it did not give.
+//! protects it is: no download gives a user a right that the file before it did not give.
 
 use ferry_common::limits::{KEPT_ATTRIBUTES_MAX_BYTES, XATTR_MAX_BYTES};
 use rustix::fs::{CWD, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
@@ -12,13 +12,13 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Who may do what; never the bits that make a program run as somebody else.
+/// The permissions; never the bits that make a program run as its owner.
 const PERMISSION_BITS: u32 = 0o777;
 /// The access control list of a file.
 const ACL_NAME: &str = "system.posix_acl_access";
 /// The namespace of attributes that mean nothing to the kernel.
 const USER_PREFIX: &[u8] = b"user.";
-/// What nobody but the owner may read: for the time in which the content comes.
+/// What only the owner may read: for the time in which the content comes.
 const PRIVATE_MODE: u32 = 0o600;
 
 /// A regular file that is to be replaced.
@@ -113,7 +113,7 @@ fn unshield(file: &File) {
     }
 }
 
-/// Fails where the file would give somebody more than `mode` does.
+/// Fails where the file would give a user more than `mode` does.
 fn set_mode(file: &File, mode: u32) -> io::Result<()> {
     let Err(errno) = rustix::fs::fchmod(file, Mode::from_raw_mode(mode)) else { return Ok(()) };
     let has = file.metadata()?.mode() & PERMISSION_BITS;

@@ -36,7 +36,7 @@ pub(crate) fn run(
         meter: None,
         reached_bytes: 0,
     };
-    let result = transfer::see_through(session, options.retry_for, &mut download);
+    let result = transfer::run_with_retries(session, options.retry_for, &mut download);
     result.and_then(|()| download.publish(options.keep_times)).map_err(|failure| {
         download.leave();
         explain(failure, &target)

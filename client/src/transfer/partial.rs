@@ -2,7 +2,7 @@
 //! that the next run finds again. One client at a time has it, by a lock; a second one that wants the same
 //! target at the same time gets a file of its own.
 //!
-//! Nothing in it is trusted: whoever goes on with one compares digests first.
+//! Nothing in it is trusted: a download that goes on with one compares digests first.
 
 use crate::failure::{Failure, show_path};
 use crate::terminal::interrupt::Interrupts;
@@ -145,7 +145,7 @@ impl Partial {
         let Self { file, hasher, is_findable } = self;
         target.publish(file, mtime_s).map_err(|(failure, file)| {
             let partial = file.and_then(|mut file| {
-                // What is there in its place is somebody else's.
+                // What is there in its place is another client's.
                 let is_ours = target::is_at(file.as_file(), file.path());
                 file.disable_cleanup(!is_ours);
                 is_ours.then_some(Self { file, hasher, is_findable })
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(fs::read(&target.path).unwrap(), b"ferry");
     }
 
-    /// Somebody may have tidied up, and another client begun anew there.
+    /// The folder may have been tidied up, and another client begun anew there.
     #[test]
     fn what_took_its_place_is_neither_published_nor_removed() {
         let directory = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! The bytes of one upload on their way: within the kernel where nobody wants their digest, else past the
-//! one who computes it. Never sends the digest of a file that changed meanwhile.
+//! The bytes of one upload on their way: within the kernel where no digest is wanted, else through
+//! the hasher. Never sends the digest of a file that changed meanwhile.
 
 use crate::failure::{Failure, show_path};
 use crate::limits::{HASH_BUFFER_BYTES, RECEIVE_BUFFER_BYTES, SEND_STEP_BYTES};

@@ -171,7 +171,7 @@ impl Target {
     }
 }
 
-/// True where this path still leads to this file. Whoever may write to the directory could have changed that.
+/// True where this path still leads to this file. Any program that may write to the directory could have changed that.
 pub(crate) fn is_at(file: &File, path: &Path) -> bool {
     let (Ok(opened), Ok(named)) = (file.metadata(), fs::symlink_metadata(path)) else { return false };
     (opened.dev(), opened.ino()) == (named.dev(), named.ino())

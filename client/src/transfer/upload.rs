@@ -23,7 +23,7 @@ pub(crate) fn run(
     remote: &RemotePath,
 ) -> Result<(), Failure> {
     let mut upload = Upload { local, remote, options, has_begun: false, is_sent: false, reached_bytes: 0 };
-    transfer::see_through(session, options.retry_for, &mut upload)
+    transfer::run_with_retries(session, options.retry_for, &mut upload)
         .map_err(|failure| explain(failure, &upload))?;
     screen::message("File upload done...");
     Ok(())

@@ -207,7 +207,7 @@ fn nothing_is_built_upon_what_the_server_does_not_have() {
     }
 }
 
-/// The beginning was compared, so what follows must belong to it, even where nobody asked for verification.
+/// The beginning was compared, so what follows must belong to it, even where no verification was asked for.
 #[test]
 fn a_kept_beginning_of_a_file_that_was_replaced_since_is_not_completed() {
     let (directory, file) = (tempfile::tempdir().unwrap(), content(3 * MIB));

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_LIMIT: Duration = Duration::from_secs(20);
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A ticket such as servers give.
@@ -49,7 +49,7 @@ pub(crate) fn serve_at(address: SocketAddr, scripts: Vec<Script>) -> Scripted {
     let thread = thread::spawn(move || {
         for script in scripts {
             let (control, _) = listener.accept().unwrap();
-            control.set_read_timeout(Some(PATIENCE)).unwrap();
+            control.set_read_timeout(Some(WAIT_LIMIT)).unwrap();
             let data = TcpListener::bind("127.0.0.1:0").unwrap();
             script(Server { control: BufReader::new(control), data });
         }
@@ -107,7 +107,7 @@ impl Server {
         let port = self.data.local_addr().unwrap().port();
         self.say(format!("(data) {port} {TICKET}\n"));
         let (mut data, _) = self.data.accept().unwrap();
-        data.set_read_timeout(Some(PATIENCE)).unwrap();
+        data.set_read_timeout(Some(WAIT_LIMIT)).unwrap();
         let mut ticket = vec![0; TICKET.len() + 1];
         data.read_exact(&mut ticket).unwrap();
         assert_eq!(ticket, format!("{TICKET}\n").as_bytes());
@@ -198,7 +198,7 @@ pub(crate) fn wait_until_asleep(ferry: &Child) {
 }
 
 pub(crate) fn wait_until(condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_LIMIT;
     while !condition() {
         assert!(Instant::now() < deadline, "what was waited for did not come");
         thread::sleep(LOOK_INTERVAL);

@@ -1,5 +1,5 @@
 //! The digest that both ends of a transfer compute: XXH3-128, which is fast enough to go unnoticed and
-//! tells every accident. It is no protection against somebody who makes two files alike on purpose.
+//! tells every accident. It is no protection against two files that were made to have one digest on purpose.
 
 use std::fmt;
 use xxhash_rust::xxh3::Xxh3Default;

@@ -159,7 +159,7 @@ fn parse_reply(line: &[u8]) -> Option<Reply> {
     }
 }
 
-/// True for the name of one thing, here: whoever uses it as a path stays where it is.
+/// True for the name of one thing, here: used as a path, it leads nowhere else.
 fn is_name(name: &[u8]) -> bool {
     !name.is_empty() && name != b".." && !name.contains(&b'/') && !name.contains(&0)
 }

@@ -17,7 +17,7 @@ pub(crate) struct FileQueue {
     digests: Queue,
 }
 
-/// What somebody stands in line for.
+/// What a session stands in line for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Transfer,
@@ -36,14 +36,14 @@ struct Queue {
 
 /// How a session stands to the queue.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum FileTurn {
     /// It needs no file, or has a place for it.
     #[default]
-    Apart,
+    NotQueued,
     /// Its stamp in the line.
     Waiting(Purpose, u64),
     /// Its number among those ahead.
-    Ahead(Purpose, u64),
+    Admitted(Purpose, u64),
 }
 
 /// Why the work that begins a command leaves a file open with the session, if it does.
@@ -82,26 +82,26 @@ impl FileQueue {
         session: Key,
         action: Action,
         now: Instant,
-    ) -> (Standing, Option<Action>) {
+    ) -> (FileTurn, Option<Action>) {
         let queue = self.queue(purpose);
         if queue.has_room() && queue.waiting.is_empty() {
-            return (Standing::Ahead(purpose, queue.let_ahead(address, session)), Some(action));
+            return (FileTurn::Admitted(purpose, queue.let_ahead(address, session)), Some(action));
         }
         let stamp = queue.waiting.push_last(address, (session, action));
         queue.dues.insert(stamp, (now + DATA_SLOT_TIMEOUT, address));
-        (Standing::Waiting(purpose, stamp), None)
+        (FileTurn::Waiting(purpose, stamp), None)
     }
 
     /// The session at `address` needs no file any more, or has a place for it.
-    pub(crate) fn leave(&mut self, address: Address, standing: Standing) {
-        match standing {
-            Standing::Apart => {}
-            Standing::Waiting(purpose, stamp) => {
+    pub(crate) fn leave(&mut self, address: Address, file_turn: FileTurn) {
+        match file_turn {
+            FileTurn::NotQueued => {}
+            FileTurn::Waiting(purpose, stamp) => {
                 let queue = self.queue(purpose);
                 queue.waiting.remove(address, stamp);
                 queue.dues.remove(&stamp);
             }
-            Standing::Ahead(purpose, number) => {
+            FileTurn::Admitted(purpose, number) => {
                 let queue = self.queue(purpose);
                 if queue.ahead.remove(&number).is_some() {
                     queue.waiting.release(address);
@@ -110,8 +110,8 @@ impl FileQueue {
         }
     }
 
-    /// The next who may go ahead, and with what.
-    pub(crate) fn next_admitted(&mut self) -> Option<(Key, Standing, Action)> {
+    /// The next session that may go ahead, and with what.
+    pub(crate) fn next_admitted(&mut self) -> Option<(Key, FileTurn, Action)> {
         [Purpose::Transfer, Purpose::Digest].into_iter().find_map(|purpose| {
             let queue = self.queue(purpose);
             if !queue.has_room() {
@@ -119,7 +119,7 @@ impl FileQueue {
             }
             let (address, stamp, (session, action)) = queue.waiting.pop()?;
             queue.dues.remove(&stamp);
-            Some((session, Standing::Ahead(purpose, queue.let_ahead(address, session)), action))
+            Some((session, FileTurn::Admitted(purpose, queue.let_ahead(address, session)), action))
         })
     }
 
@@ -133,7 +133,7 @@ impl FileQueue {
         })
     }
 
-    /// Who has waited too long.
+    /// A session that has waited too long.
     pub(crate) fn next_expired(&mut self, now: Instant) -> Option<Key> {
         [&mut self.transfers, &mut self.digests].into_iter().find_map(|queue| {
             let first = queue.dues.first_entry().filter(|first| first.get().0 <= now)?;
@@ -195,7 +195,7 @@ mod tests {
         let mut queue = FileQueue::default();
         for number in 0..FILES_AHEAD_MAX as u64 {
             let entered = queue.enter(TRANSFER, host(1), key(number), Action::RequestData, now);
-            assert_eq!(entered, (Standing::Ahead(TRANSFER, number), Some(Action::RequestData)));
+            assert_eq!(entered, (FileTurn::Admitted(TRANSFER, number), Some(Action::RequestData)));
         }
         queue
     }
@@ -204,16 +204,16 @@ mod tests {
     fn so_many_are_ahead_and_the_others_come_in_order_or_wait_too_long() {
         let now = Instant::now();
         let mut queue = full(now);
-        let standings: Vec<Standing> = (1000..1004)
+        let file_turns: Vec<FileTurn> = (1000..1004)
             .map(|number| queue.enter(TRANSFER, host(1), key(number), Action::RequestData, now).0)
             .collect();
         let digest = queue.enter(Purpose::Digest, host(1), key(2000), Action::RequestData, now).0;
-        assert_eq!(digest, Standing::Ahead(Purpose::Digest, 0), "a line of its own");
+        assert_eq!(digest, FileTurn::Admitted(Purpose::Digest, 0), "a line of its own");
         assert_eq!(queue.next_admitted(), None);
-        queue.leave(host(1), standings[1]);
-        queue.leave(host(1), Standing::Ahead(TRANSFER, 3));
-        queue.leave(host(1), Standing::Ahead(TRANSFER, 3));
-        queue.leave(host(1), Standing::Ahead(TRANSFER, 4));
+        queue.leave(host(1), file_turns[1]);
+        queue.leave(host(1), FileTurn::Admitted(TRANSFER, 3));
+        queue.leave(host(1), FileTurn::Admitted(TRANSFER, 3));
+        queue.leave(host(1), FileTurn::Admitted(TRANSFER, 4));
         let mut next = || queue.next_admitted().map(|(session, ..)| session);
         assert_eq!((next(), next(), next()), (Some(key(1000)), Some(key(1002)), None));
         assert_eq!(queue.next_expired(now), None);
@@ -231,7 +231,7 @@ mod tests {
         queue.enter(TRANSFER, host(2), key(1001), Action::RequestData, now);
         let newest = FILES_AHEAD_MAX as u64 - 1;
         assert_eq!(queue.to_give_way(), Some(key(newest)));
-        queue.leave(host(1), Standing::Ahead(TRANSFER, newest));
+        queue.leave(host(1), FileTurn::Admitted(TRANSFER, newest));
         assert_eq!(queue.to_give_way(), None);
         assert_eq!(queue.next_admitted().map(|(session, ..)| session), Some(key(1001)));
     }

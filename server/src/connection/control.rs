@@ -67,7 +67,7 @@ impl Control {
         }
     }
 
-    /// Whom to tell of work for the current transfer; `session` is this session's own key.
+    /// What a job for the current transfer reports to; `session` is this session's own key.
     pub(crate) fn asker(&self, session: Key) -> Asker {
         Asker { address: self.address(), session, transfer: self.seat.transfer() }
     }

@@ -45,10 +45,10 @@ pub(crate) struct Data {
     flow: Flow,
 }
 
-/// Whose connection it is.
+/// The session that the connection belongs to.
 #[derive(Debug)]
 pub(crate) enum Owner {
-    /// Nobody's yet.
+    /// No session's yet.
     Unknown {
         ticket: FixedLine<TICKET_LINE_BYTES>,
     },

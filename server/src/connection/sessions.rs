@@ -25,7 +25,7 @@ pub(crate) struct Sessions {
     leaving: VecDeque<Key>,
     input: InputBudget,
     deadlines: Deadlines,
-    /// Those that have just become ready. A single command is not to be behind everybody's pipeline.
+    /// Those that have just become ready. A single command is not to be behind the pipelines of others.
     fresh: Rotation,
     /// Those that had a turn already and have more to do.
     continuing: Rotation,

@@ -52,7 +52,7 @@ pub(super) struct Batcher<'a> {
 }
 
 /// A batch on its way, and the directories that it goes to. They are known only while one upload comes right
-/// behind the other: whoever waits could meanwhile see another directory under the name.
+/// behind the other: an upload that waits could meanwhile find another directory under the name.
 #[derive(Default)]
 struct Batch {
     commits: Vec<Commit>,
@@ -61,11 +61,11 @@ struct Batch {
 }
 
 impl Batcher<'_> {
-    /// Works until nobody can ask any more.
+    /// Works until no sender of requests is left.
     pub(super) fn run(self) {
         let mut batch = Batch::default();
         loop {
-            // Those that are there already join it, whether or not somebody waits for it.
+            // Uploads that are there already join the batch, whether or not a flush thread waits for it.
             if batch.commits.len() >= BATCH_UPLOADS_MAX {
                 self.hand_over(&mut batch);
             } else if let Some((asker, request)) = self.flushes.try_next() {

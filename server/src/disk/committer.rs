@@ -123,7 +123,7 @@ fn flush_directories(home: &Home, destinations: &Destinations, mut commits: Vec<
 }
 
 /// Flushes everything at once, where that can be relied on; true when nothing is left to be done. If it
-/// fails, nobody knows whose data it was.
+/// fails, it is not known whose data was lost.
 fn flush_all(home: &Home, commits: &mut [&mut Commit]) -> bool {
     match home.flush_all() {
         Ok(is_done) => is_done,

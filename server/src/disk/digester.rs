@@ -15,7 +15,7 @@ use std::time::Instant;
 
 const READ_BYTES: usize = 256 * 1024;
 
-/// One digest on its way. It holds nothing open: when those who wanted it are gone, it ends.
+/// One digest on its way. It holds nothing open: when the sessions that wanted it are gone, the run ends.
 #[derive(Debug)]
 pub(super) struct DigestRun {
     source: Source,
@@ -95,7 +95,7 @@ fn is_still(file: &HeldFile, identity: &FileIdentity) -> bool {
     }
 }
 
-/// Works until nobody can ask any more.
+/// Works until no sender of requests is left.
 pub(super) fn run(runs: &Turns<DigestRun>, reports: &Reports) {
     let mut scratch = vec![0; READ_BYTES];
     while let Some((asker, mut run)) = runs.take() {

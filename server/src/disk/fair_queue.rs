@@ -39,7 +39,7 @@ pub(super) enum Pushed<T> {
     Queued,
     /// Queued in place of the newest item of the address that had the most.
     Displaced(Asker, T),
-    /// The queue is full, and nobody has more of it than this address.
+    /// The queue is full, and no address has more of it than this one.
     Refused(Asker, T),
 }
 
@@ -64,7 +64,7 @@ impl<T> FairQueue<T> {
     }
 
     /// Queues an item. When the queue is full, an address with less in it than another takes a place of that
-    /// other one: one address alone may use the whole queue, but only as long as nobody else wants it.
+    /// other one: one address alone may use the whole queue, but only as long as no other address wants it.
     pub(super) fn push(&mut self, asker: Asker, item: T) -> Pushed<T> {
         if self.length < self.bound {
             self.put(asker, item);

@@ -63,7 +63,7 @@ impl Flushes {
     pub(super) fn push(&self, asker: Asker, request: Request) -> Pushed<Request> {
         let mut state = self.lock();
         if state.unanswered == 0 {
-            // Nobody has waited until now.
+            // No flush has waited until now.
             state.answered = Instant::now();
         }
         let pushed = state.requests.push(asker, request);

@@ -291,7 +291,7 @@ impl Lane {
         let code = ErrorCode::Busy;
         let outcome = match job {
             Job::List(query) => {
-                // Those who joined it, the asker perhaps among them.
+                // The sessions that joined the listing, the asker perhaps among them.
                 let mut waiters = self.listings.begin(&query);
                 waiters.retain(|waiter| *waiter != asker);
                 let part = Arc::new(Err(code));
@@ -362,7 +362,7 @@ impl Job {
     }
 }
 
-/// Has this thread wait where there are fewer processors than threads that want one: everybody waits for the reactor,
+/// Has this thread wait where there are fewer processors than threads that want one: every session waits for the reactor,
 /// and only one session for a job.
 fn yield_to_the_reactor() {
     // Linux counts niceness by thread. Where it cannot be had, the system shares as it likes.

@@ -1,5 +1,5 @@
 //! The lanes of all mounted file systems, and which of them a job is for. A lane is made when its file system is first
-//! asked for something, and ends when nobody has used it for a while, so that its mount can go. Only names decide here;
+//! asked for something, and ends when it was not used for a while, so that its mount can go. Only names decide here;
 //! no file system is asked anything.
 
 use super::batcher::Request;
@@ -28,7 +28,7 @@ pub(super) struct Lanes {
     mounts: Mutex<Mounts>,
 }
 
-/// The lane of what links lead to that is not on the folder's own file system: nobody knows beforehand where that is.
+/// The lane of what links lead to that is not on the folder's own file system: where that is, is not known beforehand.
 #[derive(Debug)]
 pub(super) struct Links {
     folder: Arc<Folder>,
@@ -166,7 +166,7 @@ impl Lanes {
         self.mounts().lanes.values().map(|used| used.last + LANE_IDLE_TIME).min()
     }
 
-    /// Ends the lanes that nobody has used for a while.
+    /// Ends the lanes that were not used for a while.
     pub(super) fn end_unused(&self, now: Instant) {
         let mut mounts = self.mounts();
         let mut unused = Vec::new();

@@ -7,7 +7,7 @@ use ferry_session::action::ListQuery;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// Who waits for which part of which listing, until a thread begins on it.
+/// The sessions that wait for a part of a listing, until a thread begins on it.
 #[derive(Debug, Default)]
 pub(super) struct Listings {
     waiting: Mutex<HashMap<ListQuery, Vec<Asker>>>,
@@ -22,7 +22,7 @@ impl Listings {
         waiters.len() > 1
     }
 
-    /// Everybody who waits for it. Who asks from now on has a job of their own.
+    /// All sessions that wait for the part. One that asks from now on gets a job of its own.
     pub(super) fn begin(&self, query: &ListQuery) -> Vec<Asker> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.remove(query).unwrap_or_default()

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 /// Size of the pieces in which a cold part of a file is read.
 const WARM_READ_BYTES: usize = 256 * 1024;
 
-/// Works until nobody can ask any more.
+/// Works until no sender of jobs is left.
 pub(super) fn run(lane: &Lane, queue: &Turns<Job>) {
     while let Some((asker, job)) = queue.take() {
         lane.perform_or_pass_on(asker, job);
@@ -48,7 +48,7 @@ impl Lane {
         self.reports.complete(asker, outcome);
     }
 
-    /// Does a job; `None` where its outcome is reported elsewhere, or to nobody.
+    /// Does a job; `None` where its outcome is reported elsewhere, or not at all.
     fn perform(&self, asker: Asker, job: Job) -> Option<Outcome> {
         match job {
             Job::List(query) => {

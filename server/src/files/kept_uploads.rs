@@ -1,5 +1,5 @@
-//! The uploads that can be gone on with, by their path: who receives one, which are being put where they are
-//! kept, and who asks for one that may be about to end.
+//! The uploads that can be gone on with, by their path: the sessions that receive one, the files on their way to where
+//! they are kept, and the sessions that ask for one that may be about to end.
 
 use crate::asker::Asker;
 use crate::disk::Job;
@@ -17,11 +17,11 @@ pub(crate) struct Uploads {
     seekers: VecDeque<Seeker>,
     /// Those that have waited long enough.
     found: VecDeque<Seeker>,
-    /// An upload has ended, and somebody may have waited for that.
+    /// An upload has ended, and a session may have waited for that.
     has_ended: bool,
 }
 
-/// Who asks what is kept of an upload that somebody still receives.
+/// A session that asks what is kept of an upload that another still receives.
 #[derive(Debug)]
 pub(crate) struct Seeker {
     pub(crate) asker: Asker,

@@ -1,5 +1,5 @@
 //! A slab whose keys are never mistaken: each carries the generation of what it was made for, so that an
-//! event, a completion or a ticket that comes late finds nothing rather than somebody else.
+//! event, a completion or a ticket that comes late finds nothing rather than a newer connection.
 
 use crate::limits::SLOTS_KEPT;
 use slab::Slab;
@@ -16,7 +16,7 @@ impl Key {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }
 
-    /// Any number is a key, though perhaps nobody's.
+    /// Any number is a key, though perhaps of nothing that is there.
     pub(crate) fn from_bits(bits: u64) -> Self {
         let low = bits & u64::from(u32::MAX);
         Self {

@@ -2,7 +2,7 @@
 //! due by the clock.
 
 use super::Reactor;
-use crate::admission::file_queue::Standing;
+use crate::admission::file_queue::FileTurn;
 use crate::limits::{GIVING_WAY_MAX, TURN_STEP_TIME};
 use crate::net::slots::Key;
 use crate::rendezvous::{Next, Rendezvous};
@@ -100,12 +100,12 @@ impl Reactor {
     }
 
     fn admit_file(&mut self, now: Instant) -> bool {
-        let Some((key, standing, action)) = self.file_queue.next_admitted() else { return false };
+        let Some((key, file_turn, action)) = self.file_queue.next_admitted() else { return false };
         let Some(control) = self.sessions.get_mut(key) else {
             debug_assert!(false, "a session that has gone has left the queue");
             return true;
         };
-        control.seat.standing = standing;
+        control.seat.file_turn = file_turn;
         // The time of the disk begins only now.
         control.session.handle(Fact::DiskProgress, now);
         let fact = self.perform_now(key, action, now);
@@ -121,7 +121,7 @@ impl Reactor {
     fn give_up_file(&mut self, now: Instant) -> bool {
         let Some(key) = self.file_queue.next_expired(now) else { return false };
         if let Some(control) = self.sessions.get_mut(key) {
-            control.seat.standing = Standing::Apart;
+            control.seat.file_turn = FileTurn::NotQueued;
             self.tell(key, Fact::NoRoom, now);
         }
         true

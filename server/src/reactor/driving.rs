@@ -80,13 +80,13 @@ impl Reactor {
             log::debug!("Closed connection with: {}", control.socket.peer());
             self.release(key);
             if let Some(control) = self.sessions.get_mut(key) {
-                self.file_queue.leave(address, std::mem::take(&mut control.seat.standing));
+                self.file_queue.leave(address, std::mem::take(&mut control.seat.file_turn));
             }
             return self.sessions.remove(key);
         }
         let (is_at_rest, is_idle) = (control.session.is_at_rest(), control.session.is_idle());
         if is_at_rest || control.seat.data.has_place() {
-            self.file_queue.leave(address, std::mem::take(&mut control.seat.standing));
+            self.file_queue.leave(address, std::mem::take(&mut control.seat.file_turn));
         }
         if is_at_rest {
             self.rendezvous.release_spent(&mut control.seat, address);

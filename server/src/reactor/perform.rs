@@ -23,14 +23,14 @@ impl Reactor {
         let purpose = file_purpose(&action);
         if purpose.is_some() || matches!(action, Action::Ask(_) | Action::List(_)) {
             // A command begins, and the last one is over.
-            self.file_queue.leave(address, std::mem::take(&mut seat.standing));
+            self.file_queue.leave(address, std::mem::take(&mut seat.file_turn));
             if purpose.is_none() {
                 self.rendezvous.release_spent(seat, address);
             }
         }
         let Some(purpose) = purpose.filter(|_| !seat.data.has_place()) else { return Some(action) };
-        let (standing, action) = self.file_queue.enter(purpose, address, key, action, now);
-        seat.standing = standing;
+        let (file_turn, action) = self.file_queue.enter(purpose, address, key, action, now);
+        seat.file_turn = file_turn;
         action
     }
 

@@ -1,7 +1,7 @@
 //! POSIX access control lists, in the form that Linux gives them as extended attributes
 //! (`include/uapi/linux/posix_acl_xattr.h`). Pure: reads and writes no file.
 
-/// The attribute that holds who may do what with a file or directory.
+/// The attribute that holds the access list of a file or directory.
 pub(crate) const ACCESS_NAME: &str = "system.posix_acl_access";
 /// The attribute of a directory that holds what is made in it gets.
 pub(crate) const DEFAULT_NAME: &str = "system.posix_acl_default";
@@ -11,7 +11,7 @@ const HEADER_BYTES: usize = 4;
 const ENTRY_BYTES: usize = 8;
 /// Read, write, execute.
 const ALL: u16 = 0o7;
-/// The id of an entry that is about nobody by name.
+/// The id of an entry that names no user or group.
 const NO_ID: u32 = u32::MAX;
 
 /// An access control list, valid and in the kernel's order.
@@ -34,7 +34,7 @@ enum Tag {
     User = 0x02,
     OwningGroup = 0x04,
     Group = 0x08,
-    /// The most that anybody but the owner and others may.
+    /// The most that named users and groups, and the owning group, may.
     Mask = 0x10,
     Other = 0x20,
 }
@@ -87,14 +87,14 @@ impl Acl {
     }
 
     /// Names the group that was the owning one, with what it may. The new owning group has no more rights than
-    /// everybody else.
+    /// others.
     pub(crate) fn name_group(&mut self, id: u32) {
         self.apply_mask();
         self.name(Tag::Group, id, self.permissions(Tag::OwningGroup));
         self.limit_group();
     }
 
-    /// Leaves the owning group no more rights than everybody else has.
+    /// Leaves the owning group no more rights than others have.
     pub(crate) fn limit_group(&mut self) {
         let most = self.permissions(Tag::Other);
         self.entries.iter_mut().filter(|entry| entry.tag == Tag::OwningGroup).for_each(|entry| {
@@ -107,7 +107,7 @@ impl Acl {
         self.entries.len() == 3
     }
 
-    /// The mode of a file without this list that gives nobody more.
+    /// The mode of a file without this list that gives no user more.
     pub(crate) fn to_mode(&self) -> u32 {
         let group = self.permissions(Tag::OwningGroup) & self.mask();
         let [owner, group, other] = [self.permissions(Tag::Owner), group, self.permissions(Tag::Other)];
@@ -124,7 +124,7 @@ impl Acl {
         self.entries.sort_by_key(|entry| entry.tag);
     }
 
-    /// Gives every entry the permissions that it has in effect, so that a wider mask gives nobody more.
+    /// Gives every entry the permissions that it has in effect, so that a wider mask gives no user more.
     fn apply_mask(&mut self) {
         let mask = self.mask();
         for entry in &mut self.entries {

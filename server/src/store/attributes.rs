@@ -1,9 +1,9 @@
 //! What a file has beside its content when it gets its name: that of the file which it replaces, or what a new
-//! file gets in its directory. It is all set while nobody but the server reaches the file.
+//! file gets in its directory. All of it is set while only the server reaches the file.
 //!
-//! What only adorns a file never fails its upload. What protects it does: no upload gives anybody a right that
-//! the file before it did not give. The bits that make a program run as somebody else, and capabilities, are
-//! never kept: what is uploaded by anybody must not run as anybody.
+//! What only adorns a file never fails its upload. What protects it does: no upload gives a user a right that
+//! the file before it did not give. The bits that make a program run as its owner, and capabilities, are
+//! never kept: what clients upload must not run with another user's rights.
 
 use crate::store::acl::{ACCESS_NAME, Acl, DEFAULT_NAME};
 use crate::store::errors::Call;
@@ -142,7 +142,7 @@ impl Replaced {
         if has_owner && has_group { Ok(()) } else { set_rights(file, &acl, path) }
     }
 
-    /// Who may do what with it. Where its list cannot be read, its mode may tell the mask in place of what the
+    /// The access list of the file. Where its list cannot be read, its mode may tell the mask in place of what the
     /// group may, and the group gets no more than others have.
     fn rights(&self, file: &OwnedFd, path: &RemotePath) -> Acl {
         let mut of_mode = Acl::of_mode(self.stat.st_mode & PERMISSION_BITS);
@@ -172,7 +172,7 @@ impl Replaced {
 }
 
 /// Sets the access control list, or the mode where that says it all or the file system has no lists. Fails
-/// where the file would give somebody more than that.
+/// where the file would give a user more than that.
 fn set_rights(file: &OwnedFd, acl: &Acl, path: &RemotePath) -> Result<(), ErrorCode> {
     if !acl.is_mode() {
         match rustix::fs::fsetxattr(file, ACCESS_NAME, &acl.encode(), XattrFlags::empty()) {
@@ -191,12 +191,12 @@ fn set_rights(file: &OwnedFd, acl: &Acl, path: &RemotePath) -> Result<(), ErrorC
     Err(ErrorCode::Denied)
 }
 
-/// `None` where there is no list, because nobody set one or the file system has none.
+/// `None` where there is no list, because none was set or the file system has none.
 fn read_acl(file: &OwnedFd, name: &str) -> Result<Option<Acl>, Errno> {
     acl_of(read_whole(|value| rustix::fs::fgetxattr(file, name, value)))
 }
 
-/// The list of a file that may not be opened, which everybody may read. No call reads it beneath a directory, so
+/// The list of a file that may not be opened, which every user may read. No call reads it beneath a directory, so
 /// this needs `/proc`.
 fn read_acl_unopened(directory: &OwnedFd, name: &[u8]) -> Result<Option<Acl>, Errno> {
     let mut path = format!("/proc/self/fd/{}/", directory.as_raw_fd()).into_bytes();

@@ -23,7 +23,7 @@ pub(crate) struct FileIdentity {
     changed: (i64, i64),
 }
 
-/// What is known, and who waits for what is being computed.
+/// The digests that are known, and the sessions that wait for those being computed.
 #[derive(Debug, Default)]
 pub(crate) struct Digests {
     known: HashMap<FileIdentity, Digest>,
@@ -36,7 +36,7 @@ pub(crate) struct Digests {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
     Known(Digest),
-    /// Somebody else's run will tell.
+    /// The run of another session will tell.
     Joined,
     /// A run is to be begun.
     Begin,
@@ -101,12 +101,12 @@ impl Digests {
         if waiting.len() > 1 { Wanted::Joined } else { Wanted::Begin }
     }
 
-    /// Who waits for a run.
+    /// The sessions that wait for a run.
     pub(crate) fn waiting(&self, identity: &FileIdentity) -> &[Asker] {
         self.running.get(identity).map_or(&[], Vec::as_slice)
     }
 
-    /// A run has ended; tells who waited for it. The digest is remembered if `lasting` has it: the file was still
+    /// A run has ended; gives the sessions that waited for it. The digest is remembered if `lasting` has it: the file was still
     /// in this state when it had been read, and its file system is one whose times tell that.
     pub(crate) fn finish(&mut self, identity: FileIdentity, lasting: Option<Digest>) -> Vec<Asker> {
         if let Some(digest) = lasting

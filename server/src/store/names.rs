@@ -40,7 +40,7 @@ pub(crate) fn rename_directory(from: Name<'_>, to: Name<'_>) -> Result<()> {
 fn rename_onto_empty(from: Name<'_>, to: Name<'_>) -> Result<()> {
     rustix::fs::mkdirat(to.directory, to.name, Mode::RWXU)?;
     rustix::fs::renameat(from.directory, from.name, to.directory, to.name).inspect_err(|_| {
-        // Removes nothing but an empty directory, whoever made it.
+        // Removes nothing but an empty directory.
         let _ = rustix::fs::unlinkat(to.directory, to.name, AtFlags::REMOVEDIR);
     })
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-/// Entries of files that nobody reads any more are removed when there are so many, or twice as many as were left.
+/// Entries of files that are read no more are removed when there are so many, or twice as many as were left.
 const PRUNE_MIN: usize = 64;
 
 /// By device and inode.

@@ -131,7 +131,7 @@ impl StagedFile {
             other => Call::Stage.of(path)(other),
         })?;
         let file = open_kept(home, &name, path, resume.offset).inspect_err(|_| {
-            // It is as good as before, for the next who asks.
+            // The kept part is as good as before, for the next session that asks.
             let _ = home.put_back(&name, path);
         })?;
         let staged = Self::new(home, name, path, size, flush, Some(resume), file);
@@ -220,7 +220,11 @@ impl StagedFile {
     }
 
     /// Gives it what it is to have beside its content, the time that its client asked for included.
-    pub(crate) fn dress(&self, attributes: &Attributes<'_>, mtime_s: Option<i64>) -> Result<(), ErrorCode> {
+    pub(crate) fn apply_attributes(
+        &self,
+        attributes: &Attributes<'_>,
+        mtime_s: Option<i64>,
+    ) -> Result<(), ErrorCode> {
         let directory = self.home.directory();
         if let Some(mtime_s) = mtime_s {
             let time = Timespec { tv_sec: mtime_s, tv_nsec: 0 };
@@ -310,7 +314,7 @@ impl StagedFile {
     /// kept: sending it again costs no more than asking.
     pub(crate) fn keep(&self) {
         let mut content = self.content();
-        // A write that is still on its way must not reach a file that somebody else goes on with.
+        // A write that is still on its way must not reach a file that another session goes on with.
         let file = content.file.take();
         let written = content.hasher.length();
         if content.is_unconfirmed || written <= EAGER_MAX_BYTES {

@@ -44,7 +44,7 @@ fn main() {
 }
 
 /// Nothing is removed before the end, and each starts on a flushed file system: ext4 looks long for a free
-/// inode where many have just been given back, and that would be counted against whoever comes next.
+/// inode where many have just been given back, and that would be counted against the next measurement.
 fn measure_small_files(arguments: &Arguments, work: &Path) {
     let source = work.join("source");
     std::fs::create_dir(&source).expect("a folder");

@@ -2,7 +2,7 @@
 //! held back; never touches a file.
 
 use super::passthrough::errno;
-use crate::wait::PATIENCE;
+use crate::wait::WAIT_LIMIT;
 use fuser::Errno;
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -152,11 +152,11 @@ impl Gate {
     pub(super) fn wait_until_waiting(&self, count: usize) {
         let (state, _) = self
             .changed
-            .wait_timeout_while(self.lock(), PATIENCE, |state| state.parked.len() < count)
+            .wait_timeout_while(self.lock(), WAIT_LIMIT, |state| state.parked.len() < count)
             .expect("no holder of the lock panics");
         let waiting = state.parked.len();
         drop(state);
-        assert!(waiting >= count, "{waiting} of {count} requests are stalled after {PATIENCE:?}");
+        assert!(waiting >= count, "{waiting} of {count} requests are stalled after {WAIT_LIMIT:?}");
     }
 
     pub(super) fn count(&self, call: Call) -> u64 {
@@ -174,7 +174,7 @@ impl Gate {
         drop(state);
         self.changed.notify_all();
         self.release();
-        drop(self.changed.wait_timeout_while(self.lock(), PATIENCE, |state| state.delayed > 0));
+        drop(self.changed.wait_timeout_while(self.lock(), WAIT_LIMIT, |state| state.delayed > 0));
     }
 
     /// Answers the stalled requests of threads that are being killed with EINTR, until the gate is closed: a

@@ -23,7 +23,7 @@ const SETGID: u32 = 0o2000;
 const UNLOCK: i32 = 2;
 const WRITE_LOCK: i32 = 1;
 
-/// Somebody who makes a file.
+/// The user and group that make a file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Maker {
     pub(super) user: u32,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-/// A pool of `T`s. `Key` says who waits.
+/// A pool of `T`s. `Key` names a client that waits.
 #[derive(Debug)]
 pub(crate) struct Pool<T, Key> {
     free: Vec<T>,
@@ -23,7 +23,7 @@ impl<T, Key> Pool<T, Key> {
         item
     }
 
-    /// Returns a thing; whoever waits longest is to have it.
+    /// Returns a thing; the client that waits longest is to have it.
     pub(crate) fn give_back(&mut self, item: T) -> Option<(Key, T)> {
         match self.waiting.pop_front() {
             Some(key) => Some((key, item)),

@@ -41,7 +41,7 @@ pub(crate) fn own_path(config: &Config, name: u32) -> RemotePath {
     path(format!("swarm-{}-{name}.bin", config.seed))
 }
 
-/// What a client uploads in a round: nobody else has the same, nor has it in another round.
+/// What a client uploads in a round: no other client has the same, nor has it in another round.
 pub(crate) fn own_content(config: &Config, client: u32, round: u32) -> Content {
     let number = u64::from(round) * u64::from(config.clients) + u64::from(client);
     let random = mix(config.seed ^ mix(number.wrapping_add(1)));

@@ -5,7 +5,7 @@ use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::wire::digest::Digest;
 use ferry_tests::content::Content;
 use ferry_tests::server::{Options, Server};
-use ferry_tests::wait::{PATIENCE, wait_for};
+use ferry_tests::wait::{WAIT_LIMIT, wait_for};
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
@@ -45,7 +45,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 /// Has a server keep about that much of the beginning of [`LARGE`]; tells how much it is.
 pub(crate) fn keep_beginning(folder: &Path) -> u64 {
     let server = Options::default().root(folder).start();
-    let mut attempt = Attempt::with(server.control_address(), PATIENCE).unwrap();
+    let mut attempt = Attempt::with(server.control_address(), WAIT_LIMIT).unwrap();
     let ended = attempt.upload_beginning(NAME, LARGE, SENT_BYTES);
     assert!(matches!(ended, Ended::Refused(_)), "{ended:?}");
     wait_for("kept upload", || attempt.kept(NAME)).offset
@@ -73,7 +73,7 @@ pub(crate) fn expect_one_of(
 /// The next try does as a client does: it asks what is kept, goes on with that, and has the file in the end.
 #[track_caller]
 pub(crate) fn complete(server: &Server, content: Content, context: &str) {
-    let mut attempt = Attempt::with(server.control_address(), PATIENCE).unwrap();
+    let mut attempt = Attempt::with(server.control_address(), WAIT_LIMIT).unwrap();
     let mut kept_bytes = 0;
     if content.size_bytes > EAGER_MAX_BYTES
         && let Some(kept) = attempt.kept(NAME)

@@ -8,7 +8,7 @@ use ferry_common::limits::{STALL_WINDOW, TICKET_TIMEOUT};
 use ferry_tests::content::Content;
 use ferry_tests::server::Server;
 use ferry_tests::tracer::{Aim, Call, Tracer};
-use ferry_tests::wait::{PATIENCE, wait_at_most, wait_for, wait_until};
+use ferry_tests::wait::{WAIT_LIMIT, wait_at_most, wait_for, wait_until};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,7 +21,7 @@ const COUNTING_RUNS: usize = 5;
 
 /// A client must hear within this time...
 const ANSWER_TIME: Duration = Duration::from_secs(8);
-/// ...unless the system said falsely that a socket has nothing: nobody will tell the server otherwise.
+/// ...unless the system said falsely that a socket has nothing: nothing will tell the server otherwise.
 const FALSE_ANSWER_TIME: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Bench {
         let server = Server::start();
         wait_until("sleep of the threads", || server.process().is_asleep());
         let idle_descriptors = server.process().descriptors();
-        let mut attempt = Attempt::with(server.control_address(), PATIENCE).unwrap();
+        let mut attempt = Attempt::with(server.control_address(), WAIT_LIMIT).unwrap();
         assert_eq!(attempt.upload(OTHER, SMALL, 0), Ended::Ok);
         attempt.upload_beginning(NAME, LARGE, SENT_BYTES);
         wait_for("kept upload", || attempt.kept(NAME));
@@ -115,7 +115,7 @@ impl Bench {
         self.settle(ANSWER_TIME).unwrap();
         self.prepare(scenario);
         self.tracer.aim(Aim::Watch);
-        let mut attempt = Attempt::with(self.server.control_address(), PATIENCE).unwrap();
+        let mut attempt = Attempt::with(self.server.control_address(), WAIT_LIMIT).unwrap();
         assert_eq!(scenario.run(&mut attempt, self.kept.len() as u64), Ended::Ok);
         drop(attempt);
         self.settle(ANSWER_TIME).unwrap();

@@ -10,7 +10,7 @@ use ferry_tests::binaries;
 use ferry_tests::content::Content;
 use ferry_tests::server::Options;
 use ferry_tests::tracer::{Aim, Tracer};
-use ferry_tests::wait::{PATIENCE, wait_at_most, wait_until};
+use ferry_tests::wait::{WAIT_LIMIT, wait_at_most, wait_until};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -32,13 +32,13 @@ fn upload_killed(upload: Upload<'_>, aim: Aim) -> Run {
     wait_until("sleep of the threads", || server.process().is_asleep());
     let idle = server.process().descriptors();
     let mut tracer = Tracer::attach(server.process(), aim);
-    let ended = match Attempt::with(server.control_address(), PATIENCE) {
+    let ended = match Attempt::with(server.control_address(), WAIT_LIMIT) {
         Ok(mut attempt) => attempt.upload(NAME, upload.content, upload.kept_bytes),
         Err(ended) => ended,
     };
     let descriptors = Path::new("/proc").join(server.process().pid().to_string()).join("fd");
     let is_idle = || fs::read_dir(&descriptors).map_or(0, Iterator::count) <= idle;
-    wait_at_most(PATIENCE, || (tracer.has_fired() || is_idle()).then_some(())).unwrap();
+    wait_at_most(WAIT_LIMIT, || (tracer.has_fired() || is_idle()).then_some(())).unwrap();
     let (counts, has_fired) = (tracer.counts(), tracer.has_fired());
     tracer.kill();
     drop(server);
@@ -95,7 +95,7 @@ fn a_start_with_a_kept_upload_survives_a_kill_at_every_call() {
         let partial = hidden.join("partial");
         let kept = fs::read_dir(&partial).unwrap().next().unwrap().unwrap().file_name();
         fs::create_dir(hidden.join("dead")).unwrap();
-        // The lock that a dead server leaves, and nobody holds.
+        // The lock file that a dead server leaves, and no process holds.
         fs::write(hidden.join("dead/lock"), "").unwrap();
         let name = format!("{}-0", kept.to_str().unwrap());
         fs::rename(partial.join(&kept), hidden.join("dead").join(name)).unwrap();
@@ -120,7 +120,7 @@ fn start_killed(template: &Path, kept_bytes: u64, aim: Aim) -> Run {
     assert!(is_ready || has_fired, "{context}");
     expect_one_of(folder.path(), Some(OLD), LARGE, false, &context);
     let server = Options::default().root(folder.path()).start();
-    let mut attempt = Attempt::with(server.control_address(), PATIENCE).unwrap();
+    let mut attempt = Attempt::with(server.control_address(), WAIT_LIMIT).unwrap();
     let kept = attempt.kept(NAME).map(|kept| kept.offset);
     assert_eq!(kept, Some(kept_bytes), "{context}: what was kept is lost");
     complete(&server, LARGE, &context);

@@ -1,4 +1,4 @@
-//! What becomes of transfers when the data connection ends, wherever and whoever ends it.
+//! What becomes of transfers when the data connection ends, at whatever point and by whichever end.
 
 use crate::commands::{Mix, Mixed, bytes};
 use crate::model::Pair;

@@ -86,7 +86,9 @@ fn an_idle_session_ends_and_says_why() {
     let mut pair = Pair::new();
     assert_eq!(pair.pass_to_deadline(), IDLE_TIMEOUT);
     assert!(pair.server.closed);
-    let Some(Failure::Refused { code, .. }) = pair.dialogue.farewell() else { panic!("no farewell") };
+    let Some(Failure::Refused { code, .. }) = pair.dialogue.closing_reason() else {
+        panic!("no closing_reason")
+    };
     assert_eq!(*code, Some(ErrorCode::TimedOut));
 }
 
@@ -332,7 +334,9 @@ fn a_shutdown_ends_an_idle_session_at_once() {
     pair.shut_down();
     pair.run();
     assert!(pair.server.closed);
-    let Some(Failure::Refused { code, .. }) = pair.dialogue.farewell() else { panic!("no farewell") };
+    let Some(Failure::Refused { code, .. }) = pair.dialogue.closing_reason() else {
+        panic!("no closing_reason")
+    };
     assert_eq!(*code, Some(ErrorCode::ShuttingDown));
 }
 

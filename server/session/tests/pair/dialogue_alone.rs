@@ -141,7 +141,7 @@ fn a_server_that_breaks_the_rules_is_found_out() {
 fn why_a_server_closes_is_known_without_a_request() {
     let mut dialogue = Dialogue::default();
     dialogue.handle_control(b"err busy the server is full; try again later\n").unwrap();
-    let Some(Failure::Refused { code, .. }) = dialogue.farewell() else { panic!("no farewell") };
+    let Some(Failure::Refused { code, .. }) = dialogue.closing_reason() else { panic!("no closing_reason") };
     assert_eq!(*code, Some(ErrorCode::Busy));
 }
 

@@ -1,4 +1,4 @@
-//! Small uploads are received while others wait for the disk; nobody can tell, but by the time it takes.
+//! Small uploads are received while others wait for the disk; clients see no difference but the time it takes.
 
 use crate::commands::bytes;
 use crate::model::{POLICY, Pair};
@@ -89,7 +89,7 @@ fn an_upload_that_cannot_be_published_is_refused_in_its_turn() {
     assert_eq!(pair.server.store.content("a"), None);
 }
 
-/// Whoever has sent an upload ahead finds it there.
+/// A client that has sent an upload ahead finds it there.
 #[test]
 fn any_other_command_waits_until_the_uploads_before_it_are_published() {
     for line in [

@@ -281,7 +281,7 @@ fn an_upload_that_moves_gives_way_to_nobody() {
     assert_eq!(pair.number(id), SIZE as u64);
 }
 
-/// Its ticket is out, but nobody comes with it: what it has taken up again is free for the next.
+/// Its ticket is out, but no connection comes with it: what it has taken up again is free for the next session.
 #[test]
 fn an_upload_whose_ticket_nobody_redeems_gives_way() {
     let mut pair = Pair::raw(POLICY);
@@ -306,7 +306,7 @@ fn a_silent_download_gives_way_to_nobody() {
     assert_eq!(pair.say(""), "");
 }
 
-/// What has come is not written yet: whoever is silent now, it is not the client.
+/// What has come is not written yet: it is the disk that is silent, and not the client.
 #[test]
 fn an_upload_that_waits_for_the_disk_is_not_taken_for_silent() {
     let (mut pair, id, _) = under_way(5000);

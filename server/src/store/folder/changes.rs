@@ -108,13 +108,13 @@ impl Folder {
     }
 
     /// Removes the old name of a file that has the new one already. Another file may come to have the old
-    /// name at any time, so what has it is first taken out of everybody's sight, and looked at there.
+    /// name at any time, so what has the name is first moved to the staging directory, and looked at there.
     fn remove_old_name(&self, change: &Move<'_>) -> Result<(), ErrorCode> {
         let home = self.home_of(change.from, &change.source)?;
         let aside_name = home.new_aside_name();
         let aside = Name { directory: home.directory(), name: aside_name.as_bytes() };
         match rustix::fs::renameat(change.source.directory(), change.from_name, aside.directory, aside.name) {
-            // Removed or moved on by somebody else.
+            // Removed or moved on by another process.
             Err(Errno::NOENT) => return Ok(()),
             result => result.map_err(Call::Mv.of(change))?,
         }

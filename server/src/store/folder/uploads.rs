@@ -76,7 +76,7 @@ impl Folder {
         homes.iter().filter_map(|home| home.sweep_partials(self.retention)).min()
     }
 
-    /// Where uploads to a directory are staged: at the top of its file system. What somebody has removed is made
+    /// Where uploads to a directory are staged: at the top of its file system. What was removed from there is made
     /// again.
     pub(super) fn home_of(&self, path: &RemotePath, target: &Target) -> Result<Arc<Home>, ErrorCode> {
         let homes = self.homes.as_ref().ok_or(ErrorCode::Denied)?;
@@ -183,7 +183,7 @@ impl Destination {
             None => Attributes::OfNewFile(self.inherited(path)?),
             Some(stat) => Attributes::Of(Replaced::open(self.target.directory(), name, stat, path)?),
         };
-        staged.dress(&attributes, publication.mtime_s)
+        staged.apply_attributes(&attributes, publication.mtime_s)
     }
 
     fn inherited(&self, path: &RemotePath) -> Result<&Inherited, ErrorCode> {

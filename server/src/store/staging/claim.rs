@@ -1,5 +1,5 @@
 //! A server's claim on a directory: an exclusive lock on a regular file in it. Directories themselves are not
-//! locked, since FUSE file systems lock them for one client only, or for nobody.
+//! locked, since FUSE file systems lock them for one client only, or not at all.
 
 use super::error::StagingError;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -36,7 +36,7 @@ impl Claim {
     }
 
     /// Claims a directory that no server has. `None` where one may have it, and where its lock is missing: then
-    /// nobody can tell.
+    /// that cannot be told.
     pub(super) fn of_abandoned(directory: BorrowedFd<'_>) -> Option<Self> {
         let file = open(directory, OFlags::empty()).ok()?;
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
@@ -67,7 +67,7 @@ fn open(directory: BorrowedFd<'_>, how: OFlags) -> rustix::io::Result<OwnedFd> {
     rustix::fs::openat(directory, LOCK_NAME, flags, Mode::RUSR | Mode::WUSR)
 }
 
-/// A lock on a file that was removed meanwhile keeps nobody out.
+/// A lock on a file that was removed meanwhile keeps no server out.
 fn is_in_place(directory: BorrowedFd<'_>, file: &OwnedFd) -> bool {
     let there = rustix::fs::statat(directory, LOCK_NAME, AtFlags::SYMLINK_NOFOLLOW);
     let (Ok(there), Ok(locked)) = (there, rustix::fs::fstat(file.as_fd())) else { return false };

@@ -38,7 +38,7 @@ pub(crate) struct Home {
     parent: OwnedFd,
     partial: OwnedFd,
     directory: OwnedFd,
-    /// Device and inode of `parent`, which are nobody else's while that is open.
+    /// Device and inode of `parent`, which no other directory has while that is open.
     top_identity: (u64, u64),
     name: String,
     lane: LaneId,
@@ -52,7 +52,7 @@ pub(crate) struct Home {
 
 impl Home {
     /// Makes and claims a subdirectory of this process's own, and looks through those of dead processes. Refuses
-    /// a file system on which a claim keeps nobody out.
+    /// a file system on which a claim keeps no other server out.
     pub(crate) fn prepare(
         top: BorrowedFd<'_>,
         keep_free_bytes: Option<u64>,
@@ -109,7 +109,7 @@ impl Home {
         })
     }
 
-    /// True while uploads can be staged and kept here: nobody has removed any of it.
+    /// True while uploads can be staged and kept here: none of its directories was removed.
     pub(crate) fn is_there(&self) -> bool {
         let is_there = |directory| {
             rustix::fs::statat(directory, ".", AtFlags::empty()).is_ok_and(|stat| stat.st_nlink > 0)
@@ -148,7 +148,7 @@ impl Home {
     }
 
     /// Flushes everything on the file system. `false` where that cannot be relied on here, or not any more: an
-    /// error is told once, and may be about what was written since for the next who asks. Each file by itself
+    /// error is reported once, and a later success proves nothing about what was written before. Each file by itself
     /// still tells of its own.
     pub(crate) fn flush_all(&self) -> rustix::io::Result<bool> {
         if !self.is_flushable.load(Ordering::Relaxed) {
@@ -163,7 +163,7 @@ impl Home {
         }
     }
 
-    /// A free name that tells, to whoever finds the file after a crash, what it was to become.
+    /// A free name that tells, after a crash, what the file was to become.
     pub(super) fn new_name(&self, path: &RemotePath) -> String {
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         format!("{}{SEPARATOR}{number}", partial_name(path))
@@ -175,7 +175,7 @@ impl Home {
         format!("aside{SEPARATOR}{}", self.next_number.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Takes the kept part of an upload away from whoever else would go on with it.
+    /// Takes the kept part of an upload, so that no other session can go on with it.
     pub(super) fn claim_partial(&self, path: &RemotePath, name: &str) -> rustix::io::Result<()> {
         let kept_name = partial_name(path);
         rustix::fs::renameat(&self.partial, &kept_name, &self.directory, name)?;

@@ -54,7 +54,7 @@ impl Space {
     }
 
     /// Enters an upload that is to write so much, where there is room for it beside those of others. Of each upload
-    /// only [`SPACE_CLAIM_BYTES`] count, and of each other peer no more than its share, so that nobody holds the
+    /// only [`SPACE_CLAIM_BYTES`] count, and of each other peer no more than its share, so that no peer holds the
     /// disk by announcing.
     pub(super) fn announce(
         self: &Arc<Self>,

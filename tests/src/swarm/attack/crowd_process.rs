@@ -44,7 +44,7 @@ impl CrowdProcess {
         let (sender, lines) = channel();
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                // Nobody listens any more where it fails.
+                // It fails where the parent is gone.
                 let _ = sender.send(line);
             }
         });

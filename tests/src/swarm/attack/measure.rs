@@ -14,7 +14,7 @@ pub(super) enum Measure {
     Upload,
 }
 
-/// Somebody who does it.
+/// A good client that does it.
 pub(super) trait Client {
     /// After an error the next one begins on new connections.
     fn perform(&mut self, measure: Measure) -> io::Result<()>;

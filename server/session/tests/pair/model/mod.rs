@@ -19,7 +19,7 @@ use wire::{Lane, Wire};
 /// Nothing is forbidden.
 pub(crate) const POLICY: Policy = Policy { data_port: 3333, read_only: false, no_overwrite: false };
 
-/// Far more steps than any test takes: whoever reaches it goes round in circles.
+/// Far more steps than any test takes: a test that reaches it goes round in circles.
 const STEPS_MAX: usize = 200_000;
 
 /// The parts of the world that can take a step.
