@@ -142,7 +142,7 @@ impl RetryPolicy {
         match failure {
             Failure::ConnectionLost(_) | Failure::SessionEnded(_) => Verdict::Lost,
             Failure::CannotConnect(_) if self.was_connected || self.outage.is_some() => Verdict::Lost,
-            // It was reached before.
+            // The server was reached before.
             Failure::DataUnreachable(_) if self.outage.is_some() => Verdict::Lost,
             Failure::Refused { .. } if is_code(LOST_CODES) => Verdict::Lost,
             Failure::Refused { .. } if is_code(SPOILT_CODES) => Verdict::Spoilt,

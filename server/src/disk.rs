@@ -293,7 +293,7 @@ impl Disk {
 
 impl Reports {
     fn complete(&self, asker: Asker, outcome: Outcome) {
-        // It can only fail when the reactor has ended.
+        // Sending can only fail when the reactor has ended.
         if self.completions.send(Completion { asker, outcome }).is_ok() {
             self.wake.wake();
         }

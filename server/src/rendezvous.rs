@@ -41,7 +41,7 @@ impl Rendezvous {
     /// The session wants a data connection.
     pub(crate) fn request(&mut self, seat: &mut Seat, address: Address, session: Key) {
         let stamp = if matches!(seat.data, DataLink::Spent) {
-            // It gives its place back and is the first to have one.
+            // The session gives its place back and is the first to have one.
             self.slots.release(address);
             self.slots.request_first(address, session)
         } else {

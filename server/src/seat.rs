@@ -41,7 +41,7 @@ pub(crate) enum DataLink {
         /// Its stamp among the idle ones, while it is one.
         idle_stamp: Option<u64>,
     },
-    /// It is gone, but its place is kept for the file that the command still has open.
+    /// Closed. The place is released when the command's file is closed.
     Spent,
 }
 

@@ -47,7 +47,7 @@ fn run_one(
 ) -> Result<Next, Failure> {
     let next = commands::run(session, options, command)?;
     if session.interrupts().signal().is_some() {
-        // It came too late for this command, but not for those behind it.
+        // Ctrl-C came too late for this command, but not for those behind it.
         return Err(Failure::Interrupted);
     }
     if next == Next::Exit {

@@ -157,7 +157,7 @@ impl Interrupts {
                     if let Some(terminal) = &state.terminal {
                         terminal.restore();
                     }
-                    // It cannot fail for the signals named above, and there is nothing to be done if.
+                    // The call cannot fail for the signals named above.
                     let _ = emulate_default_handler(signal);
                     return;
                 }

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 /// Line editors have the terminal mark what is pasted; this ends that, and the line of the prompt.
 const LEAVE_PROMPT: &str = "\x1b[?2004l\n";
 
-/// Those of the terminal at standard input.
+/// The settings of the terminal at standard input.
 #[derive(Debug)]
 pub(crate) struct Settings(Termios);
 

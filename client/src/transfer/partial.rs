@@ -26,11 +26,11 @@ const MODE: u32 = 0o666;
 
 /// Whether a file can be used as a partial one.
 enum Claim {
-    /// It is locked, and stays so while it is open.
+    /// The file is locked, and stays so while it is open.
     Ours,
     /// Another client has it, or had it just now and has published or removed it since.
     Taken,
-    /// It is no plain file of this user alone, or this file system knows no locks.
+    /// The entry is no plain file of this user alone, or this file system knows no locks.
     Unfit,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Partial {
     file: NamedTempFile,
     /// Of everything in it that counts. The file may be longer where writing it failed.
     hasher: Box<Hasher>,
-    /// It has the name under which the next run looks for it.
+    /// The file has the name under which the next run looks for it.
     is_findable: bool,
 }
 

@@ -235,7 +235,7 @@ fn a_kept_beginning_of_a_file_that_was_replaced_since_is_not_completed() {
     assert_downloaded(directory.path(), &finished, &replaced);
 }
 
-/// It takes a while, in which nothing else would be seen.
+/// Hashing takes a while, in which nothing else would be seen.
 #[test]
 fn a_long_comparison_is_told_before() {
     const LENGTH: u64 = 256 << 20;

@@ -156,7 +156,7 @@ fn a_length_beyond_the_disk_is_refused_and_the_session_goes_on() {
 
 #[test]
 fn what_went_wrong_here_is_told_whatever_the_server_does_then() {
-    // It vanishes, talks nonsense, or falls silent.
+    // The server vanishes, talks nonsense, or falls silent.
     for ending in [None, Some("what?\n"), Some("")] {
         let directory = tempfile::tempdir().unwrap();
         let server = serve(move |mut server| {
@@ -323,7 +323,7 @@ fn nothing_is_overwritten_where_that_is_not_wanted() {
         (finished.status, finished.messages.as_str()),
         (4, "The server says: this name is taken already: a\n")
     );
-    // It need not even ask; and if the name is taken meanwhile, it notices at the end.
+    // The client need not even ask; if the name is taken meanwhile, the client notices at the end.
     let (path, appears) = (directory.path().join("b"), directory.path().join("b"));
     let server = serve(move |mut server| {
         server.greet();

@@ -136,7 +136,7 @@ pub struct Publication {
     pub mtime_s: Option<i64>,
     /// Only where the name is free.
     pub new: bool,
-    /// It is on its own: no other upload of the session is under way, and the file may be large.
+    /// The upload is on its own: no other of the session is under way, and the file may be large.
     pub alone: bool,
 }
 

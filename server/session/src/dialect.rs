@@ -48,7 +48,7 @@ pub enum Heard {
 pub struct Answered {
     pub text: Vec<u8>,
     pub event: Event,
-    /// It was no command of the dialect.
+    /// The input was no command of the dialect.
     pub is_mistake: bool,
     /// Payload that may be on its way all the same.
     pub payload_bytes: u64,

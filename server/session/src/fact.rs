@@ -17,7 +17,7 @@ pub enum Fact<'a> {
     /// The client has sent its last byte while it [awaits](crate::Session::awaits_work) something. It may be gone, which
     /// shows when it is told something: the host of a client that has gone answers with a reset.
     EndInSight,
-    /// It is this session's turn again: it may look at so many more lines.
+    /// This session has its turn again, and may look at so many more lines.
     Turn { lines: usize },
     /// The control connection took so many bytes of the replies.
     RepliesWritten(usize),

@@ -34,15 +34,15 @@ struct Queue {
     dues: BTreeMap<u64, (Instant, Address)>,
 }
 
-/// How a session stands to the queue.
+/// Whether a session may have a file open though it has no place for a data connection.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileTurn {
-    /// It needs no file, or has a place for it.
+    /// The session needs no file, or has a place for it.
     #[default]
     NotQueued,
-    /// Its stamp in the line.
+    /// The session's stamp in the line.
     Waiting(Purpose, u64),
-    /// Its number among those ahead.
+    /// The session's number among those ahead.
     Admitted(Purpose, u64),
 }
 

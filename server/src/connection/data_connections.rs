@@ -32,7 +32,7 @@ pub(crate) struct DataConnections {
 /// What came of serving a connection.
 #[derive(Debug)]
 pub(crate) enum Served {
-    /// It can do nothing more for now.
+    /// The connection can do nothing more for now.
     Nothing,
     /// Part of an upload, to be written.
     Filled(Filled),

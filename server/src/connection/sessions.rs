@@ -18,18 +18,18 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Sessions {
     controls: Slots<Control>,
-    /// Those of them that are sessions. The others are being told their last.
+    /// How many of the connections are sessions. The others are being told why they end.
     roster: Roster,
     giving_way: GivingWay,
-    /// The others, in the order in which they became that. Some may be gone.
+    /// The connections that are no sessions any more, in the order in which they became that. Some may be gone.
     leaving: VecDeque<Key>,
     input: InputBudget,
     deadlines: Deadlines,
-    /// Those that have just become ready. A single command is not to be behind the pipelines of others.
+    /// Connections that have just become ready. A single command is not to be behind the pipelines of others.
     fresh: Rotation,
-    /// Those that had a turn already and have more to do.
+    /// Connections that had a turn already and have more to do.
     continuing: Rotation,
-    /// Those that are to go on in the next turn.
+    /// Connections that are to go on in the next turn.
     later: Vec<(Address, Key)>,
     /// Counts the turns.
     turn: u64,
@@ -135,7 +135,7 @@ impl Sessions {
     pub(crate) fn serve(&mut self, key: Key, lines: usize, now: Instant) -> bool {
         let Some(control) = self.controls.get_mut(key) else { return false };
         if control.served_in == self.turn && !control.session.is_paused() {
-            // It is read once in a turn: a command must not be read before the poll has told of the end of the
+            // A connection is read once in a turn: a command must not be read before the poll has told of the end of the
             // data connection that the client closed ahead of it.
             self.later.push((control.address(), key));
             return false;

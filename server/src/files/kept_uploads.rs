@@ -15,7 +15,7 @@ pub(crate) struct Uploads {
     keeping: HashMap<Cleared, Keeping>,
     /// In the order in which they are due.
     seekers: VecDeque<Seeker>,
-    /// Those that have waited long enough.
+    /// Seekers that have waited long enough.
     found: VecDeque<Seeker>,
     /// An upload has ended, and a session may have waited for that.
     has_ended: bool,

@@ -111,7 +111,7 @@ impl Socket {
 
     /// From now on, closing drops what is not sent yet and tells the peer so, by a reset.
     pub(crate) fn reset_when_closed(&self) {
-        // It fails only for what is not a connected socket.
+        // Setting the option fails only for what is not a connected socket.
         let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
     }
 

@@ -81,7 +81,7 @@ impl Call {
                 _ => of_renaming(errno),
             },
             Self::Publish => match errno {
-                // It was staged on the file system of its directory, so another directory has come there.
+                // The file was staged on the file system of its directory, so another directory has come there.
                 Errno::XDEV => Some(ErrorCode::Changed),
                 Errno::NOENT => Some(ErrorCode::NoParent),
                 _ => of_renaming(errno),

@@ -1,6 +1,6 @@
 //! What a mounted file system is to the reactor: which calls on it may be made there, and which wait.
 //!
-//! It never remembers a mount by its number or device, both of which the kernel gives to another one later.
+//! This module never remembers a mount by its number or device, both of which the kernel gives to another one later.
 
 use rustix::fd::AsFd;
 

@@ -265,7 +265,7 @@ impl StagedFile {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::openat(self.home.directory(), &self.name, flags, Mode::empty()) {
             Ok(file) => self.flushed(rustix::fs::fsync(file)),
-            // It has the permissions of the file that it replaces, by which even its owner may not read it.
+            // The file has the permissions of the one that it replaces, by which even its owner may not read it.
             Err(Errno::ACCESS) => self.flushed(rustix::fs::syncfs(self.home.directory())),
             Err(errno) => Err(Call::Stage.of(&self.path)(errno)),
         }

@@ -66,7 +66,7 @@ impl Work {
                 self.act(Action::Discard);
                 self.handle_found(Err(ErrorCode::Busy), now);
             }
-            // It may be done already, and it holds no file.
+            // The change may be done already, and holds no file.
             Phase::Asking(Question::Mkdir { .. } | Question::Rm { .. } | Question::Mv { .. }) => {}
             Phase::Opening { .. } => self.handle_opened(Err(ErrorCode::Busy), now),
             Phase::Staging { .. } => {

@@ -315,7 +315,7 @@ fn an_upload_that_waits_for_the_disk_is_not_taken_for_silent() {
     pair.session.handle(Fact::Timeout, pair.now);
     pair.perform();
     assert!(pair.uploads_are_under_way());
-    // It is written at last, and the client has its time again.
+    // The payload is written at last, and the client has its time again.
     pair.session.handle(Fact::Moved { bytes: 1000 }, pair.now);
     assert_eq!(pair.session.deadline(), pair.now + STALL_WINDOW);
 

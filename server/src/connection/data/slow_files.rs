@@ -60,7 +60,7 @@ impl SlowFiles {
 
 impl Waits {
     fn so_far() -> Self {
-        // It cannot fail for the calling thread.
+        // The call cannot fail for the calling thread.
         Self(getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.voluntary_context_switches()))
     }
 }

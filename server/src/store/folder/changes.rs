@@ -140,11 +140,11 @@ impl Folder {
 
 /// How two names of one inode stand to each other.
 enum Spelling {
-    /// They are the same.
+    /// The names are the same.
     SameName,
-    /// They differ, but the file system takes them for the same name.
+    /// The names differ, but the file system takes them for the same.
     OneEntry,
-    /// They are two names.
+    /// There are two names.
     TwoEntries,
 }
 
