@@ -12,7 +12,9 @@ mod flushes;
 mod lane;
 mod lanes;
 mod listings;
+mod publishing;
 pub(crate) mod read_buffers;
+mod threads;
 mod turns;
 mod worker;
 
@@ -22,7 +24,6 @@ use crate::store::folder::{Folder, OpenFile};
 use crate::store::held_file::{Closer, HeldFile};
 use crate::store::readers::Reading;
 use crate::store::staging::StagedFile;
-use batcher::{Request, Upload};
 use crossbeam_channel::{Receiver, Sender};
 use digester::DigestRun;
 use ferry_common::error::ErrorCode;
@@ -33,6 +34,7 @@ use ferry_session::action::{Found, Length, ListQuery, ListingPart, Publication, 
 use lanes::Lanes;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token, Waker};
+use publishing::{Request, Upload};
 use read_buffers::ReadBuffer;
 use std::io;
 use std::ops::Range;

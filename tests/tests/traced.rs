@@ -7,6 +7,7 @@ use ferry_tests::conversation::Conversation;
 use ferry_tests::order::{Renamed, Story};
 use ferry_tests::server::{Options, Server};
 use ferry_tests::trace::{Call, Trace};
+use ferry_tests::wait::wait_until;
 use std::collections::HashMap;
 use std::io::Write;
 use std::os::unix::fs::symlink;
@@ -62,6 +63,8 @@ fn an_idle_server_makes_no_system_calls() {
         session.ask("hello").outcome.unwrap();
     }
     sessions[0].download("a.txt").unwrap();
+    // The thread that has closed the file may still be on its way to its next wait.
+    wait_until("sleep of the threads", || server.process().is_asleep());
     let trace = Trace::attach(server.process());
     // Not a wait for anything: the time over which is measured.
     std::thread::sleep(IDLE_TIME);

@@ -4,7 +4,6 @@
 //! There is one account, everybody's, with what the server's operator allows it.
 
 use crate::Policy;
-use crate::action::Question;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use std::borrow::Borrow;
@@ -52,24 +51,6 @@ impl Access {
             Need::Create | Need::Remove | Need::Rename => self.may_change,
             Need::Replace => self.may_replace,
         }
-    }
-
-    /// The question, where the account may ask it.
-    pub(crate) fn clear_question(&self, question: &Question<RemotePath>) -> Result<Question, ErrorCode> {
-        Ok(match question {
-            Question::Stat { path } => Question::Stat { path: self.clear(Need::List, path)? },
-            Question::Sum { path, length } => {
-                Question::Sum { path: self.clear(Need::Read, path)?, length: *length }
-            }
-            Question::Partial { path } => Question::Partial { path: self.clear(Need::Read, path)? },
-            Question::Mkdir { path } => Question::Mkdir { path: self.clear(Need::Create, path)? },
-            Question::Rm { path } => Question::Rm { path: self.clear(Need::Remove, path)? },
-            Question::Mv { from, to, replace } => Question::Mv {
-                from: self.clear(Need::Rename, from)?,
-                to: self.clear(Need::Create, to)?,
-                replace: *replace && self.allows(Need::Replace),
-            },
-        })
     }
 }
 
@@ -123,16 +104,5 @@ mod tests {
                 assert_eq!(access.allows(need), allowed.contains(&need));
             }
         }
-    }
-
-    #[test]
-    fn a_file_is_not_replaced_by_a_rename_where_none_may_be_replaced() {
-        let path = RemotePath::root;
-        let asked = Question::Mv { from: path(), to: path(), replace: true };
-        for (access, expected) in [(access(false, false), true), (access(false, true), false)] {
-            let cleared = access.clear_question(&asked).unwrap();
-            assert!(matches!(cleared, Question::Mv { replace, .. } if replace == expected));
-        }
-        assert_eq!(access(true, false).clear_question(&asked), Err(ErrorCode::ReadOnly));
     }
 }

@@ -1,7 +1,7 @@
 //! What a session asks of its shell, and what the answers to that hold.
 
-use crate::access::Cleared;
-use crate::dialect::EntryFormat;
+use crate::access::{Access, Cleared, Need};
+use crate::entry_format::EntryFormat;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Resume;
@@ -112,6 +112,26 @@ impl<P> Question<P> {
     }
 }
 
+impl Question<RemotePath> {
+    /// The question, where the account may ask it.
+    pub(crate) fn cleared(&self, access: &Access) -> Result<Question, ErrorCode> {
+        Ok(match self {
+            Self::Stat { path } => Question::Stat { path: access.clear(Need::List, path)? },
+            Self::Sum { path, length } => {
+                Question::Sum { path: access.clear(Need::Read, path)?, length: *length }
+            }
+            Self::Partial { path } => Question::Partial { path: access.clear(Need::Read, path)? },
+            Self::Mkdir { path } => Question::Mkdir { path: access.clear(Need::Create, path)? },
+            Self::Rm { path } => Question::Rm { path: access.clear(Need::Remove, path)? },
+            Self::Mv { from, to, replace } => Question::Mv {
+                from: access.clear(Need::Rename, from)?,
+                to: access.clear(Need::Create, to)?,
+                replace: *replace && access.allows(Need::Replace),
+            },
+        })
+    }
+}
+
 /// The answer to a [`Question`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
@@ -217,4 +237,23 @@ pub struct DirectoryIdentity {
     /// Seconds and nanoseconds, where the file system knows: it may give the inode of a directory that was removed
     /// to the next one.
     pub made: Option<(i64, u32)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Policy;
+
+    #[test]
+    fn a_file_is_not_replaced_by_a_rename_where_none_may_be_replaced() {
+        let path = RemotePath::root;
+        let asked = Question::Mv { from: path(), to: path(), replace: true };
+        let access =
+            |read_only, no_overwrite| Access::everybody(&Policy { data_port: 3333, read_only, no_overwrite });
+        for (access, expected) in [(access(false, false), true), (access(false, true), false)] {
+            let cleared = asked.cleared(&access).unwrap();
+            assert!(matches!(cleared, Question::Mv { replace, .. } if replace == expected));
+        }
+        assert_eq!(asked.cleared(&access(true, false)), Err(ErrorCode::ReadOnly));
+    }
 }

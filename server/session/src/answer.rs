@@ -13,7 +13,7 @@ pub enum Answer {
     Said(Vec<u8>),
     /// What was asked for takes longer.
     Working,
-    /// A part of a listing, in the [format](crate::dialect::EntryFormat) that was asked for.
+    /// A part of a listing, in the [format](crate::entry_format::EntryFormat) that was asked for.
     Entries(Vec<u8>),
     /// A data connection is taken for the session's if it presents this ticket.
     Offered(Ticket),

@@ -10,8 +10,6 @@ use crate::Policy;
 use crate::action::Event;
 use crate::answer::Answer;
 use crate::request::Request;
-use ferry_common::wire::entry::Entry;
-use ferry_common::wire::reply::Reply;
 use std::fmt::Debug;
 
 /// What has come of a client in its protocol, and the texts of that.
@@ -54,13 +52,6 @@ pub struct Answered {
     pub payload_bytes: u64,
     /// Nothing is heard of the client any more.
     pub is_last: bool,
-}
-
-/// How the entries of a listing are written. It goes with [`Action::List`](crate::action::Action::List), so that a disk
-/// thread writes them, once for all sessions that ask for the same: the reactor would do that for each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum EntryFormat {
-    Ferry,
 }
 
 /// The dialect of one session of the product.
@@ -109,15 +100,6 @@ impl Dialect for AnyDialect {
     fn text_of(&self, answer: Answer) -> Vec<u8> {
         match self {
             Self::Ferry(ferry) => ferry.text_of(answer),
-        }
-    }
-}
-
-impl EntryFormat {
-    /// Appends an entry of a listing.
-    pub fn write(self, entry: &Entry, text: &mut Vec<u8>) {
-        match self {
-            Self::Ferry => text.extend_from_slice(&Reply::entry("ls", entry)),
         }
     }
 }

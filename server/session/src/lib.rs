@@ -12,6 +12,7 @@ pub mod access;
 pub mod action;
 pub mod answer;
 pub mod dialect;
+pub mod entry_format;
 pub mod fact;
 pub mod limits;
 pub mod outbox;

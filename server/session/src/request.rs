@@ -1,7 +1,7 @@
 //! What a client asks of the work, whatever its dialect.
 
 use crate::action::{Length, Question};
-use crate::dialect::EntryFormat;
+use crate::entry_format::EntryFormat;
 use ferry_common::limits::TRAILER_BYTES;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Resume;

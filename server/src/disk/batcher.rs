@@ -2,14 +2,13 @@
 //! are still in memory into files, and prepares all for their names. While the committing thread is busy,
 //! whatever comes joins the batch.
 
-use super::committer::Commit;
 use super::flushes::{Flushes, Next};
 use super::lane::Lane;
+use super::publishing::{Commit, Request, Upload};
 use super::{Outcome, Reports};
 use crate::asker::Asker;
 use crate::limits::{BATCH_DIRECTORIES_MAX, BATCH_UPLOADS_MAX};
 use crate::store::folder::{Destination, Folder};
-use crate::store::staging::StagedFile;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use ferry_session::action::{Length, Publication};
@@ -17,31 +16,6 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
-
-/// One upload to be published.
-#[derive(Debug)]
-pub(super) struct Request {
-    pub(super) upload: Upload,
-    pub(super) publication: Publication,
-}
-
-#[derive(Debug)]
-pub(super) enum Upload {
-    /// In a file, whose data may be on the disk already.
-    Staged { staged: Arc<StagedFile>, is_flushed: bool },
-    /// Still in memory.
-    Small { content: Vec<u8> },
-}
-
-impl Upload {
-    /// Memory that is set aside for it.
-    pub(super) fn small_bytes(&self) -> u64 {
-        match self {
-            Self::Staged { .. } => 0,
-            Self::Small { content } => content.len() as u64,
-        }
-    }
-}
 
 /// The thread's work.
 pub(super) struct Batcher<'a> {

@@ -2,16 +2,15 @@
 //! all is flushed, then each file renamed, then the directories flushed, and only then is any of them answered.
 
 use super::flushes::Flushes;
+use super::publishing::Commit;
 use super::{Outcome, Reports};
-use crate::asker::Asker;
 use crate::config::Durability;
 use crate::limits::BATCH_SINGLE_FLUSHES_MAX;
 use crate::store::errors::Call;
 use crate::store::folder::{Destination, Folder};
-use crate::store::staging::{Home, StagedFile};
+use crate::store::staging::Home;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
-use ferry_session::action::Publication;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -22,18 +21,6 @@ struct Batch {
 }
 
 type Destinations = HashMap<RemotePath, Result<Destination, ErrorCode>>;
-
-/// An upload that is in a file and prepared for its name, and what has come of it so far.
-#[derive(Debug)]
-pub(super) struct Commit {
-    pub(super) asker: Asker,
-    pub(super) staged: Arc<StagedFile>,
-    pub(super) publication: Publication,
-    pub(super) parent: RemotePath,
-    pub(super) is_flushed: bool,
-    pub(super) small_bytes: u64,
-    pub(super) result: Result<(), ErrorCode>,
-}
 
 /// Works until no more batches can come.
 pub(super) fn run(folder: &Folder, flushes: &Flushes, reports: &Reports) {

@@ -1,10 +1,9 @@
 //! The uploads that wait to be published, and the exchange of batches between the two threads that do it. It
 //! moves requests and batches, and looks into neither.
 
-use super::batcher::Request;
-use super::committer::Commit;
 use super::condition::Condition;
 use super::fair_queue::{FairQueue, Pushed};
+use super::publishing::{Commit, Request};
 use crate::asker::Asker;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

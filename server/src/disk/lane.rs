@@ -1,31 +1,27 @@
-//! The threads of one mounted file system, by kind of job, and what is queued for them. A kind has threads of
+//! What is queued for the threads of one mounted file system, by kind of job. A kind has threads of
 //! its own, so that names never wait behind bytes, nor what is written behind what is read, nor anything behind a
 //! flush. A lane whose threads do not answer refuses what can be refused; it never waits for them.
 
-use super::batcher::{Batcher, Request, Upload};
-use super::digester::{self, DigestRun};
+use super::digester::DigestRun;
 use super::fair_queue::Pushed;
 use super::flushes::Flushes;
-use super::lanes::Links;
 use super::listings::Listings;
+use super::publishing::{Request, Upload};
 use super::turns::Turns;
-use super::{Digested, Job, Outcome, Reports, committer, worker};
+use super::{Digested, Job, Outcome, Reports};
 use crate::asker::Asker;
 use crate::limits::{
-    CHANGE_THREADS, DIGEST_THREADS, DISK_THREAD_NICENESS, FLUSH_THREADS, LANE_FLUSH_SILENCE,
-    LANE_QUEUE_JOBS_MAX, LANE_SILENCE, NAME_THREADS, READ_THREADS, READ_TURN_MIN_TIME, READS_ROUND_TIME,
-    WRITE_THREADS,
+    FLUSH_THREADS, LANE_FLUSH_SILENCE, LANE_QUEUE_JOBS_MAX, LANE_SILENCE, READ_TURN_MIN_TIME,
+    READS_ROUND_TIME,
 };
 use crate::store::folder::Folder;
 use crate::store::held_file::Closer;
 use crate::store::lane_id::LaneId;
 use ferry_common::error::ErrorCode;
 use ferry_session::action::Question;
-use rustix::process::setpriority_process;
-use rustix::thread::gettid;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 #[derive(Debug)]
@@ -48,6 +44,19 @@ pub(super) struct Lane {
     flush_threads_left: AtomicUsize,
 }
 
+/// The lane of what links lead to that is not on the folder's own file system: where that is, is not known beforehand.
+#[derive(Debug)]
+pub(super) struct Links {
+    folder: Arc<Folder>,
+    reports: Reports,
+    start: Start,
+    /// `None` inside where its threads could not be started.
+    lane: OnceLock<Option<Arc<Lane>>>,
+}
+
+/// Makes a lane with its threads.
+pub(super) type Start = fn(LaneId, &Arc<Folder>, &Reports, Option<Arc<Links>>) -> io::Result<Arc<Lane>>;
+
 /// What a job has to do with its file system; each kind has its own threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -64,7 +73,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [Self::Names, Self::Changes, Self::Reads, Self::Writes, Self::Flushes];
+    pub(super) const ALL: [Self; 5] = [Self::Names, Self::Changes, Self::Reads, Self::Writes, Self::Flushes];
 
     fn of(job: &Job) -> Self {
         match job {
@@ -80,38 +89,17 @@ impl Kind {
             Job::Publish { .. } => Self::Flushes,
         }
     }
-
-    fn threads(self) -> usize {
-        match self {
-            Self::Names => NAME_THREADS,
-            Self::Changes => CHANGE_THREADS,
-            Self::Reads => READ_THREADS,
-            Self::Writes => WRITE_THREADS,
-            Self::Flushes => FLUSH_THREADS,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Names => "names",
-            Self::Changes => "changes",
-            Self::Reads => "reads",
-            Self::Writes => "writes",
-            Self::Flushes => "flush",
-        }
-    }
 }
 
 impl Lane {
-    /// `links` does what leads out of the file system of this lane.
-    pub(super) fn start(
-        id: LaneId,
+    /// A lane without its threads. `links` does what leads out of its file system.
+    pub(super) fn new(
         folder: &Arc<Folder>,
         reports: &Reports,
+        closer: Closer,
         links: Option<Arc<Links>>,
-    ) -> io::Result<Arc<Self>> {
-        let (closer, files) = Closer::new(id);
-        let lane = Arc::new(Self {
+    ) -> Self {
+        Self {
             folder: Arc::clone(folder),
             listings: Listings::default(),
             flushes: Flushes::new(LANE_QUEUE_JOBS_MAX),
@@ -125,23 +113,7 @@ impl Lane {
             single_flushes: Turns::new(LANE_QUEUE_JOBS_MAX),
             digests: Turns::new(LANE_QUEUE_JOBS_MAX),
             flush_threads_left: AtomicUsize::new(FLUSH_THREADS),
-        });
-        for kind in Kind::ALL {
-            for number in 0..kind.threads() {
-                lane.spawn(format!("{}-{number}", kind.name()), move |lane| lane.work(kind))?;
-            }
         }
-        for number in 0..DIGEST_THREADS {
-            lane.spawn(format!("digest-{number}"), |lane| digester::run(&lane.digests, &lane.reports))?;
-        }
-        std::thread::Builder::new().name("close".to_owned()).spawn(move || files.iter().for_each(drop))?;
-        lane.spawn("batch".to_owned(), |lane| {
-            Batcher { lane, folder: &lane.folder, flushes: &lane.flushes, reports: &lane.reports }.run();
-        })?;
-        lane.spawn("commit".to_owned(), |lane| {
-            committer::run(&lane.folder, &lane.flushes, &lane.reports);
-        })?;
-        Ok(lane)
     }
 
     /// True while nothing is queued or under way.
@@ -260,15 +232,19 @@ impl Lane {
         self.digests.close();
     }
 
-    fn work(&self, kind: Kind) {
-        worker::run(self, self.queue(kind));
+    /// A thread for jobs of this kind has ended.
+    pub(super) fn handle_thread_end(&self, kind: Kind) {
         if kind == Kind::Flushes && self.flush_threads_left.fetch_sub(1, Ordering::AcqRel) == 1 {
             // What they have flushed is queued there by now.
             self.flushes.close();
         }
     }
 
-    fn queue(&self, kind: Kind) -> &Turns<Job> {
+    pub(super) fn digests(&self) -> &Turns<DigestRun> {
+        &self.digests
+    }
+
+    pub(super) fn queue(&self, kind: Kind) -> &Turns<Job> {
         match kind {
             Kind::Names => &self.names,
             Kind::Changes => &self.changes,
@@ -276,15 +252,6 @@ impl Lane {
             Kind::Writes => &self.writes,
             Kind::Flushes => &self.single_flushes,
         }
-    }
-
-    fn spawn(self: &Arc<Self>, name: String, work: impl FnOnce(&Self) + Send + 'static) -> io::Result<()> {
-        let lane = Arc::clone(self);
-        let work = move || {
-            yield_to_the_reactor();
-            work(&lane);
-        };
-        std::thread::Builder::new().name(name).spawn(work).map(drop)
     }
 
     fn refuse(&self, asker: Asker, job: Job) {
@@ -334,6 +301,27 @@ impl Lane {
     }
 }
 
+impl Links {
+    pub(super) fn new(folder: Folder, reports: &Reports, start: Start) -> Self {
+        Self { folder: Arc::new(folder), reports: reports.clone(), start, lane: OnceLock::new() }
+    }
+
+    /// Made when it is first needed.
+    pub(super) fn lane(&self) -> Option<&Arc<Lane>> {
+        let start = || {
+            (self.start)(LaneId::LINKS, &self.folder, &self.reports, None)
+                .inspect_err(|error| log::error!("Cannot start threads for other file systems: {error}"))
+                .ok()
+        };
+        self.lane.get_or_init(start).as_ref()
+    }
+
+    /// The same, if it was needed already.
+    pub(super) fn started(&self) -> Option<&Arc<Lane>> {
+        self.lane.get()?.as_ref()
+    }
+}
+
 impl Job {
     /// True where the session that asks can be told to come again. What is under way already is waited for.
     fn is_refusable(&self) -> bool {
@@ -360,11 +348,4 @@ impl Job {
             | Self::Sweep => false,
         }
     }
-}
-
-/// Has this thread wait where there are fewer processors than threads that want one: every session waits for the reactor,
-/// and only one session for a job.
-fn yield_to_the_reactor() {
-    // Linux counts niceness by thread. Where it cannot be had, the system shares as it likes.
-    let _ = setpriority_process(Some(gettid()), DISK_THREAD_NICENESS);
 }

@@ -2,9 +2,9 @@
 //! asked for something, and ends when it was not used for a while, so that its mount can go. Only names decide here;
 //! no file system is asked anything.
 
-use super::batcher::Request;
-use super::lane::Lane;
-use super::{Job, Outcome, Reports};
+use super::lane::{Lane, Links};
+use super::publishing::Request;
+use super::{Job, Outcome, Reports, threads};
 use crate::asker::Asker;
 use crate::limits::{LANE_IDLE_TIME, LANES_MAX};
 use crate::store::folder::Folder;
@@ -16,7 +16,7 @@ use ferry_session::access::Cleared;
 use ferry_session::action::{ListQuery, Question};
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 #[derive(Debug)]
@@ -26,15 +26,6 @@ pub(super) struct Lanes {
     root: Arc<Lane>,
     links: Arc<Links>,
     mounts: Mutex<Mounts>,
-}
-
-/// The lane of what links lead to that is not on the folder's own file system: where that is, is not known beforehand.
-#[derive(Debug)]
-pub(super) struct Links {
-    folder: Arc<Folder>,
-    reports: Reports,
-    /// `None` inside where its threads could not be started.
-    lane: OnceLock<Option<Arc<Lane>>>,
 }
 
 #[derive(Debug)]
@@ -60,12 +51,8 @@ enum Place<'a> {
 
 impl Lanes {
     pub(super) fn start(folder: &Arc<Folder>, reports: &Reports) -> io::Result<Self> {
-        let links = Arc::new(Links {
-            folder: Arc::new(folder.for_lane(LaneId::LINKS)),
-            reports: reports.clone(),
-            lane: OnceLock::new(),
-        });
-        let root = Lane::start(LaneId::ROOT, folder, reports, Some(Arc::clone(&links)))?;
+        let links = Arc::new(Links::new(folder.for_lane(LaneId::LINKS), reports, threads::start));
+        let root = threads::start(LaneId::ROOT, folder, reports, Some(Arc::clone(&links)))?;
         let table = MountTable::open()
             .inspect_err(|error| log::warn!("Cannot tell which directories are mount points: {error}"))
             .ok();
@@ -142,7 +129,7 @@ impl Lanes {
             return beside();
         }
         let folder = Arc::new(self.folder.for_lane(id));
-        match Lane::start(id, &folder, &self.reports, None) {
+        match threads::start(id, &folder, &self.reports, None) {
             Ok(lane) => {
                 mounts.lanes.insert(id, Used { lane: Arc::clone(&lane), last: now });
                 lane
@@ -156,7 +143,7 @@ impl Lanes {
 
     pub(super) fn all(&self) -> Vec<Arc<Lane>> {
         let mut lanes = vec![Arc::clone(&self.root)];
-        lanes.extend(self.links.lane.get().into_iter().flatten().cloned());
+        lanes.extend(self.links.started().cloned());
         lanes.extend(self.mounts().lanes.values().map(|used| Arc::clone(&used.lane)));
         lanes
     }
@@ -189,18 +176,6 @@ impl Lanes {
 
     fn mounts(&self) -> MutexGuard<'_, Mounts> {
         self.mounts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Links {
-    /// Made when it is first needed.
-    pub(super) fn lane(&self) -> Option<&Arc<Lane>> {
-        let start = || {
-            Lane::start(LaneId::LINKS, &self.folder, &self.reports, None)
-                .inspect_err(|error| log::error!("Cannot start threads for other file systems: {error}"))
-                .ok()
-        };
-        self.lane.get_or_init(start).as_ref()
     }
 }
 

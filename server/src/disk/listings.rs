@@ -35,7 +35,7 @@ mod tests {
     use crate::net::slots::Key;
     use crate::store::tests::cleared;
     use ferry_session::action::{Cursor, DirectoryIdentity};
-    use ferry_session::dialect::EntryFormat;
+    use ferry_session::entry_format::EntryFormat;
 
     #[test]
     fn a_listing_is_shared_until_it_begins() {

@@ -1,10 +1,8 @@
 //! What a thread does with a job.
 
-use super::batcher::{Request, Upload};
-use super::committer::{self, Commit};
-use super::lane::Lane;
-use super::turns::Turns;
-use super::{Job, Outcome};
+use super::lane::{Kind, Lane};
+use super::publishing::{Commit, Request, Upload};
+use super::{Job, Outcome, committer};
 use crate::asker::Asker;
 use crate::limits::WARM_WINDOW_BYTES;
 use crate::store::digest_cache::FileIdentity;
@@ -27,11 +25,13 @@ use std::time::{Duration, Instant};
 const WARM_READ_BYTES: usize = 256 * 1024;
 
 /// Works until no sender of jobs is left.
-pub(super) fn run(lane: &Lane, queue: &Turns<Job>) {
+pub(super) fn run(lane: &Lane, kind: Kind) {
+    let queue = lane.queue(kind);
     while let Some((asker, job)) = queue.take() {
         lane.perform_or_pass_on(asker, job);
         queue.finish();
     }
+    lane.handle_thread_end(kind);
 }
 
 impl Lane {

@@ -2,10 +2,11 @@
 
 mod foreign;
 
-use super::{Answered, Dialect, EntryFormat, Heard};
+use super::{Answered, Dialect, Heard};
 use crate::Policy;
 use crate::action::{Event, Length, Question};
 use crate::answer::{Answer, Subject};
+use crate::entry_format::EntryFormat;
 use crate::request::{DownloadSpec, Request, UploadSpec};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{EAGER_MAX_BYTES, LINE_MAX_BYTES, NO_COMMAND_LINES_MAX, PROTOCOL_VERSION};

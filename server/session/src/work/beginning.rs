@@ -5,7 +5,7 @@ use super::phase::{Listing, Phase};
 use crate::access::Need;
 use crate::action::{Action, Event, Length, ListQuery, Question};
 use crate::answer::{Answer, Subject};
-use crate::dialect::EntryFormat;
+use crate::entry_format::EntryFormat;
 use crate::request::{Request, UploadSpec};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::PUBLISHING_MAX;
@@ -33,7 +33,7 @@ impl Work {
         match request {
             Request::List { path, format } => self.list(&path, format, now),
             Request::Ask(question) => {
-                let cleared = self.access.clear_question(&question);
+                let cleared = question.cleared(&self.access);
                 match cleared.and_then(|question| refuse_root(&question).map_or(Ok(question), Err)) {
                     Ok(question) => {
                         self.enter(Phase::Asking(question.clone()), now);

@@ -3,7 +3,7 @@
 use super::transfer::Transfer;
 use crate::access::Cleared;
 use crate::action::{Cursor, Question};
-use crate::dialect::EntryFormat;
+use crate::entry_format::EntryFormat;
 use crate::request::{DownloadSpec, UploadSpec};
 
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //! durability in force and the file system go. None ever leaves a file without a name.
 
 use super::Folder;
-use super::target::Target;
+use super::target::{Target, is_same_inode};
 use crate::config::Durability;
 use crate::store::errors::Call;
 use crate::store::names::{self, Name, Renamed};
@@ -187,10 +187,6 @@ impl Display for Move<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} to {}", self.from, self.to)
     }
-}
-
-pub(super) fn is_same_inode(one: &Stat, other: &Stat) -> bool {
-    (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
 }
 
 fn kind_of(stat: &Stat) -> FileType {

@@ -143,7 +143,7 @@ mod tests {
     use crate::config::Durability;
     use crate::store::staging::Retention;
     use crate::store::tests::cleared;
-    use ferry_session::dialect::EntryFormat;
+    use ferry_session::entry_format::EntryFormat;
 
     /// The file system may well give the second directory the inode of the first.
     #[test]

@@ -1,6 +1,5 @@
 //! A directory in which a name is to be made or taken away.
 
-use super::changes::is_same_inode;
 use crate::store::errors::Call;
 use crate::store::shortfalls::{Shortfall, is_unsupported_flush};
 use ferry_common::error::ErrorCode;
@@ -71,4 +70,8 @@ impl Target {
             result => result.map_err(Call::FlushNames.of(&self.path)),
         }
     }
+}
+
+pub(super) fn is_same_inode(one: &Stat, other: &Stat) -> bool {
+    (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
 }

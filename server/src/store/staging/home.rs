@@ -4,7 +4,7 @@
 
 use super::claim::{Claim, LOCK_NAME};
 use super::error::StagingError;
-use super::partials::Kept;
+use super::partials::{Kept, Retention, names_in};
 use super::space::Space;
 use crate::store::acl;
 use crate::store::lane_id::LaneId;
@@ -12,10 +12,11 @@ use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::{HIDDEN_NAME, RemotePath};
 use ferry_common::wire::digest::Digest;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Access, AtFlags, Dir, Mode, OFlags, RenameFlags};
+use rustix::fs::{Access, AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -131,7 +132,13 @@ impl Home {
         &self.space
     }
 
-    pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
+    /// See [`Kept::sweep`].
+    pub(crate) fn sweep_partials(&self, retention: Retention) -> Option<Duration> {
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.kept().sweep(self.partial_directory(), retention, now_s)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -294,15 +301,6 @@ fn adopt_or_remove(directory: BorrowedFd<'_>, name: &[u8], partial: BorrowedFd<'
 fn is_adoptable(directory: BorrowedFd<'_>, name: &[u8]) -> bool {
     rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
         .is_ok_and(|stat| u64::try_from(stat.st_size).unwrap_or(0) > EAGER_MAX_BYTES && stat.st_nlink == 1)
-}
-
-pub(super) fn names_in(directory: BorrowedFd<'_>) -> Vec<Vec<u8>> {
-    let Ok(entries) = Dir::read_from(directory) else { return Vec::new() };
-    entries
-        .flatten()
-        .map(|entry| entry.file_name().to_bytes().to_vec())
-        .filter(|name| !matches!(name.as_slice(), b"." | b".."))
-        .collect()
 }
 
 #[cfg(test)]

@@ -2,11 +2,10 @@
 //! directory; every change by this process goes through here. Of what other servers on the same folder keep it
 //! knows nothing, and touches nothing: each server looks after its own.
 
-use super::home::{Home, names_in};
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, Stat};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, Dir, Stat};
 use std::collections::HashMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// The bounds of what is kept.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +48,12 @@ impl Kept {
 
     /// Removes what is too old, then the oldest until the rest is not too much. Tells when the next will be too
     /// old, if there is any left.
-    fn sweep(&mut self, directory: &OwnedFd, retention: Retention, now_s: u64) -> Option<Duration> {
+    pub(super) fn sweep(
+        &mut self,
+        directory: &OwnedFd,
+        retention: Retention,
+        now_s: u64,
+    ) -> Option<Duration> {
         let mut by_age: Vec<(Vec<u8>, Entry)> =
             self.entries.iter().map(|(name, entry)| (name.clone(), *entry)).collect();
         by_age.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.since_s));
@@ -92,12 +96,13 @@ impl Entry {
     }
 }
 
-impl Home {
-    /// See [`Kept::sweep`].
-    pub(crate) fn sweep_partials(&self, retention: Retention) -> Option<Duration> {
-        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        self.kept().sweep(self.partial_directory(), retention, now_s)
-    }
+pub(super) fn names_in(directory: BorrowedFd<'_>) -> Vec<Vec<u8>> {
+    let Ok(entries) = Dir::read_from(directory) else { return Vec::new() };
+    entries
+        .flatten()
+        .map(|entry| entry.file_name().to_bytes().to_vec())
+        .filter(|name| !matches!(name.as_slice(), b"." | b".."))
+        .collect()
 }
 
 #[cfg(test)]
@@ -105,6 +110,7 @@ mod tests {
     use super::*;
     use rustix::fs::{Mode, OFlags};
     use std::fs::File;
+    use std::time::UNIX_EPOCH;
 
     #[test]
     fn old_and_surplus_ones_go_and_the_times_that_clients_choose_count_for_nothing() {
