@@ -147,6 +147,7 @@ impl<D: Dialect> Session<D> {
         let action = self.actions.pop_front();
         if action.is_none() {
             self.actions = VecDeque::new();
+            self.work.rest();
         }
         action
     }

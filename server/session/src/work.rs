@@ -71,12 +71,12 @@ impl Work {
     }
 
     pub(crate) fn poll_output(&mut self) -> Option<Output> {
-        let output = self.outputs.pop_front();
-        if output.is_none() {
-            // An idle session holds no memory for what it asked for once.
-            self.outputs = VecDeque::new();
-        }
-        output
+        self.outputs.pop_front()
+    }
+
+    /// Everything is passed on, and for a while nothing will be: an idle session holds no memory for that.
+    pub(crate) fn rest(&mut self) {
+        self.outputs = VecDeque::new();
     }
 
     /// What holds between facts, whatever they are. Checked in debug builds.
