@@ -26,7 +26,7 @@ impl Work {
         match remaining {
             Ok((length, mtime_s)) => {
                 let kind = TransferKind::Download { length, spec, mtime_s };
-                self.connect(Transfer::new(path, spec.offset, kind, now), now);
+                self.connect(Box::new(Transfer::new(path, spec.offset, kind, now)), now);
             }
             Err(code) => {
                 self.act(Action::Discard);
@@ -46,7 +46,7 @@ impl Work {
                     Length::UntilClose => Length::UntilClose,
                 };
                 let kind = TransferKind::Upload { length, spec, trailer };
-                self.connect(Transfer::new(path, offset, kind, now), now);
+                self.connect(Box::new(Transfer::new(path, offset, kind, now)), now);
             }
             Err(code) => self.refuse_upload(&path, &spec, code, now),
         }
@@ -108,7 +108,8 @@ impl Work {
     }
 
     pub(crate) fn handle_trailer(&mut self, digest: Option<Digest>, now: Instant) {
-        if let Phase::Moving(Transfer { kind: TransferKind::Upload { trailer, .. }, .. }) = &mut self.phase
+        if let Phase::Moving(transfer) = &mut self.phase
+            && let TransferKind::Upload { trailer, .. } = &mut transfer.kind
             && *trailer == Trailer::Awaited
         {
             self.pace.progress(TRAILER_BYTES as u64, now);
@@ -161,7 +162,9 @@ impl Work {
     }
 
     pub(crate) fn handle_receive_failed(&mut self, code: ErrorCode, unread_bytes: u64, now: Instant) {
-        if let Phase::Moving(Transfer { kind: TransferKind::Upload { length, spec, .. }, .. }) = &self.phase {
+        if let Phase::Moving(transfer) = &self.phase
+            && let TransferKind::Upload { length, spec, .. } = &transfer.kind
+        {
             let trailer_bytes = if spec.has_trailer { TRAILER_BYTES as u64 } else { 0 };
             let droppable = *length != Length::UntilClose && unread_bytes <= EAGER_MAX_BYTES + trailer_bytes;
             if !droppable {
@@ -215,7 +218,7 @@ impl Work {
     }
 
     /// Moves the payload of a transfer, or asks for a data connection first.
-    fn connect(&mut self, transfer: Transfer, now: Instant) {
+    fn connect(&mut self, transfer: Box<Transfer>, now: Instant) {
         if self.data_line.is_attached() {
             return self.begin_moving(transfer, now);
         }
@@ -228,7 +231,7 @@ impl Work {
         }
     }
 
-    fn begin_moving(&mut self, transfer: Transfer, now: Instant) {
+    fn begin_moving(&mut self, transfer: Box<Transfer>, now: Instant) {
         let offset = transfer.offset;
         match &transfer.kind {
             TransferKind::Download { length, spec, mtime_s } => {

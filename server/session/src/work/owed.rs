@@ -21,7 +21,7 @@ pub(crate) struct Owed {
 
 #[derive(Debug)]
 enum Item {
-    Publishing { id: u64, transfer: Transfer },
+    Publishing { id: u64, transfer: Box<Transfer> },
     Answer(Answer),
 }
 
@@ -41,7 +41,7 @@ impl Owed {
         !self.alone
     }
 
-    pub(crate) fn push_publishing(&mut self, id: u64, transfer: Transfer, alone: bool) {
+    pub(crate) fn push_publishing(&mut self, id: u64, transfer: Box<Transfer>, alone: bool) {
         self.alone = alone;
         self.publishing += 1;
         self.bytes += room_for(&transfer.path);
@@ -63,7 +63,7 @@ impl Owed {
     /// The transfer of an upload that is published, or could not be: for the answer that [`Owed::resolve`] puts in its place.
     pub(crate) fn find(&self, id: u64) -> Option<&Transfer> {
         self.queue.iter().find_map(|item| match item {
-            Item::Publishing { id: other, transfer } if *other == id => Some(transfer),
+            Item::Publishing { id: other, transfer } if *other == id => Some(&**transfer),
             Item::Publishing { .. } | Item::Answer(_) => None,
         })
     }

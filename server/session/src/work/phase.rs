@@ -1,4 +1,5 @@
-//! What a session is doing. A phase owns what only it needs.
+//! What a session is doing. A phase owns what only it needs; a transfer is in memory of its own, so that idle sessions, of
+//! which there are very many, are small.
 
 use super::transfer::Transfer;
 use crate::access::Cleared;
@@ -22,10 +23,10 @@ pub(crate) enum Phase {
     },
     /// A transfer without a data connection yet; the [data line](super::data_line) tells what becomes of that. It is not
     /// asked for while older uploads hold back the line that would offer it.
-    Connecting(Transfer),
-    Moving(Transfer),
+    Connecting(Box<Transfer>),
+    Moving(Box<Transfer>),
     /// A download was sent, and its file is looked at once more.
-    Checking(Transfer),
+    Checking(Box<Transfer>),
     /// Reading away the bytes of a refused upload.
     Dropping {
         remaining: u64,
@@ -77,7 +78,7 @@ impl Phase {
     }
 
     /// Takes the transfer out of a phase that has one; the session is between commands then.
-    pub(crate) fn take_transfer(&mut self) -> Option<Transfer> {
+    pub(crate) fn take_transfer(&mut self) -> Option<Box<Transfer>> {
         match std::mem::replace(self, Self::Ready) {
             Self::Connecting(transfer) | Self::Moving(transfer) | Self::Checking(transfer) => Some(transfer),
             other @ (Self::Ready
