@@ -1,28 +1,23 @@
-//! One client: a `Dialogue` with its control connection, its data connection while a transfer runs, and its
-//! place in the plan. It is moved by its driver's calls alone and never waits.
+//! One client: an [`Engine`] and its place in the plan. It is moved by its driver's calls alone and never waits.
 
 use super::cli::{Config, Operation};
-use super::data::{Data, Loss};
+use super::engine::{Engine, Loss, News, Tokens, Traffic};
 use super::lease::Pool;
-use super::link::Link;
 use super::plan::{self, Kind, Position};
 use super::report::{FailureKind, Report};
 use super::running::{self, Running};
 use crate::content::Content;
-use ferry_common::dialogue::{Dialogue, Failure, RequestId, Step, Success};
+use ferry_common::dialogue::{Failure, Success};
 use ferry_common::limits::PROTOCOL_VERSION;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::{Command, UploadOptions};
-use ferry_common::wire::entry::Entry;
 use mio::event::Event;
 use mio::{Registry, Token};
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Most payload in each direction, and most replies, that one turn of one client moves.
-const TURN_BUDGET_BYTES: usize = 64 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the server may take to close a data connection that the client has ended.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,7 +25,6 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the clients have in common.
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    pub(crate) server: IpAddr,
     /// The file that all download.
     pub(crate) shared_path: RemotePath,
     pub(crate) registry: Registry,
@@ -75,11 +69,7 @@ pub(crate) struct Client {
     stage: Stage,
     since: Instant,
     position: Position,
-    dialogue: Dialogue,
-    control: Link,
-    unsent: Vec<u8>,
-    data: Option<Data>,
-    running: Vec<Running>,
+    engine: Engine<Running>,
     name: Option<u32>,
     has_permit: bool,
     /// What it uploads is the shared file.
@@ -103,23 +93,16 @@ enum Stage {
     Gone,
 }
 
-pub(crate) fn control_token(key: usize) -> Token {
-    Token(key * 2)
-}
-
 impl Client {
     pub(crate) fn connect(key: usize, index: u32, to: SocketAddr, registry: &Registry) -> io::Result<Self> {
+        let tokens = Tokens { control: Token(key * 2), data: Token(key * 2 + 1) };
         Ok(Self {
             key,
             index,
             stage: Stage::Connecting,
             since: Instant::now(),
             position: Position::default(),
-            dialogue: Dialogue::default(),
-            control: Link::connect(to, registry, control_token(key))?,
-            unsent: Vec::new(),
-            data: None,
-            running: Vec::new(),
+            engine: Engine::connect(to, tokens, registry)?,
             name: None,
             has_permit: false,
             is_preparing: false,
@@ -156,15 +139,11 @@ impl Client {
 
     /// True while its data connection could not be made for want of a port.
     pub(crate) fn wants_data_connect(&self) -> bool {
-        self.data.as_ref().is_some_and(Data::wants_connect)
+        self.engine.wants_connect()
     }
 
     pub(crate) fn latch(&mut self, event: &Event) {
-        if event.token() == control_token(self.key) {
-            self.control.latch(event);
-        } else if let Some(data) = &mut self.data {
-            data.latch(event);
-        }
+        self.engine.latch(event);
     }
 
     /// Uploads the file that all are to download.
@@ -219,15 +198,12 @@ impl Client {
 
     /// Does all that can be done at once, within a budget. True if more could be done.
     pub(crate) fn turn(&mut self, shared: &mut Shared) -> bool {
-        if !self.control_turn(shared) {
-            return false;
-        }
-        self.data_turn(shared);
-        self.flush(shared);
-        self.stage != Stage::Gone
-            && (self.control.can_read()
-                || (self.control.can_write() && !self.unsent.is_empty())
-                || self.data.as_ref().is_some_and(Data::has_work))
+        let mut traffic = Traffic::default();
+        self.engine.turn(&shared.registry, &mut shared.scratch, &mut traffic);
+        shared.report.sent_bytes += traffic.sent_bytes;
+        shared.report.received_bytes += traffic.received_bytes;
+        self.hear_news(shared);
+        self.stage != Stage::Gone && self.engine.has_work()
     }
 
     /// Fails what has taken too long.
@@ -239,94 +215,83 @@ impl Client {
         } else if self.stage == Stage::ClosingData && elapsed > CLOSE_TIMEOUT {
             let detail = "the server kept it open after this end had closed its half";
             self.fail_unmeasured(&FailureKind::DataCloseIgnored, detail, shared);
-            self.data_closed(shared);
+            self.engine.drop_data();
+            self.enter(Stage::Working);
         }
-        if let Some(data) = &mut self.data
-            && let Err(loss) = data.connect(&shared.registry)
-        {
-            self.lose_data(loss, shared);
-        }
+        self.engine.retry_connect(&shared.registry);
+        self.hear_news(shared);
     }
 
     /// The time of the whole run is up.
     pub(crate) fn give_up(&mut self, shared: &mut Shared) {
         let stage = format!("client {} was {:?}", self.index, self.stage);
-        if self.running.is_empty() {
+        if !self.engine.is_busy() {
             shared.report.fail(None, &FailureKind::TimedOut, &stage);
         }
-        for running in std::mem::take(&mut self.running) {
+        for running in self.engine.payloads() {
             shared.report.fail(running.kind, &FailureKind::TimedOut, &stage);
         }
     }
 
-    /// False when the client is gone.
-    fn control_turn(&mut self, shared: &mut Shared) -> bool {
-        match self.control.finish_connect() {
-            Err(error) => {
-                let detail = format!("client {}: {error}", self.index);
-                shared.report.fail(None, &FailureKind::ConnectFailed, &detail);
-                self.go(shared);
-                return false;
+    /// Takes in what has happened, and goes on where all that was asked for is done.
+    fn hear_news(&mut self, shared: &mut Shared) {
+        loop {
+            while let Some(news) = self.engine.poll_news() {
+                self.hear(news, shared);
             }
-            Ok(false) => return true,
-            Ok(true) if self.stage == Stage::Connecting => {
+            if !self.settle(shared) {
+                return;
+            }
+            self.engine.send_requests(&shared.registry);
+        }
+    }
+
+    fn hear(&mut self, news: News, shared: &mut Shared) {
+        match news {
+            News::Connected => {
                 self.enter(Stage::Greeting);
                 let command = Command::Hello { version: Some(PROTOCOL_VERSION) };
                 self.request(command, None, Content::new(0, 0), shared);
             }
-            Ok(true) => {}
-        }
-        self.flush(shared);
-        self.read_control(shared);
-        self.stage != Stage::Gone
-    }
-
-    fn read_control(&mut self, shared: &mut Shared) {
-        let mut left = TURN_BUDGET_BYTES;
-        while left > 0 && self.stage != Stage::Gone {
-            match self.control.read(&mut shared.scratch) {
-                Ok(None) => return,
-                Ok(Some(0)) | Err(_) => return self.lose_control(shared),
-                Ok(Some(count)) => {
-                    left -= count.min(left);
-                    if let Err(violation) = self.dialogue.handle_control(&shared.scratch[..count]) {
-                        return self.accuse(&violation.to_string(), shared);
-                    }
-                    self.perform(shared);
+            News::ConnectFailed(error) => {
+                self.fail_unmeasured(&FailureKind::ConnectFailed, &error.to_string(), shared);
+                self.go(shared);
+            }
+            News::Announced { id, length } => {
+                if let Some(running) = self.engine.payload_mut(id) {
+                    running.announce(length);
                 }
             }
-        }
-    }
-
-    fn data_turn(&mut self, shared: &mut Shared) {
-        let Some(data) = &mut self.data else { return };
-        match data.turn(TURN_BUDGET_BYTES, &mut shared.scratch) {
-            Err(loss) => self.lose_data(loss, shared),
-            Ok(moved) => {
-                shared.report.sent_bytes += moved.sent_bytes;
-                shared.report.received_bytes += moved.received_bytes;
-                if let Some((id, at)) = moved.mismatch {
-                    self.mark_wrong(id, format!("wrong byte at {at}"));
-                }
-                if moved.received_bytes > 0 {
-                    self.dialogue.handle_received(moved.received_bytes);
-                    self.perform(shared);
-                }
-                if moved.closed {
-                    self.data_closed(shared);
-                } else {
-                    self.settle(shared);
+            News::Entry { id, entry } => {
+                if let Some(running) = self.engine.payload_mut(id) {
+                    running.examine(&entry, shared.shared_path.as_bytes(), shared.config.size);
                 }
             }
-        }
-    }
-
-    fn flush(&mut self, shared: &mut Shared) {
-        while !self.unsent.is_empty() {
-            match self.control.write(&self.unsent) {
-                Ok(Some(taken)) => drop(self.unsent.drain(..taken)),
-                Ok(None) => return,
-                Err(_) => return self.lose_control(shared),
+            News::Done { id, result } => {
+                if let Some(running) = self.engine.take_payload(id) {
+                    self.finish(running, result, shared);
+                }
+            }
+            News::DataLost { loss, is_idle } => self.lose_data(loss, is_idle, shared),
+            News::DataClosed => {
+                if self.stage == Stage::ClosingData {
+                    self.enter(Stage::Working);
+                }
+            }
+            News::ControlLost { is_idle } => {
+                if is_idle && !matches!(self.stage, Stage::Leaving | Stage::Gone) {
+                    let detail = format!("while {:?}", self.stage);
+                    self.fail_unmeasured(&FailureKind::ControlLost, &detail, shared);
+                }
+                self.go(shared);
+            }
+            News::Violation(violation) => {
+                let detail = format!("client {}: {violation}", self.index);
+                for running in self.engine.payloads() {
+                    shared.report.fail(running.kind, &FailureKind::Violation, &detail);
+                }
+                self.fail_unmeasured(&FailureKind::Violation, &violation, shared);
+                self.go(shared);
             }
         }
     }
@@ -369,56 +334,11 @@ impl Client {
     }
 
     fn request(&mut self, command: Command, kind: Option<Kind>, content: Content, shared: &mut Shared) {
-        let id = self.dialogue.request(command);
-        self.running.push(Running::begin(id, kind, content));
-        self.perform(shared);
+        self.engine.request(command, Running::begin(kind, content));
+        self.engine.send_requests(&shared.registry);
     }
 
-    /// Performs all the work that the dialogue has.
-    fn perform(&mut self, shared: &mut Shared) {
-        while let Some(step) = self.dialogue.poll_step() {
-            match step {
-                Step::Send(bytes) => self.unsent.extend_from_slice(&bytes),
-                Step::CloseData => self.data = None,
-                Step::OpenData { port, ticket } => {
-                    let address = SocketAddr::new(shared.server, port);
-                    let token = Token(self.key * 2 + 1);
-                    self.data = Some(Data::open(address, token, &ticket, &shared.registry));
-                }
-                Step::Receive { id, length, .. } => self.receive(id, length),
-                Step::Transmit { id, offset, length, .. } => {
-                    let content = self.content_of(id);
-                    if let (Some(content), Some(data)) = (content, &mut self.data) {
-                        data.transmit(id, content, offset, length);
-                    }
-                }
-                Step::Entry { id, entry } => self.examine(id, &entry, shared),
-                Step::Digest { .. } | Step::Info { .. } => {}
-                Step::Done { id, result } => self.finish(id, result, shared),
-            }
-        }
-        self.settle(shared);
-    }
-
-    fn receive(&mut self, id: RequestId, length: u64) {
-        let Some(content) = self.content_of(id) else { return };
-        if length != content.size_bytes {
-            self.mark_wrong(id, format!("announced {length} bytes instead of {}", content.size_bytes));
-        }
-        if let Some(data) = &mut self.data {
-            data.receive(id, content, 0, length);
-        }
-    }
-
-    fn examine(&mut self, id: RequestId, entry: &Entry, shared: &Shared) {
-        if let Some(running) = self.running.iter_mut().find(|running| running.id == id) {
-            running.examine(entry, shared.shared_path.as_bytes(), shared.config.size);
-        }
-    }
-
-    fn finish(&mut self, id: RequestId, result: Result<Success, Failure>, shared: &mut Shared) {
-        let Some(at) = self.running.iter().position(|running| running.id == id) else { return };
-        let running = self.running.remove(at);
+    fn finish(&mut self, running: Running, result: Result<Success, Failure>, shared: &mut Shared) {
         let latency = running.started.elapsed();
         let verdict = match result {
             Ok(success) => running.verdict(success.number),
@@ -455,26 +375,17 @@ impl Client {
         }
     }
 
-    /// Goes on where all that was running has ended; a data connection is closed first.
-    fn settle(&mut self, shared: &mut Shared) {
-        if self.stage != Stage::Working || !self.running.is_empty() {
-            return;
+    /// Goes on where all that was running has ended; a data connection is closed first. True where it does.
+    fn settle(&mut self, shared: &mut Shared) -> bool {
+        if self.stage != Stage::Working || self.engine.is_busy() {
+            return false;
         }
-        let Some(data) = &mut self.data else { return self.end_operation(shared) };
-        if data.is_settled() && data.close().is_ok() {
+        if !self.engine.has_data() {
+            self.end_operation(shared);
+        } else if self.engine.close_data() {
             self.enter(Stage::ClosingData);
-        } else {
-            self.data_closed(shared);
         }
-    }
-
-    fn data_closed(&mut self, shared: &mut Shared) {
-        self.data = None;
-        self.dialogue.handle_data_closed();
-        if self.stage == Stage::ClosingData {
-            self.enter(Stage::Working);
-        }
-        self.perform(shared);
+        true
     }
 
     fn end_operation(&mut self, shared: &mut Shared) {
@@ -501,8 +412,7 @@ impl Client {
         }
     }
 
-    fn lose_data(&mut self, loss: Loss, shared: &mut Shared) {
-        let oldest = self.running.first().map(|running| running.id);
+    fn lose_data(&mut self, loss: Loss, is_idle: bool, shared: &mut Shared) {
         match loss {
             Loss::Connect(error) => {
                 self.fail_unmeasured(&FailureKind::DataConnectFailed, &error.to_string(), shared);
@@ -511,32 +421,15 @@ impl Client {
                 let detail = format!("{count} bytes or more that were not announced");
                 self.fail_unmeasured(&FailureKind::Mismatch, &detail, shared);
             }
-            Loss::Ended if oldest.is_none() && self.stage != Stage::ClosingData => {
+            Loss::Ended if is_idle && self.stage != Stage::ClosingData => {
                 self.fail_unmeasured(&FailureKind::DataLost, "between transfers", shared);
             }
             // The server says what it thinks of it on the control connection.
             Loss::Ended => {}
         }
-        self.data_closed(shared);
-    }
-
-    fn lose_control(&mut self, shared: &mut Shared) {
-        if self.running.is_empty() && self.stage != Stage::Leaving {
-            let detail = format!("while {:?}", self.stage);
-            self.fail_unmeasured(&FailureKind::ControlLost, &detail, shared);
+        if self.stage == Stage::ClosingData {
+            self.enter(Stage::Working);
         }
-        self.go(shared);
-        self.dialogue.handle_control_closed();
-        self.perform(shared);
-    }
-
-    fn accuse(&mut self, violation: &str, shared: &mut Shared) {
-        let detail = format!("client {}: {violation}", self.index);
-        for running in std::mem::take(&mut self.running) {
-            shared.report.fail(running.kind, &FailureKind::Violation, &detail);
-        }
-        self.fail_unmeasured(&FailureKind::Violation, violation, shared);
-        self.go(shared);
     }
 
     fn fail_unmeasured(&self, failure: &FailureKind, detail: &str, shared: &mut Shared) {
@@ -547,19 +440,8 @@ impl Client {
     fn go(&mut self, shared: &mut Shared) {
         if self.stage != Stage::Gone {
             self.enter(Stage::Gone);
-            self.data = None;
             self.return_leases(shared);
             shared.notices.push((self.key, Notice::Gone));
-        }
-    }
-
-    fn content_of(&self, id: RequestId) -> Option<Content> {
-        self.running.iter().find(|running| running.id == id).map(|running| running.content)
-    }
-
-    fn mark_wrong(&mut self, id: RequestId, what: String) {
-        if let Some(running) = self.running.iter_mut().find(|running| running.id == id) {
-            running.wrong.get_or_insert(what);
         }
     }
 

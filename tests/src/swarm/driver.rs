@@ -3,8 +3,8 @@
 
 use super::cli::Config;
 use super::client::{Client, Grant, Notice, Ready, Shared};
+use super::engine::link::is_shortage;
 use super::lease::Pool;
-use super::link::is_shortage;
 use super::plan;
 use super::report::{FailureKind, Report};
 use mio::unix::SourceFd;
@@ -71,7 +71,6 @@ impl Driver {
             address,
             shared: Shared {
                 config: config.clone(),
-                server: address.ip(),
                 shared_path: plan::shared_path(config),
                 registry: poll.registry().try_clone()?,
                 report: Report::new(config.clients),

@@ -4,10 +4,9 @@
 pub mod attack;
 pub mod cli;
 mod client;
-mod data;
 mod driver;
+mod engine;
 mod lease;
-mod link;
 pub mod plan;
 pub mod report;
 mod running;

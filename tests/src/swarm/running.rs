@@ -1,16 +1,16 @@
-//! One request of a client that has not ended: what it is about, and whether what the server calls a
-//! success is one. Sends and receives nothing.
+//! One request of a client that has not ended: what it is about, the bytes of it, and whether what the server calls a
+//! success is one.
 
+use super::engine::Payload;
 use super::plan::Kind;
 use super::report::FailureKind;
 use crate::content::Content;
-use ferry_common::dialogue::{Failure, RequestId};
+use ferry_common::dialogue::Failure;
 use ferry_common::path::HIDDEN_NAME;
 use ferry_common::wire::entry::{Entry, EntryKind};
 use std::time::Instant;
 
 pub(crate) struct Running {
-    pub(crate) id: RequestId,
     /// `None` for what is not measured.
     pub(crate) kind: Option<Kind>,
     pub(crate) content: Content,
@@ -22,8 +22,8 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn begin(id: RequestId, kind: Option<Kind>, content: Content) -> Self {
-        Self { id, kind, content, started: Instant::now(), wrong: None, entries: 0, saw_shared: false }
+    pub(crate) fn begin(kind: Option<Kind>, content: Content) -> Self {
+        Self { kind, content, started: Instant::now(), wrong: None, entries: 0, saw_shared: false }
     }
 
     /// Takes in one line of a listing, in which the shared file should be.
@@ -38,6 +38,18 @@ impl Running {
         if !is_single_name {
             self.wrong = Some(format!("listed as {}", entry.name.escape_ascii()));
         }
+    }
+
+    /// A download has this length.
+    pub(crate) fn announce(&mut self, length: u64) {
+        let expected = self.content.size_bytes;
+        if length != expected {
+            self.note_wrong(format!("announced {length} bytes instead of {expected}"));
+        }
+    }
+
+    fn note_wrong(&mut self, what: String) {
+        self.wrong.get_or_insert(what);
     }
 
     /// To be called after `ok`, with its number.
@@ -57,6 +69,18 @@ impl Running {
             return Err((FailureKind::Mismatch, format!("ok {number:?} instead of {expected:?}")));
         }
         Ok(())
+    }
+}
+
+impl Payload for Running {
+    fn fill(&self, offset: u64, chunk: &mut [u8]) {
+        self.content.fill(offset, chunk);
+    }
+
+    fn take(&mut self, offset: u64, bytes: &[u8]) {
+        if let Some(at) = self.content.first_mismatch(offset, bytes) {
+            self.note_wrong(format!("wrong byte at {at}"));
+        }
     }
 }
 
@@ -81,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_listing_must_be_whole_and_have_the_shared_file() {
-        let mut running = Running::begin(1, Some(Kind::Ls), Content::new(0, 0));
+        let mut running = Running::begin(Some(Kind::Ls), Content::new(0, 0));
         running.examine(&entry(b"other", 5), b"shared", 7);
         assert!(running.verdict(Some(1)).is_err());
         running.examine(&entry(b"shared", 7), b"shared", 7);
@@ -94,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_transfer_must_have_its_size_and_no_wrong_byte() {
-        let mut running = Running::begin(1, Some(Kind::Upload), Content::new(0, 9));
+        let mut running = Running::begin(Some(Kind::Upload), Content::new(0, 9));
         assert!(running.verdict(Some(9)).is_ok());
         assert!(running.verdict(Some(8)).is_err());
         running.wrong = Some("wrong byte at 4".to_owned());

@@ -1,8 +1,8 @@
-//! A data connection of one client: payload in and out in the order of the dialogue's steps. Makes what
-//! it sends and verifies what it receives chunk by chunk; it buffers no payload.
+//! The data connection of a session: payload in and out in the order of the dialogue's steps, chunk by chunk; it buffers
+//! none.
 
 use super::link::{Link, is_shortage};
-use crate::content::Content;
+use super::{Payload, Payloads};
 use ferry_common::dialogue::RequestId;
 use mio::event::Event;
 use mio::{Registry, Token};
@@ -32,7 +32,6 @@ pub(crate) struct Data {
 #[derive(Debug)]
 struct Span {
     id: RequestId,
-    content: Content,
     offset: u64,
     end: u64,
 }
@@ -42,10 +41,8 @@ struct Span {
 pub(crate) struct Moved {
     pub(crate) received_bytes: u64,
     pub(crate) sent_bytes: u64,
-    /// The request whose bytes were wrong, and where.
-    pub(crate) mismatch: Option<(RequestId, u64)>,
     /// The server closed in answer to the client's close.
-    pub(crate) closed: bool,
+    pub(crate) is_closed: bool,
 }
 
 /// Why there is no data connection any more.
@@ -99,17 +96,17 @@ impl Data {
         }
     }
 
-    pub(crate) fn receive(&mut self, id: RequestId, content: Content, offset: u64, length: u64) {
+    pub(crate) fn receive(&mut self, id: RequestId, offset: u64, length: u64) {
         if length > 0 {
             let end = offset.saturating_add(length);
-            self.incoming.push_back(Span { id, content, offset, end });
+            self.incoming.push_back(Span { id, offset, end });
         }
     }
 
-    pub(crate) fn transmit(&mut self, id: RequestId, content: Content, offset: u64, length: u64) {
+    pub(crate) fn transmit(&mut self, id: RequestId, offset: u64, length: u64) {
         if length > 0 {
             let end = offset.saturating_add(length);
-            self.outgoing.push_back(Span { id, content, offset, end });
+            self.outgoing.push_back(Span { id, offset, end });
         }
     }
 
@@ -121,7 +118,7 @@ impl Data {
             && self.outgoing.is_empty()
     }
 
-    /// Ends this end's half; [`Moved::closed`] tells when the server has ended its own. So the server
+    /// Ends this end's half; [`Moved::is_closed`] tells when the server has ended its own. So the server
     /// knows of the end before the client's next command can reach it.
     pub(crate) fn close(&mut self) -> Result<(), Loss> {
         self.closing = true;
@@ -140,18 +137,29 @@ impl Data {
     }
 
     /// Moves what can be moved at once, at most about `budget_bytes` in each direction.
-    pub(crate) fn turn(&mut self, budget_bytes: usize, scratch: &mut [u8]) -> Result<Moved, Loss> {
+    pub(super) fn turn<P: Payload>(
+        &mut self,
+        budget_bytes: usize,
+        scratch: &mut [u8],
+        payloads: &mut Payloads<P>,
+    ) -> Result<Moved, Loss> {
         let mut moved = Moved::default();
         let Some(link) = &mut self.link else { return Ok(moved) };
         if !link.finish_connect().map_err(Loss::Connect)? {
             return Ok(moved);
         }
-        self.write_turn(budget_bytes, scratch, &mut moved)?;
-        self.read_turn(budget_bytes, scratch, &mut moved)?;
+        self.write_turn(budget_bytes, scratch, payloads, &mut moved)?;
+        self.read_turn(budget_bytes, scratch, payloads, &mut moved)?;
         Ok(moved)
     }
 
-    fn write_turn(&mut self, budget: usize, scratch: &mut [u8], moved: &mut Moved) -> Result<(), Loss> {
+    fn write_turn<P: Payload>(
+        &mut self,
+        budget: usize,
+        scratch: &mut [u8],
+        payloads: &mut Payloads<P>,
+        moved: &mut Moved,
+    ) -> Result<(), Loss> {
         let Some(link) = &mut self.link else { return Ok(()) };
         while !self.ticket_line.is_empty() {
             match link.write(&self.ticket_line) {
@@ -166,7 +174,10 @@ impl Data {
             && link.can_write()
         {
             let chunk = chunk_of(scratch, left, span);
-            span.content.fill(span.offset, chunk);
+            // The payload of a request that has ended is owed all the same: any bytes will do.
+            if let Some(payload) = payloads.get_mut(span.id) {
+                payload.fill(span.offset, chunk);
+            }
             match link.write(chunk) {
                 Ok(Some(taken)) => {
                     span.offset += taken as u64;
@@ -183,7 +194,13 @@ impl Data {
         Ok(())
     }
 
-    fn read_turn(&mut self, budget: usize, scratch: &mut [u8], moved: &mut Moved) -> Result<(), Loss> {
+    fn read_turn<P: Payload>(
+        &mut self,
+        budget: usize,
+        scratch: &mut [u8],
+        payloads: &mut Payloads<P>,
+        moved: &mut Moved,
+    ) -> Result<(), Loss> {
         let Some(link) = &mut self.link else { return Ok(()) };
         let mut left = budget;
         while let Some(span) = self.incoming.front_mut()
@@ -197,8 +214,8 @@ impl Data {
                 Ok(Some(taken)) => taken,
                 Ok(None) => return Ok(()),
             };
-            if let Some(at) = span.content.first_mismatch(span.offset, &chunk[..taken]) {
-                moved.mismatch = moved.mismatch.or(Some((span.id, at)));
+            if let Some(payload) = payloads.get_mut(span.id) {
+                payload.take(span.offset, &chunk[..taken]);
             }
             span.offset += taken as u64;
             moved.received_bytes += taken as u64;
@@ -209,7 +226,7 @@ impl Data {
         }
         if self.closing && self.incoming.is_empty() {
             match link.read(scratch) {
-                Ok(Some(0)) | Err(_) => moved.closed = true,
+                Ok(Some(0)) | Err(_) => moved.is_closed = true,
                 Ok(Some(taken)) => return Err(Loss::Excess(taken)),
                 Ok(None) => {}
             }
