@@ -11,7 +11,6 @@ mod dial;
 pub mod ferry;
 pub mod mount;
 pub mod odd;
-pub mod order;
 pub mod process;
 pub mod proxy;
 pub mod random;
@@ -20,8 +19,6 @@ pub mod server;
 pub mod session;
 pub mod swarm;
 pub mod terminal;
-pub mod trace;
-#[cfg(target_arch = "x86_64")]
-pub mod tracer;
+pub mod tracing;
 pub mod transfer;
 pub mod wait;

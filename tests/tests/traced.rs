@@ -4,9 +4,9 @@
 use ferry_common::error::ErrorCode;
 use ferry_tests::content::Content;
 use ferry_tests::conversation::Conversation;
-use ferry_tests::order::{Renamed, Story};
 use ferry_tests::server::{Options, Server};
-use ferry_tests::trace::{Call, Trace};
+use ferry_tests::tracing::recorder::{Call, Trace};
+use ferry_tests::tracing::story::{Renamed, Story};
 use ferry_tests::wait::wait_until;
 use std::collections::HashMap;
 use std::io::Write;

@@ -7,7 +7,7 @@ use ferry_common::wire::reply::Reply;
 use ferry_tests::conversation::{Conversation, connect};
 use ferry_tests::server::{Options, Server};
 use ferry_tests::swarm::raise_descriptor_limit;
-use ferry_tests::trace::{Call, Trace};
+use ferry_tests::tracing::recorder::{Call, Trace};
 use ferry_tests::wait::wait_until;
 use rustix::process::Signal;
 use std::net::TcpStream;

@@ -1,6 +1,6 @@
 //! Which system calls there are, and what can go wrong with them.
 
-use ferry_tests::tracer::{Call, On, Point};
+use ferry_tests::tracing::injector::{Call, On, Point};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
 

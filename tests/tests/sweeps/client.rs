@@ -6,7 +6,7 @@ use crate::kills::Run;
 use ferry_tests::content::Content;
 use ferry_tests::ferry::Ferry;
 use ferry_tests::server::{Options, Server};
-use ferry_tests::tracer::{Aim, Point, Tracer};
+use ferry_tests::tracing::injector::{Aim, Injector, Point};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -79,11 +79,11 @@ pub(crate) fn resumed_upload(sweep: impl FnOnce(Runs<'_>)) {
 fn run(ferry: &Ferry, server: &Server, line: &str, aim: Aim) -> Ran {
     let mut command = ferry.command(server.control_address());
     command.args(["-c", line]);
-    let (mut tracer, mut child) = Tracer::launch(&command, aim);
+    let (mut injector, mut child) = Injector::launch(&command, aim);
     let messages: Vec<String> =
         BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok).collect();
-    let status = tracer.wait();
-    let run = Run { counts: tracer.counts(), has_fired: tracer.has_fired() };
+    let status = injector.wait();
+    let run = Run { counts: injector.counts(), has_fired: injector.has_fired() };
     let ran = Ran { run, status, messages };
     assert!(ran.run.has_fired || status == Some(0), "{aim:?}: {ran:?}");
     ran

@@ -4,7 +4,7 @@
 use crate::calls::{ERRORS, failing_points};
 use crate::client::{self, Ran, Runs};
 use crate::side_by_side;
-use ferry_tests::tracer::{Aim, Point};
+use ferry_tests::tracing::injector::{Aim, Point};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -42,24 +42,24 @@ fn check(ran: &Ran, point: Point, errno: Errno) {
 
 #[test]
 #[ignore = "takes long, and traces; run tests/checks"]
-fn a_download_bears_every_error_of_the_client() {
+fn a_download_survives_every_error_of_the_client() {
     client::small_download_over_a_file(|run| sweep("client, small download over a file", run));
 }
 
 #[test]
 #[ignore = "takes long, and traces; run tests/checks"]
-fn a_resumed_download_bears_every_error_of_the_client() {
+fn a_resumed_download_survives_every_error_of_the_client() {
     client::resumed_download(|run| sweep("client, resumed download", run));
 }
 
 #[test]
 #[ignore = "takes long, and traces; run tests/checks"]
-fn an_upload_bears_every_error_of_the_client() {
+fn an_upload_survives_every_error_of_the_client() {
     client::small_upload_over_a_file(|run| sweep("client, small upload over a file", run));
 }
 
 #[test]
 #[ignore = "takes long, and traces; run tests/checks"]
-fn a_resumed_upload_bears_every_error_of_the_client() {
+fn a_resumed_upload_survives_every_error_of_the_client() {
     client::resumed_upload(|run| sweep("client, resumed upload", run));
 }

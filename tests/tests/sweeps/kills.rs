@@ -2,7 +2,7 @@
 
 use crate::calls::CHANCE_CALLS;
 use crate::side_by_side;
-use ferry_tests::tracer::{Aim, Call, Point};
+use ferry_tests::tracing::injector::{Aim, Call, Point};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 

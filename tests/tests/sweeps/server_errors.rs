@@ -7,7 +7,7 @@ use crate::folders::{LARGE, NAME, OLD, SENT_BYTES, SMALL};
 use ferry_common::limits::{STALL_WINDOW, TICKET_TIMEOUT};
 use ferry_tests::content::Content;
 use ferry_tests::server::Server;
-use ferry_tests::tracer::{Aim, Call, Tracer};
+use ferry_tests::tracing::injector::{Aim, Call, Injector};
 use ferry_tests::wait::{WAIT_LIMIT, wait_at_most, wait_for, wait_until};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ enum Scenario {
 /// A server to be tormented, and what is known of it.
 struct Bench {
     server: Server,
-    tracer: Tracer,
+    injector: Injector,
     idle_descriptors: usize,
     /// Where it keeps uploads that broke off, and what it has kept there of one.
     kept_path: PathBuf,
@@ -84,8 +84,8 @@ impl Bench {
         drop(attempt);
         let kept_path = server.path(&server.staged_files()[0]);
         let kept = fs::read(&kept_path).unwrap();
-        let tracer = Tracer::attach(server.process(), Aim::Watch);
-        Self { server, tracer, idle_descriptors, kept_path, kept }
+        let injector = Injector::attach(server.process(), Aim::Watch);
+        Self { server, injector, idle_descriptors, kept_path, kept }
     }
 
     fn prepare(&self, scenario: Scenario) {
@@ -114,19 +114,19 @@ impl Bench {
     fn count_once(&self, scenario: Scenario) -> BTreeMap<Call, usize> {
         self.settle(ANSWER_TIME).unwrap();
         self.prepare(scenario);
-        self.tracer.aim(Aim::Watch);
+        self.injector.aim(Aim::Watch);
         let mut attempt = Attempt::with(self.server.control_address(), WAIT_LIMIT).unwrap();
         assert_eq!(scenario.run(&mut attempt, self.kept.len() as u64), Ended::Ok);
         drop(attempt);
         self.settle(ANSWER_TIME).unwrap();
-        self.tracer.counts()
+        self.injector.counts()
     }
 
     /// One run; `None` where the call that should fail was not made, and what was wrong is the error.
     fn run(&self, scenario: Scenario, aim: Aim) -> Result<Option<Ended>, String> {
         self.settle(ANSWER_TIME)?;
         self.prepare(scenario);
-        self.tracer.aim(aim);
+        self.injector.aim(aim);
         let limit = if is_false_would_block(aim) { FALSE_ANSWER_TIME } else { ANSWER_TIME };
         let ended = match Attempt::with(self.server.control_address(), limit) {
             Ok(mut attempt) => scenario.run(&mut attempt, self.kept.len() as u64),
@@ -134,8 +134,8 @@ impl Bench {
         };
         // What belongs to the end of the session counts as well.
         let settled = self.settle(settle_time(aim));
-        let has_fired = self.tracer.has_fired();
-        self.tracer.aim(Aim::Watch);
+        let has_fired = self.injector.has_fired();
+        self.injector.aim(Aim::Watch);
         check_ended(aim, ended)?;
         self.check_file(scenario, ended)?;
         self.check_others()?;
@@ -245,10 +245,10 @@ macro_rules! sweeps {
 }
 
 sweeps! {
-    a_small_upload_bears_every_error SmallUpload,
-    an_upload_over_a_file_bears_every_error Overwrite,
-    a_large_upload_bears_every_error LargeUpload,
-    a_resumed_upload_bears_every_error ResumedUpload,
-    a_download_bears_every_error Download,
-    a_listing_bears_every_error Listing,
+    a_small_upload_survives_every_error SmallUpload,
+    an_upload_over_a_file_survives_every_error Overwrite,
+    a_large_upload_survives_every_error LargeUpload,
+    a_resumed_upload_survives_every_error ResumedUpload,
+    a_download_survives_every_error Download,
+    a_listing_survives_every_error Listing,
 }

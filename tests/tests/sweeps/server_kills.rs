@@ -9,7 +9,7 @@ use crate::kills::{Run, sweep};
 use ferry_tests::binaries;
 use ferry_tests::content::Content;
 use ferry_tests::server::Options;
-use ferry_tests::tracer::{Aim, Tracer};
+use ferry_tests::tracing::injector::{Aim, Injector};
 use ferry_tests::wait::{WAIT_LIMIT, wait_at_most, wait_until};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -31,16 +31,16 @@ fn upload_killed(upload: Upload<'_>, aim: Aim) -> Run {
     let server = Options::default().root(folder.path()).start();
     wait_until("sleep of the threads", || server.process().is_asleep());
     let idle = server.process().descriptors();
-    let mut tracer = Tracer::attach(server.process(), aim);
+    let mut injector = Injector::attach(server.process(), aim);
     let ended = match Attempt::with(server.control_address(), WAIT_LIMIT) {
         Ok(mut attempt) => attempt.upload(NAME, upload.content, upload.kept_bytes),
         Err(ended) => ended,
     };
     let descriptors = Path::new("/proc").join(server.process().pid().to_string()).join("fd");
     let is_idle = || fs::read_dir(&descriptors).map_or(0, Iterator::count) <= idle;
-    wait_at_most(WAIT_LIMIT, || (tracer.has_fired() || is_idle()).then_some(())).unwrap();
-    let (counts, has_fired) = (tracer.counts(), tracer.has_fired());
-    tracer.kill();
+    wait_at_most(WAIT_LIMIT, || (injector.has_fired() || is_idle()).then_some(())).unwrap();
+    let (counts, has_fired) = (injector.counts(), injector.has_fired());
+    injector.kill();
     drop(server);
 
     let context = format!("{aim:?}, which ended the upload in {ended:?}");
@@ -110,11 +110,11 @@ fn start_killed(template: &Path, kept_bytes: u64, aim: Aim) -> Run {
     let folder = copy_of(template);
     let mut command = Command::new(binaries::ferryd());
     command.args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0"]).arg(folder.path());
-    let (mut tracer, mut child) = Tracer::launch(&command, aim);
+    let (mut injector, mut child) = Injector::launch(&command, aim);
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     let is_ready = log.any(|line| line.contains("The server is ready to receive"));
-    tracer.kill();
-    let (counts, has_fired) = (tracer.counts(), tracer.has_fired());
+    injector.kill();
+    let (counts, has_fired) = (injector.counts(), injector.has_fired());
 
     let context = format!("{aim:?}");
     assert!(is_ready || has_fired, "{context}");

@@ -1,7 +1,7 @@
 //! Stops a process at each of its system calls, and there kills it or has the call fail, exactly once, at
 //! exactly one call. Counts the calls of all threads together, which `strace` cannot.
 //!
-//! The process must be a child of the test. While it is traced only the tracer may wait for it,
+//! The process must be a child of the test. While it is traced only the injector may wait for it,
 //! and tells how it ended.
 
 use crate::process::Process;
@@ -66,7 +66,7 @@ enum Start {
 
 /// A traced process. It is killed when this is dropped.
 #[derive(Debug)]
-pub struct Tracer {
+pub struct Injector {
     process: Process,
     state: Arc<Mutex<State>>,
     ended: Receiver<()>,
@@ -82,7 +82,7 @@ struct State {
     status: Option<i32>,
 }
 
-impl Tracer {
+impl Injector {
     /// Traces every thread of a running process from now on.
     #[track_caller]
     pub fn attach(process: Process, aim: Aim) -> Self {
@@ -93,7 +93,7 @@ impl Tracer {
     #[track_caller]
     pub fn launch(command: &Command, aim: Aim) -> (Self, Child) {
         let mut shell = Command::new("sh");
-        // It waits for the tracer before it becomes the program.
+        // It waits for the injector before it becomes the program.
         shell.args(["-c", "kill -STOP $$; exec \"$@\"", "sh"]).arg(command.get_program());
         shell.args(command.get_args());
         if let Some(directory) = command.get_current_dir() {
@@ -109,10 +109,10 @@ impl Tracer {
         let child = shell.spawn().expect("a shell can be started");
         let process = Process::new(child.id());
         wait_until("stop of the shell", || process.is_stopped());
-        let tracer = Self::begin(process, aim, Start::AtExec);
+        let injector = Self::begin(process, aim, Start::AtExec);
         // Tracing has set it going already; it may even have ended.
         let _ = kill(pid_of(process), Signal::SIGCONT);
-        (tracer, child)
+        (injector, child)
     }
 
     #[track_caller]
@@ -129,11 +129,11 @@ impl Tracer {
             let seized = seize_all(leader);
             Follower { leader, state: shared, failing: HashMap::new(), seized, ready: Some(ready) }.run();
         });
-        let tracer = Self { process, state, ended, thread: Some(thread) };
+        let injector = Self { process, state, ended, thread: Some(thread) };
         // It may have come to its end at once.
         let is_late = attached.recv_timeout(WAIT_LIMIT) == Err(mpsc::RecvTimeoutError::Timeout);
         assert!(!is_late, "the process cannot be traced");
-        tracer
+        injector
     }
 
     /// Begins to count anew, with another aim.
@@ -171,7 +171,7 @@ impl Tracer {
     }
 }
 
-impl Drop for Tracer {
+impl Drop for Injector {
     fn drop(&mut self) {
         let Some(thread) = self.thread.take() else { return };
         if !thread.is_finished() {
@@ -301,7 +301,7 @@ fn pid_of(process: Process) -> Pid {
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().expect("the tracer does not panic")
+    state.lock().expect("the injector does not panic")
 }
 
 impl Call {

@@ -1,8 +1,8 @@
 //! The system calls of a running process, by `strace`. For the checks that are run apart from the tests,
 //! since `strace` is not everywhere.
 
-use crate::order::Story;
 use crate::process::Process;
+use crate::tracing::story::Story;
 use crate::wait::WAIT_LIMIT;
 use rustix::process::Signal;
 use std::collections::{HashMap, HashSet};
