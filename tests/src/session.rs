@@ -264,7 +264,9 @@ impl Session {
 
     /// Uploads the first bytes of a file, up to `end`, and then breaks off.
     pub fn upload_beginning(&mut self, name: &str, bytes: &[u8], end: usize) -> Attempt<()> {
-        self.begin_first_upload(name, bytes.len() as u64, DIGEST)?;
+        let size = bytes.len() as u64;
+        self.begin_upload(name, size, DIGEST)?;
+        self.begin_transfer(DIGEST.is_eager(size))?;
         self.send_data(&bytes[..end]);
         if let Some(data) = &self.data {
             let _ = data.shutdown(Shutdown::Write);
