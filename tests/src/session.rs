@@ -199,8 +199,13 @@ impl Session {
 
     /// Announces an upload and sends nothing of it. Any reply is left unread.
     pub fn begin_upload(&mut self, name: &str, size: u64, options: UploadOptions) -> Attempt<()> {
+        self.announce(&Command::Upload { path: path(name), size, options })
+    }
+
+    /// Asks for a transfer, and reads no reply.
+    pub(crate) fn announce(&mut self, command: &Command) -> Attempt<()> {
         self.forget_lost_data();
-        self.send_line(&Command::Upload { path: path(name), size, options }.encode())
+        self.send_line(&command.encode())
     }
 
     /// Announces an upload and waits until its bytes may be sent, which is also when the server has looked at
@@ -226,8 +231,7 @@ impl Session {
     /// Downloads a file from an offset on. Bytes that are not those of the digest are a panic where the
     /// offset is 0.
     pub fn download(&mut self, name: &str, offset: u64) -> Attempt<Downloaded> {
-        self.forget_lost_data();
-        self.send_line(&Command::Download { path: path(name), offset, digest: true }.encode())?;
+        self.announce(&Command::Download { path: path(name), offset, digest: true })?;
         let Begun::Download { length } = self.begin_transfer(false)? else { panic!("not a download") };
         let bytes = self.read_data(length);
         let is_whole = bytes.len() as u64 == length;
@@ -443,6 +447,16 @@ impl Session {
         match seen {
             Ok(count) => count == 0,
             Err(error) => error.kind() != ErrorKind::WouldBlock,
+        }
+    }
+}
+
+impl From<Failure> for std::io::Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(Refusal { message, .. }) => Self::other(message),
+            Failure::Lost(reason) => Self::other(reason),
+            Failure::Silent => ErrorKind::TimedOut.into(),
         }
     }
 }

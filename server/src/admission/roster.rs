@@ -38,3 +38,26 @@ impl Roster {
         if self.is_full() { self.shares.heavier_than(newcomer) } else { None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(number: u8) -> Address {
+        Address::V4([127, 0, 0, number])
+    }
+
+    #[test]
+    fn only_where_it_is_full_the_address_with_the_most_gives_way_to_one_with_fewer() {
+        let mut roster = Roster::new(3);
+        (0..2).for_each(|_| roster.enter(host(1)));
+        assert!(!roster.is_full() && roster.too_heavy(host(2)).is_none(), "there is room");
+        roster.enter(host(1));
+        assert!(roster.is_full());
+        assert_eq!((roster.too_heavy(host(2)), roster.too_heavy(host(1))), (Some(host(1)), None));
+        roster.leave(host(1));
+        roster.enter(host(2));
+        assert_eq!(roster.too_heavy(host(2)), None, "both would have as much");
+        assert_eq!(roster.too_heavy(host(3)), Some(host(1)));
+    }
+}

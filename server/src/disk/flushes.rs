@@ -159,3 +159,51 @@ impl Flushes {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::publishing::Upload;
+    use super::*;
+    use crate::store::tests::cleared;
+    use ferry_session::action::Publication;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    fn request(id: u64) -> Request {
+        let (expected, mtime_s, new, alone) = (None, None, false, false);
+        let publication = Publication { id, path: cleared("file"), expected, mtime_s, new, alone };
+        Request { upload: Upload::Small { content: Vec::new() }, publication }
+    }
+
+    #[test]
+    fn a_batch_is_handed_over_when_the_committer_waits_and_requests_have_come_before() {
+        let flushes = Flushes::new(10);
+        assert!(matches!(flushes.push(Asker::server(), request(1)), Pushed::Queued));
+        std::thread::scope(|scope| {
+            let committer = scope.spawn(|| flushes.next_batch().map(|batch| batch.len()));
+            assert!(
+                matches!(flushes.next(true), Next::Add(_, Request { publication, .. }) if publication.id == 1)
+            );
+            assert!(matches!(flushes.next(true), Next::HandOver), "the committer waits");
+            flushes.hand_over(Vec::new());
+            assert_eq!(committer.join().unwrap(), Some(0));
+        });
+        flushes.close();
+        assert!(matches!(flushes.next(true), Next::End));
+        flushes.end();
+        assert!(flushes.next_batch().is_none());
+    }
+
+    #[test]
+    fn requests_are_unanswered_until_they_are_finished() {
+        let flushes = Flushes::new(1);
+        let later = || Instant::now() + LIMIT;
+        assert!(flushes.is_idle() && !flushes.is_silent(LIMIT, later()));
+        flushes.push(Asker::server(), request(1));
+        assert!(matches!(flushes.push(Asker::server(), request(2)), Pushed::Refused(..)));
+        assert!(!flushes.is_idle() && flushes.is_silent(LIMIT, later()), "the refused one is not waited for");
+        assert!(flushes.try_next().is_some() && !flushes.is_idle(), "it is taken, not answered");
+        flushes.finish(1);
+        assert!(flushes.is_idle() && !flushes.is_silent(LIMIT, later()));
+    }
+}

@@ -120,3 +120,51 @@ impl<T> Turns<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn threads_that_wait_get_each_job_once_and_all_end_when_it_is_closed() {
+        const JOBS: usize = 1000;
+        let turns = Turns::new(JOBS);
+        let mut taken: Vec<usize> = std::thread::scope(|scope| {
+            let work = || {
+                let mut taken = Vec::new();
+                while let Some((_, job)) = turns.take() {
+                    taken.push(job);
+                    turns.finish();
+                }
+                taken
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
+            for job in 0..JOBS {
+                assert!(matches!(turns.push(Asker::server(), job), Pushed::Queued));
+            }
+            turns.close();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        taken.sort_unstable();
+        assert_eq!(taken, (0..JOBS).collect::<Vec<_>>());
+        assert!(turns.is_idle());
+    }
+
+    #[test]
+    fn threads_are_silent_only_while_a_job_runs_and_nothing_is_finished() {
+        let turns = Turns::new(10);
+        let later = |turns: &Turns<u8>| turns.is_silent(LIMIT, Instant::now() + LIMIT);
+        turns.put(Asker::server(), 1);
+        turns.put(Asker::server(), 2);
+        assert!(!later(&turns), "no thread has begun");
+        turns.take().unwrap();
+        assert!(later(&turns) && !turns.is_silent(LIMIT, Instant::now()));
+        assert!(turns.silent_at(LIMIT).is_some(), "another job waits behind it");
+        turns.put_back(Asker::server(), 1);
+        assert!(!later(&turns), "a part of it is done");
+        assert_eq!(turns.take_all().len(), 2);
+        assert!(turns.is_idle() && turns.silent_at(LIMIT).is_none());
+    }
+}

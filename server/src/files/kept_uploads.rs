@@ -114,3 +114,53 @@ impl Uploads {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::cleared;
+
+    fn key(number: u64) -> Key {
+        Key::from_bits(number)
+    }
+
+    fn sweep() -> Job {
+        Job::Sweep
+    }
+
+    #[test]
+    fn a_session_that_asks_waits_for_the_end_of_the_uploads_or_for_the_time_of_silence() {
+        let (mut uploads, now) = (Uploads::default(), Instant::now());
+        let (path, other) = (cleared("file"), cleared("other"));
+        uploads.begin(&path, key(1));
+        uploads.begin(&path, key(2));
+        uploads.begin(&other, key(3));
+        assert_eq!(uploads.receivers(&path, 1), [key(1)]);
+        uploads.seek(Asker::server(), path.clone(), now);
+        uploads.seek(Asker::server(), other.clone(), now);
+        uploads.end(&path, key(1));
+        assert!(uploads.next_found(now).is_none(), "one still receives it");
+        uploads.end(&path, key(2));
+        assert!(!uploads.has_receivers(&path));
+        assert_eq!(uploads.next_found(now).map(|seeker| seeker.path), Some(path));
+        assert!(uploads.next_found(now).is_none(), "the other goes on");
+        let due = uploads.due().unwrap();
+        assert_eq!(due, now + GIVE_WAY_SILENCE);
+        assert_eq!(uploads.next_found(due).map(|seeker| seeker.path), Some(other));
+        assert_eq!(uploads.due(), None);
+    }
+
+    #[test]
+    fn what_looks_for_a_kept_upload_waits_until_all_of_them_are_where_it_looks() {
+        let mut uploads = Uploads::default();
+        let path = cleared("file");
+        assert!(uploads.await_keeping(&path, Asker::server(), sweep()).is_some(), "nothing is in its way");
+        uploads.begin_keeping(&path);
+        uploads.begin_keeping(&path);
+        assert!(uploads.await_keeping(&path, Asker::server(), sweep()).is_none());
+        assert!(uploads.await_keeping(&cleared("other"), Asker::server(), sweep()).is_some());
+        assert_eq!(uploads.end_keeping(&path).len(), 0, "another is on its way");
+        assert_eq!(uploads.end_keeping(&path).len(), 1);
+        assert!(uploads.await_keeping(&path, Asker::server(), sweep()).is_some());
+    }
+}

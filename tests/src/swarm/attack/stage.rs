@@ -93,7 +93,7 @@ impl Stage {
         CrowdProcess::start(&CrowdConfig {
             attack,
             control: self.address,
-            data: self.good.data_address(),
+            data: self.good.data_address()?,
             from: from.filter(|_| !self.config.same_address),
             folder: self.folder.as_deref().map(|root| root.join(FOLDER)),
         })
