@@ -30,7 +30,7 @@ use ferry_common::error::ErrorCode;
 use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
 use ferry_session::access::Cleared;
-use ferry_session::action::{Found, Length, ListQuery, ListingPart, Publication, Question};
+use ferry_session::action::{Change, Found, Length, ListQuery, ListingPart, Publication, Query};
 use lanes::Lanes;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token, Waker};
@@ -46,7 +46,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(crate) enum Job {
     List(ListQuery),
-    Ask(Question),
+    Query(Query),
+    Change(Change),
     Open {
         path: Cleared,
     },
@@ -100,6 +101,7 @@ pub(crate) enum Job {
 pub(crate) enum Outcome {
     Listed(Arc<Result<ListingPart, ErrorCode>>),
     Found(Result<Found, ErrorCode>),
+    Changed(Result<(), ErrorCode>),
     /// A file whose digest was asked for, and how much of it.
     SumOpened(Result<(HeldFile, u64), ErrorCode>),
     Opened(Result<OpenFile, ErrorCode>),

@@ -21,7 +21,7 @@ pub(crate) use digests::DigestNews;
 use ferry_common::error::ErrorCode;
 use ferry_common::wire::command::Resume;
 use ferry_session::access::Cleared;
-use ferry_session::action::{Length, ListQuery, Opened, Publication, Question};
+use ferry_session::action::{Change, Length, ListQuery, Opened, Publication, Query};
 use ferry_session::fact::Fact;
 use kept_uploads::{Seeker, Uploads};
 use mio::{Registry, Token, Waker};
@@ -133,8 +133,12 @@ impl Files {
         self.disk.submit(asker, Job::List(query));
     }
 
-    pub(crate) fn ask(&self, asker: Asker, question: Question) {
-        self.disk.submit(asker, Job::Ask(question));
+    pub(crate) fn query(&self, asker: Asker, query: Query) {
+        self.disk.submit(asker, Job::Query(query));
+    }
+
+    pub(crate) fn change(&self, asker: Asker, change: Change) {
+        self.disk.submit(asker, Job::Change(change));
     }
 
     /// Opens a file at once if the kernel has all it needs for that, else on a disk thread.
@@ -307,7 +311,7 @@ impl Files {
     }
 
     pub(crate) fn ask_for_partial(&mut self, asker: Asker, path: Cleared) {
-        self.submit_behind_keeps(asker, &path.clone(), Job::Ask(Question::Partial { path }));
+        self.submit_behind_keeps(asker, &path.clone(), Job::Query(Query::Partial { path }));
     }
 
     /// What was kept is where it is looked for: what has waited for that goes on.

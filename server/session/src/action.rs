@@ -18,8 +18,10 @@ pub enum Action {
     /// Read and write part of a listing; report by
     /// [`crate::fact::Fact::Listed`].
     List(ListQuery),
-    /// Find something out or change a name; report by [`crate::fact::Fact::Found`].
-    Ask(Question),
+    /// Find something out; report by [`crate::fact::Fact::Found`].
+    Query(Query),
+    /// Change a name, and bring that to the disk; report by [`crate::fact::Fact::Changed`].
+    Change(Change),
     /// Open a file and keep it for [`Action::Send`]; report by [`crate::fact::Fact::Opened`].
     Open { path: Cleared },
     /// Make a staged file for `path`, or take up the one that is kept, for [`Action::Receive`]; report by
@@ -58,9 +60,10 @@ pub enum Action {
     Log(Event),
 }
 
-/// What one answer of a disk thread settles. A client asks it about a path, the work about a [`Cleared`] one.
+/// What one answer of a disk thread settles, and changes nothing. A client asks about a path, the work about a
+/// [`Cleared`] one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Question<P = Cleared> {
+pub enum Query<P = Cleared> {
     Stat {
         path: P,
     },
@@ -73,26 +76,37 @@ pub enum Question<P = Cleared> {
     Partial {
         path: P,
     },
-    Mkdir {
-        path: P,
-    },
-    Rm {
-        path: P,
-    },
-    Mv {
-        from: P,
-        to: P,
-        replace: bool,
-    },
 }
 
-impl<P> Question<P> {
+/// A change of names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change<P = Cleared> {
+    Mkdir { path: P },
+    Rm { path: P },
+    Mv { from: P, to: P, replace: bool },
+}
+
+impl<P> Query<P> {
     /// What the log calls it.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Stat { .. } => "stat",
             Self::Sum { .. } => "sum",
             Self::Partial { .. } => "partial",
+        }
+    }
+
+    pub(crate) fn path(&self) -> &P {
+        match self {
+            Self::Stat { path } | Self::Sum { path, .. } | Self::Partial { path } => path,
+        }
+    }
+}
+
+impl<P> Change<P> {
+    /// What the log calls it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
             Self::Mkdir { .. } => "mkdir",
             Self::Rm { .. } => "rm",
             Self::Mv { .. } => "mv",
@@ -100,30 +114,33 @@ impl<P> Question<P> {
     }
 
     /// The path that its answer is about.
-    pub fn path(&self) -> &P {
+    pub(crate) fn path(&self) -> &P {
         match self {
-            Self::Stat { path }
-            | Self::Sum { path, .. }
-            | Self::Partial { path }
-            | Self::Mkdir { path }
-            | Self::Rm { path }
-            | Self::Mv { from: path, .. } => path,
+            Self::Mkdir { path } | Self::Rm { path } | Self::Mv { from: path, .. } => path,
         }
     }
 }
 
-impl Question<RemotePath> {
-    /// The question, where the account may ask it.
-    pub(crate) fn cleared(&self, access: &Access) -> Result<Question, ErrorCode> {
+impl Query<RemotePath> {
+    /// The query, where the account may make it.
+    pub(crate) fn cleared(&self, access: &Access) -> Result<Query, ErrorCode> {
         Ok(match self {
-            Self::Stat { path } => Question::Stat { path: access.clear(Need::List, path)? },
+            Self::Stat { path } => Query::Stat { path: access.clear(Need::List, path)? },
             Self::Sum { path, length } => {
-                Question::Sum { path: access.clear(Need::Read, path)?, length: *length }
+                Query::Sum { path: access.clear(Need::Read, path)?, length: *length }
             }
-            Self::Partial { path } => Question::Partial { path: access.clear(Need::Read, path)? },
-            Self::Mkdir { path } => Question::Mkdir { path: access.clear(Need::Create, path)? },
-            Self::Rm { path } => Question::Rm { path: access.clear(Need::Remove, path)? },
-            Self::Mv { from, to, replace } => Question::Mv {
+            Self::Partial { path } => Query::Partial { path: access.clear(Need::Read, path)? },
+        })
+    }
+}
+
+impl Change<RemotePath> {
+    /// The change, where the account may make it.
+    pub(crate) fn cleared(&self, access: &Access) -> Result<Change, ErrorCode> {
+        Ok(match self {
+            Self::Mkdir { path } => Change::Mkdir { path: access.clear(Need::Create, path)? },
+            Self::Rm { path } => Change::Rm { path: access.clear(Need::Remove, path)? },
+            Self::Mv { from, to, replace } => Change::Mv {
                 from: access.clear(Need::Rename, from)?,
                 to: access.clear(Need::Create, to)?,
                 replace: *replace && access.allows(Need::Replace),
@@ -132,7 +149,7 @@ impl Question<RemotePath> {
     }
 }
 
-/// The answer to a [`Question`].
+/// The answer to a [`Query`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     Entry(Entry),
@@ -141,8 +158,6 @@ pub enum Found {
         length: u64,
         digest: Digest,
     },
-    /// The name is changed, and that is on the disk.
-    Done,
 }
 
 /// How a staged file is to be published.
@@ -247,12 +262,12 @@ mod tests {
     #[test]
     fn a_file_is_not_replaced_by_a_rename_where_none_may_be_replaced() {
         let path = RemotePath::root;
-        let asked = Question::Mv { from: path(), to: path(), replace: true };
+        let asked = Change::Mv { from: path(), to: path(), replace: true };
         let access =
             |read_only, no_overwrite| Access::everybody(&Policy { data_port: 3333, read_only, no_overwrite });
         for (access, expected) in [(access(false, false), true), (access(false, true), false)] {
             let cleared = asked.cleared(&access).unwrap();
-            assert!(matches!(cleared, Question::Mv { replace, .. } if replace == expected));
+            assert!(matches!(cleared, Change::Mv { replace, .. } if replace == expected));
         }
         assert_eq!(asked.cleared(&access(true, false)), Err(ErrorCode::ReadOnly));
     }

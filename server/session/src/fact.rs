@@ -24,8 +24,10 @@ pub enum Fact<'a> {
 
     /// Of [`Action::List`](crate::action::Action::List).
     Listed(Result<ListingPart, ErrorCode>),
-    /// Of [`Action::Ask`](crate::action::Action::Ask).
+    /// Of [`Action::Query`](crate::action::Action::Query).
     Found(Result<Found, ErrorCode>),
+    /// Of [`Action::Change`](crate::action::Action::Change).
+    Changed(Result<(), ErrorCode>),
     /// Of [`Action::Open`](crate::action::Action::Open).
     Opened(Result<Opened, ErrorCode>),
     /// Of [`Action::Stage`](crate::action::Action::Stage); `Ok` has the offset from which on bytes are wanted.

@@ -110,6 +110,7 @@ impl<D: Dialect> Session<D> {
             Fact::RepliesWritten(bytes) => self.handle_replies_written(bytes, now),
             Fact::Listed(part) => self.work.handle_listing(part, now),
             Fact::Found(found) => self.work.handle_found(found, now),
+            Fact::Changed(changed) => self.work.handle_changed(changed, now),
             Fact::Opened(opened) => self.work.handle_opened(opened, now),
             Fact::Staged(staged) => self.work.handle_staged(staged, now),
             Fact::Ticket(ticket) => self.work.handle_ticket(ticket, now),

@@ -1,6 +1,6 @@
 //! What a client asks of the work, whatever its dialect.
 
-use crate::action::{Length, Question};
+use crate::action::{Change, Length, Query};
 use crate::entry_format::EntryFormat;
 use ferry_common::limits::TRAILER_BYTES;
 use ferry_common::path::RemotePath;
@@ -10,7 +10,8 @@ use ferry_common::wire::command::Resume;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
     List { path: RemotePath, format: EntryFormat },
-    Ask(Question<RemotePath>),
+    Query(Query<RemotePath>),
+    Change(Change<RemotePath>),
     Download { path: RemotePath, spec: DownloadSpec },
     Upload { path: RemotePath, spec: UploadSpec },
 }
@@ -58,7 +59,8 @@ impl Request {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::List { .. } => "ls",
-            Self::Ask(question) => question.name(),
+            Self::Query(query) => query.name(),
+            Self::Change(change) => change.name(),
             Self::Download { .. } => "download",
             Self::Upload { .. } => "upload",
         }

@@ -93,6 +93,7 @@ impl Work {
             Phase::Ready
             | Phase::Listing(_)
             | Phase::Asking(_)
+            | Phase::Changing(_)
             | Phase::Opening { .. }
             | Phase::Staging { .. }
             | Phase::Checking(_) => matches!(self.data_line, DataLine::None | DataLine::Attached),
@@ -136,6 +137,7 @@ impl Work {
             Phase::Ready
             | Phase::Listing(_)
             | Phase::Asking(_)
+            | Phase::Changing(_)
             | Phase::Opening { .. }
             | Phase::Staging { .. }
             | Phase::Connecting(_)

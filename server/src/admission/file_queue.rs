@@ -7,7 +7,7 @@ use crate::limits::FILES_AHEAD_MAX;
 use crate::net::address::Address;
 use crate::net::slots::Key;
 use ferry_common::limits::DATA_SLOT_TIMEOUT;
-use ferry_session::action::{Action, Question};
+use ferry_session::action::{Action, Query};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -50,11 +50,11 @@ pub(crate) enum FileTurn {
 pub(crate) fn file_purpose(action: &Action) -> Option<Purpose> {
     match action {
         Action::Open { .. } | Action::Stage { resume: None, .. } => Some(Purpose::Transfer),
-        Action::Stage { resume: Some(_), .. }
-        | Action::Ask(Question::Sum { .. } | Question::Partial { .. }) => Some(Purpose::Digest),
-        Action::Ask(
-            Question::Stat { .. } | Question::Mkdir { .. } | Question::Rm { .. } | Question::Mv { .. },
-        )
+        Action::Stage { resume: Some(_), .. } | Action::Query(Query::Sum { .. } | Query::Partial { .. }) => {
+            Some(Purpose::Digest)
+        }
+        Action::Query(Query::Stat { .. })
+        | Action::Change(_)
         | Action::Reply(_)
         | Action::Log(_)
         | Action::List(_)

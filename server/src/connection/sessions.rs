@@ -297,7 +297,7 @@ mod tests {
             if self.sessions.serve(key, lines, now) {
                 let control = self.sessions.get_mut(key).unwrap();
                 while let Some(action) = control.session.poll_action() {
-                    if matches!(action, Action::Ask(_)) {
+                    if matches!(action, Action::Query(_)) {
                         commands += 1;
                         control.session.handle(Fact::Found(Err(ErrorCode::NotFound)), now);
                     }

@@ -18,7 +18,7 @@ use crate::store::folder::Folder;
 use crate::store::held_file::Closer;
 use crate::store::lane_id::LaneId;
 use ferry_common::error::ErrorCode;
-use ferry_session::action::Question;
+use ferry_session::action::Query;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -77,13 +77,8 @@ impl Kind {
 
     fn of(job: &Job) -> Self {
         match job {
-            Job::List(_)
-            | Job::Open { .. }
-            | Job::Ask(Question::Stat { .. } | Question::Sum { .. } | Question::Partial { .. }) => {
-                Self::Names
-            }
-            Job::Stage { .. }
-            | Job::Ask(Question::Mkdir { .. } | Question::Rm { .. } | Question::Mv { .. }) => Self::Changes,
+            Job::List(_) | Job::Open { .. } | Job::Query(_) => Self::Names,
+            Job::Stage { .. } | Job::Change(_) => Self::Changes,
             Job::Warm { .. } | Job::Read { .. } | Job::Inspect { .. } => Self::Reads,
             Job::Write { .. } | Job::Discard { .. } | Job::Keep { .. } | Job::Sweep => Self::Writes,
             Job::Publish { .. } => Self::Flushes,
@@ -267,10 +262,9 @@ impl Lane {
                 }
                 Outcome::Listed(part)
             }
-            Job::Ask(Question::Sum { .. } | Question::Partial { .. }) => Outcome::SumOpened(Err(code)),
-            Job::Ask(
-                Question::Stat { .. } | Question::Mkdir { .. } | Question::Rm { .. } | Question::Mv { .. },
-            ) => Outcome::Found(Err(code)),
+            Job::Query(Query::Sum { .. } | Query::Partial { .. }) => Outcome::SumOpened(Err(code)),
+            Job::Query(Query::Stat { .. }) => Outcome::Found(Err(code)),
+            Job::Change(_) => Outcome::Changed(Err(code)),
             Job::Open { .. } => Outcome::Opened(Err(code)),
             Job::Stage { .. } => Outcome::Staged(Err(code)),
             other @ (Job::Write { .. }
@@ -335,7 +329,8 @@ impl Job {
     fn is_cancellable(&self) -> bool {
         match self {
             Self::List(_)
-            | Self::Ask(_)
+            | Self::Query(_)
+            | Self::Change(_)
             | Self::Open { .. }
             | Self::Stage { .. }
             | Self::Warm { .. }

@@ -13,7 +13,7 @@ use crate::store::mount_table::MountTable;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use ferry_session::access::Cleared;
-use ferry_session::action::{ListQuery, Question};
+use ferry_session::action::{Change, ListQuery, Query};
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -91,7 +91,7 @@ impl Lanes {
                 if source != target {
                     let is_held = self.is_mount_point(from) || self.is_mount_point(to);
                     let code = if is_held { ErrorCode::InUse } else { ErrorCode::CrossDevice };
-                    return self.reports.complete(asker, Outcome::Found(Err(code)));
+                    return self.reports.complete(asker, Outcome::Changed(Err(code)));
                 }
                 source
             }
@@ -192,14 +192,9 @@ impl Job {
             Self::List(ListQuery { path, .. })
             | Self::Open { path }
             | Self::Stage { path, .. }
-            | Self::Ask(
-                Question::Stat { path }
-                | Question::Sum { path, .. }
-                | Question::Partial { path }
-                | Question::Mkdir { path }
-                | Question::Rm { path },
-            ) => Place::At(path),
-            Self::Ask(Question::Mv { from, to, .. }) => Place::Between(from, to),
+            | Self::Query(Query::Stat { path } | Query::Sum { path, .. } | Query::Partial { path })
+            | Self::Change(Change::Mkdir { path } | Change::Rm { path }) => Place::At(path),
+            Self::Change(Change::Mv { from, to, .. }) => Place::Between(from, to),
             Self::Warm { file, .. } | Self::Read { file, .. } | Self::Inspect { file } => {
                 Place::In(file.lane())
             }
@@ -215,7 +210,8 @@ impl Job {
     pub(super) fn again(&self) -> Option<Self> {
         match self {
             Self::List(query) => Some(Self::List(query.clone())),
-            Self::Ask(question) => Some(Self::Ask(question.clone())),
+            Self::Query(query) => Some(Self::Query(query.clone())),
+            Self::Change(change) => Some(Self::Change(change.clone())),
             Self::Open { path } => Some(Self::Open { path: path.clone() }),
             Self::Stage { path, size, new, resume } => {
                 Some(Self::Stage { path: path.clone(), size: *size, new: *new, resume: *resume })
@@ -238,6 +234,7 @@ impl Outcome {
         let code = match self {
             Self::Listed(part) => part.as_ref().as_ref().err(),
             Self::Found(result) => result.as_ref().err(),
+            Self::Changed(result) => result.as_ref().err(),
             Self::SumOpened(result) => result.as_ref().err(),
             Self::Opened(result) => result.as_ref().err(),
             Self::Staged(result) => result.as_ref().err(),

@@ -10,7 +10,7 @@ use crate::store::errors::Call;
 use crate::store::folder::{Lookup, OpenFile};
 use crate::store::staging::StagedFile;
 use ferry_common::error::ErrorCode;
-use ferry_session::action::{ListQuery, Publication, Question};
+use ferry_session::action::{Found, ListQuery, Publication, Query};
 use rustix::fs::Advice;
 use rustix::thread::sched_yield;
 use std::fs::File;
@@ -55,13 +55,16 @@ impl Lane {
                 self.list(&query);
                 None
             }
-            Job::Ask(Question::Sum { path, length }) => {
+            Job::Query(Query::Stat { path }) => {
+                Some(Outcome::Found(self.folder.entry(&path).map(Found::Entry)))
+            }
+            Job::Query(Query::Sum { path, length }) => {
                 Some(Outcome::SumOpened(self.folder.open_for_sum(&path, length, &self.closer)))
             }
-            Job::Ask(Question::Partial { path }) => {
+            Job::Query(Query::Partial { path }) => {
                 Some(Outcome::SumOpened(self.folder.open_partial(&path, &self.closer)))
             }
-            Job::Ask(question) => Some(Outcome::Found(self.folder.answer(&question))),
+            Job::Change(change) => Some(Outcome::Changed(self.folder.change(&change))),
             Job::Open { path } => {
                 let open = self
                     .folder

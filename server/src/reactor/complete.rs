@@ -65,6 +65,7 @@ impl Reactor {
             }
             (Outcome::Listed(part), Some(_)) => Some(Fact::Listed((*part).clone())),
             (Outcome::Found(found), Some(_)) => Some(Fact::Found(found)),
+            (Outcome::Changed(changed), Some(_)) => Some(Fact::Changed(changed)),
             (Outcome::SumOpened(opened), Some(seat)) => self.files.begin_sum(asker, seat, opened),
             (Outcome::Opened(opened), Some(seat)) => Some(Files::handle_opened(seat, opened)),
             (Outcome::Staged(staged), Some(seat)) => self.files.handle_staged(asker, seat, staged),
@@ -80,6 +81,7 @@ impl Reactor {
             (
                 Outcome::Listed(_)
                 | Outcome::Found(_)
+                | Outcome::Changed(_)
                 | Outcome::SumOpened(_)
                 | Outcome::Opened(_)
                 | Outcome::Staged(_)

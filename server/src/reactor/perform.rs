@@ -5,7 +5,7 @@ use crate::admission::file_queue::file_purpose;
 use crate::files::{Leftover, Upload};
 use crate::net::slots::Key;
 use ferry_session::access::Cleared;
-use ferry_session::action::{Action, End, Length, Publication, Question};
+use ferry_session::action::{Action, End, Length, Publication, Query};
 use ferry_session::fact::Fact;
 use std::time::Instant;
 
@@ -21,7 +21,7 @@ impl Reactor {
         let control = self.sessions.get_mut(key)?;
         let (address, seat) = (control.address(), &mut control.seat);
         let purpose = file_purpose(&action);
-        if purpose.is_some() || matches!(action, Action::Ask(_) | Action::List(_)) {
+        if purpose.is_some() || matches!(action, Action::Query(_) | Action::Change(_) | Action::List(_)) {
             // A command begins, and the last one is over.
             self.file_queue.leave(address, std::mem::take(&mut seat.file_turn));
             if purpose.is_none() {
@@ -42,8 +42,9 @@ impl Reactor {
             Action::Reply(lines) => control.append_reply(&lines),
             Action::Log(event) => self.peer_log.report(control.socket.peer(), &event, now),
             Action::List(query) => self.files.list(asker, query),
-            Action::Ask(Question::Partial { path }) => self.seek_partial(key, path, now),
-            Action::Ask(question) => self.files.ask(asker, question),
+            Action::Query(Query::Partial { path }) => self.seek_partial(key, path, now),
+            Action::Query(query) => self.files.query(asker, query),
+            Action::Change(change) => self.files.change(asker, change),
             Action::Open { path } => return self.files.open(asker, seat, path),
             Action::Stage { path, size, new, resume } => {
                 let upload = Upload { path, size, new, resume };

@@ -21,7 +21,7 @@ use ferry_common::error::ErrorCode;
 use ferry_common::path::{HIDDEN_NAME, RemotePath};
 use ferry_common::wire::entry::{Entry, EntryKind};
 use ferry_session::access::Cleared;
-use ferry_session::action::{Found, Opened, Question};
+use ferry_session::action::Opened;
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, StatxFlags};
 use rustix::io::Errno;
@@ -166,22 +166,14 @@ impl Folder {
     }
 
     /// Facts of one file or directory.
+    pub(crate) fn entry(&self, path: &Cleared) -> Result<Entry, ErrorCode> {
+        self.stat(path)
+    }
+
     fn stat(&self, path: &RemotePath) -> Result<Entry, ErrorCode> {
         let descriptor = self.resolve(path, OFlags::PATH, Lookup::MayBlock).map_err(Call::Open.of(path))?;
         let stat = rustix::fs::fstat(descriptor).map_err(Call::Open.of(path))?;
         entry_of(&stat, path.file_name().unwrap_or(b".")).ok_or(ErrorCode::NotRegular)
-    }
-
-    /// Answers a question that needs no digest.
-    pub(crate) fn answer(&self, question: &Question) -> Result<Found, ErrorCode> {
-        match question {
-            Question::Stat { path } => self.stat(path).map(Found::Entry),
-            Question::Mkdir { path } => self.make_directory(path).map(|()| Found::Done),
-            Question::Rm { path } => self.remove(path).map(|()| Found::Done),
-            Question::Mv { from, to, replace } => self.rename(from, to, *replace).map(|()| Found::Done),
-            // Their digests are computed elsewhere.
-            Question::Sum { .. } | Question::Partial { .. } => Err(ErrorCode::Io),
-        }
     }
 
     /// Opens a file whose digest is wanted, and tells how much of it.

@@ -4,7 +4,7 @@ mod foreign;
 
 use super::{Answered, Dialect, Heard};
 use crate::Policy;
-use crate::action::{Event, Length, Question};
+use crate::action::{Change, Event, Length, Query};
 use crate::answer::{Answer, Subject};
 use crate::entry_format::EntryFormat;
 use crate::request::{DownloadSpec, Request, UploadSpec};
@@ -104,12 +104,12 @@ impl Ferry {
     fn understand(&self, command: Command) -> Heard {
         Heard::Request(match command {
             Command::Ls { path } => Request::List { path, format: EntryFormat::Ferry },
-            Command::Stat { path } => Request::Ask(Question::Stat { path }),
-            Command::Sum { path, length } => Request::Ask(Question::Sum { path, length }),
-            Command::Partial { path } => Request::Ask(Question::Partial { path }),
-            Command::Mkdir { path } => Request::Ask(Question::Mkdir { path }),
-            Command::Rm { path } => Request::Ask(Question::Rm { path }),
-            Command::Mv { from, to, replace } => Request::Ask(Question::Mv { from, to, replace }),
+            Command::Stat { path } => Request::Query(Query::Stat { path }),
+            Command::Sum { path, length } => Request::Query(Query::Sum { path, length }),
+            Command::Partial { path } => Request::Query(Query::Partial { path }),
+            Command::Mkdir { path } => Request::Change(Change::Mkdir { path }),
+            Command::Rm { path } => Request::Change(Change::Rm { path }),
+            Command::Mv { from, to, replace } => Request::Change(Change::Mv { from, to, replace }),
             Command::Download { path, offset, digest } => {
                 Request::Download { path, spec: DownloadSpec { offset, digest, until_close: false } }
             }

@@ -2,7 +2,7 @@
 
 use super::Work;
 use super::phase::Phase;
-use crate::action::{Action, Event, Found, ListQuery, ListingPart, Question};
+use crate::action::{Action, Event, Found, ListQuery, ListingPart, Query};
 use crate::answer::Answer;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::OUTBOX_PAUSE_BYTES;
@@ -48,28 +48,39 @@ impl Work {
     }
 
     pub(crate) fn handle_found(&mut self, found: Result<Found, ErrorCode>, now: Instant) {
-        let Phase::Asking(question) = &self.phase else { return };
-        let question = question.clone();
+        let Phase::Asking(query) = &self.phase else { return };
         match found {
             Ok(Found::Entry(entry)) => self.finish(Answer::Entry(entry), now),
             Ok(Found::Digest { length, digest }) => {
-                let is_kept = matches!(question, Question::Partial { .. });
+                let is_kept = matches!(query, Query::Partial { .. });
                 let answer =
                     if is_kept { Answer::Partial { length, digest } } else { Answer::Sum { length, digest } };
                 self.finish(answer, now);
             }
-            Ok(Found::Done) => {
-                let (command, path) = (question.name(), RemotePath::clone(question.path()));
+            Err(code) => {
+                let path = query.path().clone();
+                self.refuse(&path, code, now);
+            }
+        }
+    }
+
+    pub(crate) fn handle_changed(&mut self, changed: Result<(), ErrorCode>, now: Instant) {
+        let Phase::Changing(change) = &self.phase else { return };
+        let change = change.clone();
+        match changed {
+            Ok(()) => {
+                let (command, path) = (change.name(), RemotePath::clone(change.path()));
                 self.log(Event::Done { command, path });
                 self.finish(Answer::Done, now);
             }
-            Err(code) => self.refuse_question(&question, code, now),
+            Err(code) => self.refuse_change(&change, code, now),
         }
     }
 
     pub(crate) fn handle_no_room(&mut self, now: Instant) {
         match self.phase {
             Phase::Asking(_) => self.handle_found(Err(ErrorCode::Busy), now),
+            Phase::Changing(_) => self.handle_changed(Err(ErrorCode::Busy), now),
             Phase::Opening { .. } => self.handle_opened(Err(ErrorCode::Busy), now),
             Phase::Staging { .. } => self.handle_staged(Err(ErrorCode::Busy), now),
             Phase::Ready

@@ -3,7 +3,7 @@
 use super::Work;
 use super::phase::{Listing, Phase};
 use crate::access::Need;
-use crate::action::{Action, Event, Length, ListQuery, Question};
+use crate::action::{Action, Change, Event, Length, ListQuery};
 use crate::answer::{Answer, Subject};
 use crate::entry_format::EntryFormat;
 use crate::request::{Request, UploadSpec};
@@ -23,7 +23,9 @@ impl Work {
                 Request::Upload { spec, .. } => {
                     spec.is_eager && self.owed.admits_upload() && self.owed.publishing() < PUBLISHING_MAX
                 }
-                Request::List { .. } | Request::Ask(_) | Request::Download { .. } => false,
+                Request::List { .. } | Request::Query(_) | Request::Change(_) | Request::Download { .. } => {
+                    false
+                }
             }
     }
 
@@ -32,14 +34,21 @@ impl Work {
         self.log(Event::Received { command: request.name() });
         match request {
             Request::List { path, format } => self.list(&path, format, now),
-            Request::Ask(question) => {
-                let cleared = question.cleared(&self.access);
-                match cleared.and_then(|question| refuse_root(&question).map_or(Ok(question), Err)) {
-                    Ok(question) => {
-                        self.enter(Phase::Asking(question.clone()), now);
-                        self.act(Action::Ask(question));
+            Request::Query(query) => match query.cleared(&self.access) {
+                Ok(query) => {
+                    self.enter(Phase::Asking(query.clone()), now);
+                    self.act(Action::Query(query));
+                }
+                Err(code) => self.refuse(query.path(), code, now),
+            },
+            Request::Change(change) => {
+                let cleared = change.cleared(&self.access);
+                match cleared.and_then(|cleared| refuse_root(&cleared).map_or(Ok(cleared), Err)) {
+                    Ok(change) => {
+                        self.enter(Phase::Changing(change.clone()), now);
+                        self.act(Action::Change(change));
                     }
-                    Err(code) => self.refuse_question(&question, code, now),
+                    Err(code) => self.refuse_change(&change, code, now),
                 }
             }
             Request::Download { path, spec } => match self.access.clear(Need::Read, &path) {
@@ -87,22 +96,18 @@ impl Work {
         }
     }
 
-    pub(super) fn refuse_question<P: Borrow<RemotePath>>(
+    pub(super) fn refuse_change<P: Borrow<RemotePath>>(
         &mut self,
-        question: &Question<P>,
+        change: &Change<P>,
         code: ErrorCode,
         now: Instant,
     ) {
-        let path = question.path().borrow().clone();
-        let subject = match question {
-            Question::Mv { from, to, .. } => {
+        let path = change.path().borrow().clone();
+        let subject = match change {
+            Change::Mv { from, to, .. } => {
                 Subject::Rename { from: from.borrow().clone(), to: to.borrow().clone() }
             }
-            Question::Stat { .. }
-            | Question::Sum { .. }
-            | Question::Partial { .. }
-            | Question::Mkdir { .. }
-            | Question::Rm { .. } => Subject::Path(path.clone()),
+            Change::Mkdir { .. } | Change::Rm { .. } => Subject::Path(path.clone()),
         };
         self.answer(Answer::Refused { code, subject });
         self.log_refusal(code, path);
@@ -111,11 +116,10 @@ impl Work {
 }
 
 /// The served folder itself is there, and stays.
-fn refuse_root(question: &Question) -> Option<ErrorCode> {
-    match question {
-        Question::Mkdir { path } => path.is_root().then_some(ErrorCode::Exists),
-        Question::Rm { path } => path.is_root().then_some(ErrorCode::BadPath),
-        Question::Mv { from, to, .. } => (from.is_root() || to.is_root()).then_some(ErrorCode::BadPath),
-        Question::Stat { .. } | Question::Sum { .. } | Question::Partial { .. } => None,
+fn refuse_root(change: &Change) -> Option<ErrorCode> {
+    match change {
+        Change::Mkdir { path } => path.is_root().then_some(ErrorCode::Exists),
+        Change::Rm { path } => path.is_root().then_some(ErrorCode::BadPath),
+        Change::Mv { from, to, .. } => (from.is_root() || to.is_root()).then_some(ErrorCode::BadPath),
     }
 }

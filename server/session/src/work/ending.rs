@@ -2,7 +2,7 @@
 
 use super::Work;
 use super::phase::Phase;
-use crate::action::{Action, Direction, Question};
+use crate::action::{Action, Direction};
 use crate::answer::Answer;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::GIVE_WAY_SILENCE;
@@ -41,6 +41,7 @@ impl Work {
             Phase::Ready
             | Phase::Listing(_)
             | Phase::Asking(_)
+            | Phase::Changing(_)
             | Phase::Opening { .. }
             | Phase::Staging { .. }
             | Phase::Connecting(_)
@@ -62,12 +63,12 @@ impl Work {
                 self.act(Action::Discard);
                 self.refuse(&path, ErrorCode::Busy, now);
             }
-            Phase::Asking(Question::Stat { .. } | Question::Sum { .. } | Question::Partial { .. }) => {
+            Phase::Asking(_) => {
                 self.act(Action::Discard);
                 self.handle_found(Err(ErrorCode::Busy), now);
             }
             // The change may be done already, and holds no file.
-            Phase::Asking(Question::Mkdir { .. } | Question::Rm { .. } | Question::Mv { .. }) => {}
+            Phase::Changing(_) => {}
             Phase::Opening { .. } => self.handle_opened(Err(ErrorCode::Busy), now),
             Phase::Staging { .. } => {
                 self.act(Action::Keep);

@@ -3,7 +3,7 @@
 
 use super::transfer::Transfer;
 use crate::access::Cleared;
-use crate::action::{Cursor, Question};
+use crate::action::{Change, Cursor, Query};
 use crate::entry_format::EntryFormat;
 use crate::request::{DownloadSpec, UploadSpec};
 
@@ -12,7 +12,8 @@ pub(crate) enum Phase {
     /// Between commands.
     Ready,
     Listing(Listing),
-    Asking(Question),
+    Asking(Query),
+    Changing(Change),
     Opening {
         path: Cleared,
         spec: DownloadSpec,
@@ -55,6 +56,7 @@ impl Phase {
             }
             Self::Listing(_)
             | Self::Asking(_)
+            | Self::Changing(_)
             | Self::Opening { .. }
             | Self::Staging { .. }
             | Self::Checking(_)
@@ -69,6 +71,7 @@ impl Phase {
             Self::Ready
             | Self::Listing(_)
             | Self::Asking(_)
+            | Self::Changing(_)
             | Self::Opening { .. }
             | Self::Staging { .. }
             | Self::Connecting(_)
@@ -84,6 +87,7 @@ impl Phase {
             other @ (Self::Ready
             | Self::Listing(_)
             | Self::Asking(_)
+            | Self::Changing(_)
             | Self::Opening { .. }
             | Self::Staging { .. }
             | Self::Dropping { .. }

@@ -73,6 +73,7 @@ impl Work {
             Phase::Listing(listing) if listing.paused_at.is_some() => Wait::Reader,
             Phase::Listing(_)
             | Phase::Asking(_)
+            | Phase::Changing(_)
             | Phase::Opening { .. }
             | Phase::Staging { .. }
             | Phase::Checking(_) => Wait::Disk,

@@ -397,6 +397,7 @@ fn facts_that_come_after_the_end_are_ignored() {
     session.handle(Fact::Opened(Err(ErrorCode::Io)), now);
     session.handle(Fact::Listed(Err(ErrorCode::Io)), now);
     session.handle(Fact::Found(Err(ErrorCode::Io)), now);
+    session.handle(Fact::Changed(Err(ErrorCode::Io)), now);
     session.handle(Fact::RepliesWritten(1), now);
     assert_eq!(session.poll_action(), None);
 }

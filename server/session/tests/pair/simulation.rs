@@ -12,7 +12,7 @@ use ferry_common::path::RemotePath;
 use ferry_common::wire::command::{Command, UploadOptions};
 use ferry_common::wire::digest::Digest;
 use ferry_session::access::{Access, Need};
-use ferry_session::action::{Found, Publication, Question};
+use ferry_session::action::{Change, Found, Publication, Query};
 use ferry_session::fact::Fact;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -336,7 +336,7 @@ impl Simulation {
     fn perform(&self, model: &mut Store, id: usize, asked: &Asked) -> Result<(), ErrorCode> {
         let (client, id) = (&self.pair.client, id as u64);
         let success = self.pair.outcome(id).as_ref().ok();
-        let question = match asked.command.clone() {
+        let query = match asked.command.clone() {
             Command::Upload { path, options: UploadOptions { new, mtime_s, .. }, .. } => {
                 model.stage(&path, new, None)?;
                 let expected = asked.false_digest.then(|| Digest::of(b"something else"));
@@ -355,11 +355,11 @@ impl Simulation {
                 }
                 return Ok(());
             }
-            Command::Sum { path, length } => Question::Sum { path, length },
-            Command::Stat { path } => Question::Stat { path },
-            Command::Mkdir { path } => Question::Mkdir { path },
-            Command::Rm { path } => Question::Rm { path },
-            Command::Mv { from, to, replace } => Question::Mv { from, to, replace },
+            Command::Sum { path, length } => Query::Sum { path, length },
+            Command::Stat { path } => Query::Stat { path },
+            Command::Mkdir { path } => return model.change(&Change::Mkdir { path }),
+            Command::Rm { path } => return model.change(&Change::Rm { path }),
+            Command::Mv { from, to, replace } => return model.change(&Change::Mv { from, to, replace }),
             Command::Partial { path } => {
                 if let Some((length, digest)) = client.digests.get(&id) {
                     let sent = self.large.iter().filter(|(name, _)| name.as_bytes() == path.as_bytes());
@@ -371,14 +371,13 @@ impl Simulation {
             }
             Command::Ls { .. } | Command::Hello { .. } | Command::Help | Command::Exit => return Ok(()),
         };
-        let found = model.answer(&question)?;
+        let found = model.answer(&query)?;
         if success.is_some() {
             match found {
                 Found::Digest { length, digest } => {
                     assert_eq!(client.digests[&id], (length, digest));
                 }
                 Found::Entry(entry) => assert_eq!(client.entries[&id], [entry]),
-                Found::Done => {}
             }
         }
         Ok(())

@@ -8,6 +8,7 @@ use crate::store::errors::Call;
 use crate::store::names::{self, Name, Renamed};
 use ferry_common::error::ErrorCode;
 use ferry_session::access::Cleared;
+use ferry_session::action::Change;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, Stat};
 use rustix::io::Errno;
 use std::fmt::{self, Display};
@@ -25,7 +26,15 @@ struct Move<'a> {
 }
 
 impl Folder {
-    pub(super) fn make_directory(&self, path: &Cleared) -> Result<(), ErrorCode> {
+    pub(crate) fn change(&self, change: &Change) -> Result<(), ErrorCode> {
+        match change {
+            Change::Mkdir { path } => self.make_directory(path),
+            Change::Rm { path } => self.remove(path),
+            Change::Mv { from, to, replace } => self.rename(from, to, *replace),
+        }
+    }
+
+    fn make_directory(&self, path: &Cleared) -> Result<(), ErrorCode> {
         // The root, like any other directory, exists.
         let name = path.file_name().ok_or(ErrorCode::Exists)?;
         let target = self.target(path)?;
@@ -34,7 +43,7 @@ impl Folder {
         self.flush_names(&target)
     }
 
-    pub(super) fn remove(&self, path: &Cleared) -> Result<(), ErrorCode> {
+    fn remove(&self, path: &Cleared) -> Result<(), ErrorCode> {
         let name = path.file_name().ok_or(ErrorCode::Denied)?;
         let target = self.source(path)?;
         let removed = target.look_at(name)?;
@@ -54,7 +63,7 @@ impl Folder {
         self.flush_names(&target)
     }
 
-    pub(super) fn rename(&self, from: &Cleared, to: &Cleared, replace: bool) -> Result<(), ErrorCode> {
+    fn rename(&self, from: &Cleared, to: &Cleared, replace: bool) -> Result<(), ErrorCode> {
         let from_name = from.file_name().ok_or(ErrorCode::Denied)?;
         let to_name = to.file_name().ok_or(ErrorCode::Exists)?;
         let source = self.source(from)?;

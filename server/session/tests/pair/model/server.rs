@@ -8,7 +8,7 @@ use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::ticket::Ticket;
 use ferry_session::access::Cleared;
-use ferry_session::action::{Action, End, Event, Length, ListQuery, Publication, Question};
+use ferry_session::action::{Action, Change, End, Event, Length, ListQuery, Publication, Query};
 use ferry_session::dialect::Dialect;
 use ferry_session::fact::Fact;
 use ferry_session::limits::TURN_LINES;
@@ -54,7 +54,8 @@ pub(crate) struct Staged {
 #[derive(Debug)]
 pub(crate) enum Job {
     List(ListQuery),
-    Ask(Question),
+    Query(Query),
+    Change(Change),
     Open { path: Cleared },
     Stage { path: Cleared, size: Length, new: bool, resume: Option<Resume> },
     Check { digest: bool },
@@ -143,8 +144,11 @@ impl<D: Dialect> Pair<D> {
             Job::List(query) => {
                 self.session.handle(Fact::Listed(fails.and_then(|()| server.store.list(&query))), now);
             }
-            Job::Ask(question) => {
-                self.session.handle(Fact::Found(fails.and_then(|()| server.store.answer(&question))), now);
+            Job::Query(query) => {
+                self.session.handle(Fact::Found(fails.and_then(|()| server.store.answer(&query))), now);
+            }
+            Job::Change(change) => {
+                self.session.handle(Fact::Changed(fails.and_then(|()| server.store.change(&change))), now);
             }
             Job::Check { digest } => {
                 let changed = server.store.faults.changed.take().map_or(fails, Err);
@@ -410,7 +414,8 @@ impl<D: Dialect> Pair<D> {
         match action {
             Action::Reply(lines) => server.outbox.push(&lines).expect("a session keeps to the bound"),
             Action::List(query) => server.jobs.push_back(Job::List(query)),
-            Action::Ask(question) => server.jobs.push_back(Job::Ask(question)),
+            Action::Query(query) => server.jobs.push_back(Job::Query(query)),
+            Action::Change(change) => server.jobs.push_back(Job::Change(change)),
             Action::Open { path } => server.jobs.push_back(Job::Open { path }),
             Action::Stage { path, size, new, resume } => {
                 server.jobs.push_back(Job::Stage { path, size, new, resume });

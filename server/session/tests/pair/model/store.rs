@@ -7,7 +7,7 @@ use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::{Entry, EntryKind};
 use ferry_session::action::{
-    Cursor, DirectoryIdentity, Found, Length, ListQuery, ListingPart, Opened, Publication, Question,
+    Change, Cursor, DirectoryIdentity, Found, Length, ListQuery, ListingPart, Opened, Publication, Query,
 };
 use ferry_session::limits::LISTING_PART_BYTES;
 use std::borrow::Borrow;
@@ -82,49 +82,51 @@ impl Store {
         Ok(part)
     }
 
-    pub(crate) fn answer<P: Borrow<RemotePath>>(
-        &mut self,
-        question: &Question<P>,
-    ) -> Result<Found, ErrorCode> {
-        match question {
-            Question::Stat { path } => {
+    pub(crate) fn answer<P: Borrow<RemotePath>>(&self, query: &Query<P>) -> Result<Found, ErrorCode> {
+        match query {
+            Query::Stat { path } => {
                 let path = path.borrow().as_bytes();
                 let node = self.nodes.get(path).ok_or(ErrorCode::NotFound)?;
                 Ok(Found::Entry(self.entry(path, node.as_deref())))
             }
-            Question::Sum { path, length } => {
+            Query::Sum { path, length } => {
                 let (_, content) = self.open(path.borrow())?;
                 let length = length.unwrap_or(content.len() as u64);
                 let part = content.get(..usize::try_from(length).unwrap()).ok_or(ErrorCode::BadOffset)?;
                 Ok(Found::Digest { length, digest: Digest::of(part) })
             }
-            Question::Partial { path } => {
+            Query::Partial { path } => {
                 let kept = self.partials.get(path.borrow().as_bytes()).ok_or(ErrorCode::NoPartial)?;
                 Ok(Found::Digest { length: kept.len() as u64, digest: Digest::of(kept) })
             }
-            Question::Mkdir { path } => self.make(path.borrow()),
-            Question::Rm { path } => self.remove(path.borrow()),
-            Question::Mv { from, to, replace } => self.rename(from.borrow(), to.borrow(), *replace),
         }
     }
 
-    fn make(&mut self, path: &RemotePath) -> Result<Found, ErrorCode> {
+    pub(crate) fn change<P: Borrow<RemotePath>>(&mut self, change: &Change<P>) -> Result<(), ErrorCode> {
+        match change {
+            Change::Mkdir { path } => self.make(path.borrow()),
+            Change::Rm { path } => self.remove(path.borrow()),
+            Change::Mv { from, to, replace } => self.rename(from.borrow(), to.borrow(), *replace),
+        }
+    }
+
+    fn make(&mut self, path: &RemotePath) -> Result<(), ErrorCode> {
         self.check_parent(path)?;
         if self.nodes.contains_key(path.as_bytes()) {
             return Err(ErrorCode::Exists);
         }
         self.nodes.insert(path.as_bytes().to_vec(), None);
-        Ok(Found::Done)
+        Ok(())
     }
 
-    fn remove(&mut self, path: &RemotePath) -> Result<Found, ErrorCode> {
+    fn remove(&mut self, path: &RemotePath) -> Result<(), ErrorCode> {
         if self.nodes.keys().any(|name| parent_of(name) == *path) {
             return Err(ErrorCode::NotEmpty);
         }
-        self.nodes.remove(path.as_bytes()).map(|_| Found::Done).ok_or(ErrorCode::NotFound)
+        self.nodes.remove(path.as_bytes()).map(drop).ok_or(ErrorCode::NotFound)
     }
 
-    fn rename(&mut self, from: &RemotePath, to: &RemotePath, replace: bool) -> Result<Found, ErrorCode> {
+    fn rename(&mut self, from: &RemotePath, to: &RemotePath, replace: bool) -> Result<(), ErrorCode> {
         let moved = self.nodes.get(from.as_bytes()).ok_or(ErrorCode::NotFound)?;
         self.check_parent(to)?;
         match self.nodes.get(to.as_bytes()) {
@@ -143,7 +145,7 @@ impl Store {
             let node = self.nodes.remove(&name).unwrap();
             self.nodes.insert([to.as_bytes(), &name[from.as_bytes().len()..]].concat(), node);
         }
-        Ok(Found::Done)
+        Ok(())
     }
 
     pub(crate) fn open(&self, path: &RemotePath) -> Result<(Opened, Vec<u8>), ErrorCode> {
