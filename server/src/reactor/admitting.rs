@@ -109,11 +109,7 @@ impl Reactor {
         // The time of the disk begins only now.
         control.session.handle(Fact::DiskProgress, now);
         let fact = self.perform_now(key, action, now);
-        if let Some(fact) = fact
-            && let Some(control) = self.sessions.get_mut(key)
-        {
-            control.session.handle(fact, now);
-        }
+        self.note(key, fact, now);
         self.drive(key, now);
         true
     }

@@ -64,12 +64,18 @@ impl Reactor {
     pub(super) fn perform_next(&mut self, key: Key, now: Instant) -> bool {
         let Some(control) = self.sessions.get_mut(key) else { return false };
         let Some(action) = control.session.poll_action() else { return false };
-        if let Some(fact) = self.perform(key, action, now)
+        let fact = self.perform(key, action, now);
+        self.note(key, fact, now);
+        true
+    }
+
+    /// Tells a session what is known already of an action; what it wants about that comes with its next actions.
+    pub(super) fn note(&mut self, key: Key, fact: Option<Fact<'static>>, now: Instant) {
+        if let Some(fact) = fact
             && let Some(control) = self.sessions.get_mut(key)
         {
             control.session.handle(fact, now);
         }
-        true
     }
 
     /// Brings all books in line with a session that wants nothing for now.
