@@ -1,7 +1,7 @@
 //! The server's end of one session, pure.
 //!
 //! The shell tells facts ([`Session::handle`]) and performs the actions that come out of [`Session::poll_action`],
-//! all of them, after each fact. A session has two layers: its [dialect](dialect) makes requests of what the client sends
+//! all of them, after each fact. A session has two layers: its [dialect] makes requests of what the client sends
 //! and text of what it is to be told, and its work does what is asked for. One command is worked on at a time, but for one
 //! overlap: while small uploads wait for the disk, the uploads behind them are received already, so that they can share its
 //! flushes. The commands behind wait in the dialect and in the socket, so a client may send as many ahead as it likes.
