@@ -5,6 +5,7 @@
 //! each of these calls. Every request ends in exactly one [`Step::Done`], in the order of the requests.
 
 use crate::error::ErrorCode;
+use crate::limits::PROTOCOL_VERSION;
 use crate::wire::command::{Command, UploadOptions};
 use crate::wire::digest::Digest;
 use crate::wire::entry::Entry;
@@ -96,6 +97,10 @@ struct Pending {
     /// The final line, while bytes of a download are still to be read.
     answer: Option<Result<Success, Failure>>,
     payload: Payload,
+    /// Lines of a listing, or digests, that have come.
+    told: u64,
+    /// Of a download, once it was announced.
+    length: u64,
 }
 
 /// How far the payload of a request has come.
@@ -141,7 +146,7 @@ impl Dialogue {
             | Command::Exit => Payload::None,
         };
         self.steps.push_back(Step::Send(command.encode()));
-        self.pending.push_back(Pending { id, command, answer: None, payload });
+        self.pending.push_back(Pending { id, command, answer: None, payload, told: 0, length: 0 });
         self.settle();
         id
     }
@@ -218,9 +223,11 @@ impl Dialogue {
         let id = pending.id;
         match (reply, &pending.command) {
             (Reply::Entry(entry), Command::Ls { .. } | Command::Stat { .. }) => {
+                pending.told += 1;
                 self.steps.push_back(Step::Entry { id, entry });
             }
             (Reply::Digest { length, digest }, Command::Sum { .. } | Command::Partial { .. }) => {
+                pending.told += 1;
                 self.steps.push_back(Step::Digest { id, length, digest });
             }
             (Reply::Info { words, .. }, _) => self.steps.push_back(Step::Info { id, words }),
@@ -235,9 +242,13 @@ impl Dialogue {
                 if (self.data_open || length == 0) && pending.payload == Payload::Unannounced =>
             {
                 pending.payload = Payload::Receiving { remaining: length };
+                pending.length = length;
                 self.steps.push_back(Step::Receive { id, length, mtime_s });
             }
-            (Reply::Download { .. }, Command::Download { .. }) if pending.payload == Payload::Unannounced => {
+            (Reply::Download { length, .. }, Command::Download { .. })
+                if pending.payload == Payload::Unannounced =>
+            {
+                pending.length = length;
                 // The connection broke just before the announcement of what it was to carry.
                 pending.payload = Payload::Cut;
             }
@@ -249,7 +260,9 @@ impl Dialogue {
                 pending.payload = Payload::Held { go_ahead: Some(offset) };
             }
             (Reply::Ok { words }, _) if pending.may_have_ended() => {
-                pending.answer = Some(Ok(success_of(&words)));
+                let success = success_of(&words);
+                pending.check(&success)?;
+                pending.answer = Some(Ok(success));
             }
             (Reply::Err { code, message }, _) => self.refuse(Failure::Refused { code, message }),
             (
@@ -406,6 +419,36 @@ impl Pending {
             Payload::None | Payload::Receiving { .. } | Payload::Cut | Payload::Issued => true,
             Payload::Held { go_ahead } => self.sends_nothing(go_ahead),
             Payload::Unannounced => false,
+        }
+    }
+
+    /// An `ok` says how much it is for. Where that is not what this end knows, the two ends do not mean the same.
+    fn check(&self, success: &Success) -> Result<(), Violation> {
+        let (is_right, meant) = match &self.command {
+            Command::Ls { .. } => (success.number == Some(self.told), format!("{} entries", self.told)),
+            Command::Stat { .. } => (self.told == 1, "one entry".to_owned()),
+            Command::Sum { .. } | Command::Partial { .. } => (self.told == 1, "one digest".to_owned()),
+            Command::Download { .. } => {
+                (success.number == Some(self.length), format!("{} bytes", self.length))
+            }
+            Command::Upload { size, .. } => (success.number == Some(*size), format!("{size} bytes")),
+            Command::Hello { version } => {
+                let most = version.unwrap_or(PROTOCOL_VERSION);
+                let is_right = success.number.is_some_and(|version| (1..=most).contains(&version));
+                (is_right, format!("a version from 1 to {most}"))
+            }
+            Command::Mkdir { .. }
+            | Command::Rm { .. }
+            | Command::Mv { .. }
+            | Command::Help
+            | Command::Exit => {
+                return Ok(());
+            }
+        };
+        if is_right {
+            Ok(())
+        } else {
+            Err(Violation(format!("the server said an ok that is not for {meant}")))
         }
     }
 

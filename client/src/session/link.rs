@@ -157,6 +157,7 @@ impl Link {
     }
 
     fn run(&mut self, command: Command, progress: &mut Progress<'_>) -> Result<Success, Failure> {
+        self.drop_odd_data();
         self.dialogue.request(command);
         loop {
             while let Some(step) = self.dialogue.poll_step() {
@@ -166,6 +167,21 @@ impl Link {
                 self.perform(step, progress)?;
             }
             self.read_control(progress.deadline)?;
+        }
+    }
+
+    /// Between commands nothing comes over the data connection: a byte that does would be taken for the first of the next
+    /// file.
+    fn drop_odd_data(&mut self) {
+        let Some(data) = &self.data else { return };
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let is_odd = match rustix::net::recv(&**data, &mut [0_u8; 1], flags) {
+            Ok(_) => true,
+            Err(error) => error != rustix::io::Errno::AGAIN && error != rustix::io::Errno::INTR,
+        };
+        if is_odd {
+            self.data = None;
+            self.dialogue.handle_data_closed();
         }
     }
 
@@ -194,8 +210,10 @@ impl Link {
             Step::Transmit { offset, length, trailer, .. } => {
                 let moved =
                     self.move_payload(|data| progress.handler.transmit(data, offset, length, trailer));
-                if let Err(broken) = moved {
-                    self.break_off(broken, progress);
+                match moved {
+                    // On a new data connection, where an earlier one was lost.
+                    Ok(()) => progress.data_error = None,
+                    Err(broken) => self.break_off(broken, progress),
                 }
             }
             Step::Entry { entry, .. } => {
@@ -313,7 +331,11 @@ impl Link {
         progress: &mut Progress<'_>,
     ) -> Result<Success, Failure> {
         let failure = match (result, progress.stopped.take()) {
-            (Ok(success), None) => return Ok(success),
+            (Ok(success), None) => match progress.data_error.take() {
+                None => return Ok(success),
+                // Whatever it has, it is not the whole file.
+                Some(_) => self.violation("it says ok to a file of which it took only a part"),
+            },
             (Err(dialogue::Failure::ControlLost), None) => self.lost(),
             (Err(dialogue::Failure::ControlLost), Some(stopped)) => self.give_up(stopped),
             (Ok(_) | Err(_), Some(stopped)) => stopped,

@@ -6,3 +6,4 @@ mod resuming;
 mod sessions;
 mod support;
 mod transfers;
+mod untrue;

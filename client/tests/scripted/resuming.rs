@@ -2,8 +2,8 @@
 //! that change, bytes that are not what they were.
 
 use crate::support::{
-    Finished, Script, Server, names, ok, read, run, run_with, serve, serve_at, serve_each, spawn_with,
-    wait_for_message, wait_until, wait_until_asleep, with_trailer,
+    Finished, Script, Server, names, ok, ok_rest, read, run, run_with, serve, serve_at, serve_each,
+    spawn_with, wait_for_message, wait_until, wait_until_asleep, with_trailer,
 };
 use ferry_common::wire::digest::Digest;
 use rustix::process::{Pid, Signal, kill_process};
@@ -36,7 +36,7 @@ fn send_rest(server: &mut Server, file: &[u8], offset: usize) {
     let mut data = server.open_data();
     server.say(format!("(download) {} 0\n", file.len() - offset));
     data.write_all(&file[offset..]).unwrap();
-    server.say(ok(file));
+    server.say(ok_rest(file, offset));
     server.wait_for_end();
 }
 
@@ -223,7 +223,7 @@ fn a_kept_beginning_of_a_file_that_was_replaced_since_is_not_completed() {
         let mut data = server.open_data();
         server.say(format!("(download) {} 0\n", sent.len() - half));
         data.write_all(&sent[half..]).unwrap();
-        server.say(ok(&sent));
+        server.say(ok_rest(&sent, half));
         server.expect("download a");
         server.say(format!("(download) {} 0\n", sent.len()));
         data.write_all(&sent).unwrap();

@@ -126,9 +126,14 @@ impl Server {
     }
 }
 
-/// How a server ends a transfer of this file.
+/// How a server ends a transfer of this whole file.
 pub(crate) fn ok(file: &[u8]) -> String {
     format!("ok {} {}\n", file.len(), Digest::of(file))
+}
+
+/// How a server ends the download of what is behind `offset` of this file.
+pub(crate) fn ok_rest(file: &[u8], offset: usize) -> String {
+    format!("ok {} {}\n", file.len() - offset, Digest::of(file))
 }
 
 /// What an upload of this file is on the data connection.
