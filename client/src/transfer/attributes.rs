@@ -1,5 +1,5 @@
 //! What a downloaded file has beside its content: that of the local file which it replaces. A file that replaces
-//! none is made in its directory like any other, and has what it is to have.
+//! none has what any new file in its directory would have.
 //!
 //! What only adorns the file is kept as far as this user may, and is never a reason to do without the file. What
 //! protects it is: no download gives a user a right that the file before it did not give.
@@ -14,34 +14,33 @@ use std::path::Path;
 
 /// The permissions; never the bits that make a program run as its owner.
 const PERMISSION_BITS: u32 = 0o777;
+/// What a program asks for where it makes a new file.
+const NEW_FILE_MODE: u32 = 0o666;
 /// The access control list of a file.
 const ACL_NAME: &str = "system.posix_acl_access";
 /// The namespace of attributes that mean nothing to the kernel.
 const USER_PREFIX: &[u8] = b"user.";
 /// What only the owner may read: for the time in which the content comes.
-const PRIVATE_MODE: u32 = 0o600;
+pub(crate) const PRIVATE_MODE: u32 = 0o600;
 
-/// A regular file that is to be replaced.
+/// A regular file that is to be replaced, or to be like.
 struct Replaced {
     metadata: Metadata,
     /// `None` where it cannot be read.
     file: Option<File>,
 }
 
-/// Keeps others from reading a file that is to replace one, until it has the permissions of that.
-pub(crate) fn shield(file: &File, replaced: &Path) {
-    if replaced_by(replaced).is_some() {
-        // Where it cannot be set, the file system has the same permissions for all files.
-        let _ = rustix::fs::fchmod(file, Mode::from_raw_mode(PRIVATE_MODE));
-    }
+/// Keeps other users from a file whose content is still to come.
+pub(crate) fn shield(file: &File) {
+    // Where it cannot be set, the file system has the same permissions for all files.
+    let _ = rustix::fs::fchmod(file, Mode::from_raw_mode(PRIVATE_MODE));
 }
 
 /// Gives a whole file what the regular file at `path` has, if there is one. The owner comes last: afterwards the
 /// file may be none of this user's.
 pub(crate) fn take_over(file: &File, path: &Path) -> io::Result<()> {
     let Some(metadata) = replaced_by(path) else {
-        unshield(file);
-        return Ok(());
+        return unshield(file, path.parent().unwrap_or(Path::new(".")));
     };
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let opened = rustix::fs::openat(CWD, path, flags, Mode::empty());
@@ -56,9 +55,8 @@ pub(crate) fn take_over(file: &File, path: &Path) -> io::Result<()> {
         rustix::fs::fchown(file, None, Some(Gid::from_raw(replaced.metadata.gid()))).is_ok()
     };
     let keeps_acl = has_group && replaced.copy_acl(file);
-    // Another group, or the one that the list limits, gets no more than others have.
-    let mode = if keeps_acl { mode } else { mode & !0o070 | mode & (mode & 0o007) << 3 };
-    set_mode(file, mode)?;
+    // Another group, or the one that the list limits, must not get more than it had.
+    set_mode(file, if keeps_acl { mode } else { without_group(mode) })?;
     if own.uid() != replaced.metadata.uid() {
         let owner = Uid::from_raw(replaced.metadata.uid());
         if rustix::fs::fchown(file, Some(owner), None).is_err() {
@@ -100,17 +98,32 @@ fn replaced_by(path: &Path) -> Option<Metadata> {
     fs::symlink_metadata(path).ok().filter(Metadata::is_file)
 }
 
-/// The file that was to be replaced when the content began to come is gone, so this one is like any new file.
-fn unshield(file: &File) {
-    let is_shielded = file.metadata().is_ok_and(|metadata| metadata.mode() & PERMISSION_BITS == PRIVATE_MODE);
-    let umask = || {
-        let status = fs::read_to_string("/proc/self/status").ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
-        u32::from_str_radix(line.trim(), 8).ok()
-    };
-    if is_shielded && let Some(umask) = umask() {
-        let _ = rustix::fs::fchmod(file, Mode::from_raw_mode(0o666 & !umask));
+/// Gives a file that replaces none what any new file in the directory has. The umask and the directory's list decide about
+/// that together, so it is seen by making one, which has no name that a kill could leave behind.
+fn unshield(file: &File, directory: &Path) -> io::Result<()> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    match rustix::fs::openat(CWD, directory, flags, Mode::from_raw_mode(NEW_FILE_MODE)) {
+        Ok(ordinary) => {
+            let ordinary = File::from(ordinary);
+            let like = Replaced { metadata: ordinary.metadata()?, file: Some(ordinary) };
+            let has_acl = like.copy_acl(file);
+            let mode = like.metadata.mode() & PERMISSION_BITS;
+            set_mode(file, if has_acl { mode } else { without_group(mode) })
+        }
+        // A file system that knows no files without a name has hardly lists of access either.
+        Err(_) => umask().map_or(Ok(()), |umask| set_mode(file, NEW_FILE_MODE & !umask)),
     }
+}
+
+fn umask() -> Option<u32> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
+    u32::from_str_radix(line.trim(), 8).ok()
+}
+
+/// The group gets no more than others have.
+fn without_group(mode: u32) -> u32 {
+    mode & !0o070 | mode & (mode & 0o007) << 3
 }
 
 /// Fails where the file would give a user more than `mode` does.

@@ -21,8 +21,8 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tempfile::{NamedTempFile, TempPath};
 
-/// As any program would make a new file: the umask decides about its mode.
-const MODE: u32 = 0o666;
+/// For this user alone while the content comes and is compared: no other may read or change what is published later.
+const MODE: u32 = attributes::PRIVATE_MODE;
 
 /// Whether a file can be used as a partial one.
 enum Claim {
@@ -57,7 +57,7 @@ impl Partial {
         }
         digests::tell_comparison(file.metadata().map_or(0, |metadata| metadata.len()));
         let hasher = Box::new(digests::hash_beginning(&file, &path, u64::MAX, interrupts)?);
-        attributes::shield(&file, &target.path);
+        attributes::shield(&file);
         let mut file = adopt(file, &path).map_err(|error| Failure::local("use", &path, &error))?;
         file.disable_cleanup(true);
         Ok(Some(Self { file, hasher, is_findable: true }))
@@ -70,7 +70,6 @@ impl Partial {
         let hasher = Box::<Hasher>::default();
         if let Ok(file) = rustix::fs::open(&path, flags, Mode::from_raw_mode(MODE)) {
             let file = File::from(file);
-            attributes::shield(&file, &target.path);
             let adopted = adopt(file, &path);
             let mut file = adopted.map_err(|error| Failure::local("use", &path, &error))?;
             match claim(file.as_file(), &path) {
@@ -85,7 +84,6 @@ impl Partial {
             .permissions(Permissions::from_mode(MODE))
             .tempfile_in(&target.directory)
             .map_err(|error| Failure::local("create a file in", &target.directory, &error))?;
-        attributes::shield(file.as_file(), &target.path);
         Ok(Self { file, hasher, is_findable: false })
     }
 
@@ -291,6 +289,25 @@ mod tests {
         assert!(partial.is_findable);
         partial.keep();
         assert_eq!(fs::read(path_for(&target)).unwrap(), b"ferry");
+    }
+
+    /// Whatever the directory and the umask give to new files: it is compared to one.
+    #[test]
+    fn it_is_private_until_it_is_published_and_then_like_any_new_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        fs::write(directory.path().join("ordinary"), "").unwrap();
+        let target = target(directory.path(), "a");
+        fs::write(path_for(&target), "what an earlier run has left").unwrap();
+        let interrupts = interrupts();
+        let found = Partial::find(&target, &interrupts).ok().unwrap().unwrap();
+        assert_eq!(mode(&path_for(&target)), 0o600);
+        found.into_file();
+        let partial = Partial::create(&target).ok().unwrap();
+        assert_eq!(mode(&path_for(&target)), 0o600);
+        assert!(partial.publish(&target, None).is_ok());
+        assert_eq!(mode(&target.path), mode(&directory.path().join("ordinary")));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "nothing else is left there");
     }
 
     #[test]
