@@ -123,7 +123,8 @@ fn parse_reply(line: &[u8]) -> Option<Reply> {
             Some(space) => (&rest[..space], &rest[space + 1..]),
             None => (rest, &b""[..]),
         };
-        return Some(Reply::Err { code: ErrorCode::from_word(word), message: words::escape_text(message) });
+        let code = ErrorCode::from_word(word);
+        return Some(Reply::Err { code, message: message_of(code, word, message) });
     }
     let mut words = words::split(line).ok()?;
     if words.is_empty() {
@@ -156,6 +157,17 @@ fn parse_reply(line: &[u8]) -> Option<Reply> {
         }
         (b"ls" | b"stat" | b"data" | b"download" | b"upload" | b"sum" | b"partial", _) => None,
         (verb, _) => Some(Reply::Info { verb: verb.to_vec(), words }),
+    }
+}
+
+/// What a person is told of an `err` line: never nothing, and the word of a code that this version does not know.
+fn message_of(code: Option<ErrorCode>, word: &[u8], message: &[u8]) -> String {
+    let text = words::escape_text(message);
+    match code {
+        Some(code) if text.trim().is_empty() => code.message().to_owned(),
+        Some(_) => text,
+        None if text.trim().is_empty() => format!("an error without a reason ({})", words::escape_text(word)),
+        None => format!("{text} ({})", words::escape_text(word)),
     }
 }
 
@@ -194,6 +206,21 @@ mod tests {
     fn later_versions_are_not_a_violation() {
         assert!(matches!(parse(b"(weather) fine\n"), Reply::Info { .. }));
         assert!(matches!(parse(b"err novel something new\n"), Reply::Err { code: None, .. }));
+    }
+
+    #[test]
+    fn an_error_says_something_whatever_the_server_left_out() {
+        for (line, told) in [
+            (&b"err busy\n"[..], ErrorCode::Busy.message()),
+            (b"err busy \n", ErrorCode::Busy.message()),
+            (b"err busy come back later\n", "come back later"),
+            (b"err novel something new\n", "something new (novel)"),
+            (b"err novel\n", "an error without a reason (novel)"),
+            (b"err n\x1bvel\n", "an error without a reason (n\\x1bvel)"),
+        ] {
+            let Reply::Err { message, .. } = parse(line) else { panic!() };
+            assert_eq!(message, told);
+        }
     }
 
     #[test]
