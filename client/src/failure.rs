@@ -28,7 +28,7 @@ pub(crate) enum Failure {
     /// The digests of the two ends differ.
     #[error("{0}")]
     Mismatch(String),
-    #[error("cannot write the results: {0}")]
+    #[error("cannot write the results: {}", describe(.0))]
     Output(io::Error),
     #[error("{0}")]
     ConnectionLost(String),
@@ -45,7 +45,7 @@ pub(crate) enum Failure {
 impl Failure {
     /// Something went wrong with a file of this host: `cannot write a.txt: no space left`.
     pub(crate) fn local(doing: &str, path: &Path, error: &io::Error) -> Self {
-        Self::Local(format!("Cannot {doing} {}: {error}", show_path(path)))
+        Self::Local(format!("Cannot {doing} {}: {}", show_path(path), describe(error)))
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
@@ -66,7 +66,27 @@ impl Failure {
     }
 }
 
+/// The system's words for an error, without its number.
+pub(crate) fn describe(error: &io::Error) -> String {
+    let text = error.to_string();
+    let number = error.raw_os_error().map(|number| format!(" (os error {number})"));
+    number.and_then(|number| text.strip_suffix(&number).map(str::to_owned)).unwrap_or(text)
+}
+
 /// A local path as it could be typed at the prompt.
 pub(crate) fn show_path(path: &Path) -> String {
     words::display(path.as_os_str().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_of_this_host_says_what_happened_to_which_file_and_no_number() {
+        let denied = io::Error::from_raw_os_error(13);
+        let failure = Failure::local("write", Path::new("a b.txt"), &denied);
+        assert_eq!(failure.to_string(), "Cannot write \"a b.txt\": Permission denied");
+        assert_eq!(describe(&io::Error::other("out of patience")), "out of patience");
+    }
 }

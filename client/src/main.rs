@@ -11,7 +11,7 @@ mod transfer;
 
 use crate::cli::Cli;
 use crate::exit_code::ExitCode;
-use crate::failure::Failure;
+use crate::failure::{Failure, describe};
 use crate::prompt::{batch, repl};
 use crate::session::Session;
 use crate::session::connect::Target;
@@ -30,7 +30,7 @@ fn main() -> std::process::ExitCode {
     let interrupts = match Interrupts::install(at_rest) {
         Ok(interrupts) => interrupts,
         Err(error) => {
-            screen::message(&format!("Cannot take charge of signals: {error}"));
+            screen::message(&format!("Cannot take charge of signals: {}", describe(&error)));
             return ExitCode::Local.into();
         }
     };

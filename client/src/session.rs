@@ -119,7 +119,7 @@ impl Session {
     }
 
     fn tell_ended(&self) {
-        screen::message(&format!("{} had ended the idle session; connecting again", self.target));
+        screen::message(&format!("{} has ended the session; connecting again", self.target));
     }
 
     fn no_connection(&self) -> Failure {

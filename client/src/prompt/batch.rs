@@ -1,7 +1,7 @@
 //! Commands without a prompt: from the command line, or one a line from standard input. The first failure
 //! ends the run.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, describe};
 use crate::prompt::commands::{self, Next};
 use crate::prompt::input::{self, PromptCommand};
 use crate::session::Session;
@@ -61,7 +61,7 @@ fn next_line(input: &mut impl BufRead) -> Result<Option<Vec<u8>>, Failure> {
     let mut line = Vec::new();
     let limit = LINE_MAX_BYTES + 2;
     input.by_ref().take(limit as u64).read_until(b'\n', &mut line).map_err(|error: io::Error| {
-        Failure::Local(format!("Cannot read commands from standard input: {error}"))
+        Failure::Local(format!("Cannot read commands from standard input: {}", describe(&error)))
     })?;
     if line.is_empty() {
         return Ok(None);

@@ -1,6 +1,6 @@
 //! Makes TCP connections that do not hang: bounded, interruptible, with keepalive. Never speaks on them.
 
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::limits::{
     ACKNOWLEDGE_TIMEOUT, CONNECT_TIMEOUT, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, SEND_TIMEOUT,
     STALL_TIMEOUT,
@@ -68,8 +68,9 @@ impl Target {
             Ok(Ok(addresses)) => Ok(addresses),
             Ok(Err(Interrupted)) => Err(Failure::Interrupted),
             Err(error) => Err(Failure::CannotConnect(format!(
-                "Cannot find the host {}: {error}",
-                words::display(self.host.as_bytes())
+                "Cannot find the host {}: {}",
+                words::display(self.host.as_bytes()),
+                describe(&error)
             ))),
         }
     }
@@ -119,7 +120,7 @@ pub(crate) fn describe(error: &io::Error) -> String {
     } else if error.kind() == io::ErrorKind::UnexpectedEof {
         "it was closed".to_owned()
     } else {
-        error.to_string()
+        failure::describe(error)
     }
 }
 

@@ -271,7 +271,7 @@ fn a_command_that_crosses_the_end_of_an_idle_session_is_repeated() {
     let finished = run(directory.path(), server.address(), &["rm a"]);
     assert_eq!(finished.status, 0, "{finished:?}");
     assert!(
-        finished.messages.ends_with("had ended the idle session; connecting again\nRemoved a\n"),
+        finished.messages.ends_with("has ended the session; connecting again\nRemoved a\n"),
         "{finished:?}"
     );
 }
