@@ -1,11 +1,15 @@
-//! The command line: what may be given, and what the help says about it. Never acts on it.
+//! The command line: what may be given, what the help says about it, and what is said of wrong arguments. Never acts on it.
 
-use crate::exit_code::EXIT_STATUS_HELP;
+use crate::exit_code::{EXIT_STATUS_HELP, ExitCode};
 use crate::limits::{RETRY_FOR_DEFAULT_S, RETRY_FOR_MAX_S};
 use crate::prompt::input::{self, PromptCommand};
+use crate::terminal::screen;
 use crate::transfer::TransferOptions;
 use clap::Parser;
 use ferry_common::limits::{CONTROL_PORT, PROTOCOL_VERSION};
+use ferry_common::wire::{printable, words};
+use std::env;
+use std::ffi::OsString;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -72,6 +76,19 @@ impl Cli {
             retry_for: Duration::from_secs(self.retry_for),
         }
     }
+}
+
+/// Prints the help that was asked for, or what is wrong with the arguments. Those are repeated in it, and may hold
+/// characters that a terminal would obey.
+pub(crate) fn explain(error: &clap::Error) -> std::process::ExitCode {
+    let is_plain = |argument: OsString| argument.to_str().is_some_and(printable::are_lines);
+    if env::args_os().all(is_plain) {
+        // Where standard error is gone, it cannot be told.
+        let _ = error.print();
+    } else {
+        error.to_string().lines().for_each(|line| screen::message(&words::escape_text(line.as_bytes())));
+    }
+    if error.use_stderr() { ExitCode::Usage.into() } else { ExitCode::Success.into() }
 }
 
 fn parse_command(text: &str) -> Result<PromptCommand, String> {

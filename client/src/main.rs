@@ -17,14 +17,17 @@ use crate::session::Session;
 use crate::session::connect::Target;
 use crate::terminal::interrupt::{AtRest, Interrupts};
 use crate::terminal::screen;
-use clap::Parser;
+use clap::Parser as _;
 use signal_hook::consts::SIGINT;
 use signal_hook::low_level::emulate_default_handler;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
 fn main() -> std::process::ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return cli::explain(&error),
+    };
     let is_prompt = cli.commands.is_empty() && io::stdin().is_terminal();
     let at_rest = if is_prompt { AtRest::Ignore } else { AtRest::Exit };
     let interrupts = match Interrupts::install(at_rest) {

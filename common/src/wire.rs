@@ -5,6 +5,7 @@ pub mod digest;
 pub mod entry;
 mod input_buffer;
 pub mod line;
+pub mod printable;
 pub mod reply;
 pub mod ticket;
 pub mod words;

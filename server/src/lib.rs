@@ -18,10 +18,13 @@ mod store;
 use admission::descriptors::{self, DescriptorPlan};
 use clap::Parser;
 use config::Config;
+use ferry_common::wire::{printable, words};
 use logging::LogWriter;
 use net::acceptor::Acceptor;
 use reactor::Reactor;
 use rustix::io::Errno;
+use std::env;
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 use store::folder::Folder;
@@ -29,7 +32,10 @@ use store::staging::{Retention, StagingError};
 
 /// Serves as the flags of this process say, until a signal ends that.
 pub fn run() -> ExitCode {
-    let config = Config::parse();
+    let config = match Config::try_parse() {
+        Ok(config) => config,
+        Err(error) => return explain(&error),
+    };
     let log_writer = match logging::start(config.log_level, config.log_file.as_deref()) {
         Ok(writer) => writer,
         Err(error) => {
@@ -48,6 +54,19 @@ pub fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints the help that was asked for, or what is wrong with the arguments. Those are repeated in it, and may hold
+/// characters that a terminal would obey.
+fn explain(error: &clap::Error) -> ExitCode {
+    let is_plain = |argument: OsString| argument.to_str().is_some_and(printable::are_lines);
+    if env::args_os().all(is_plain) {
+        // Where standard error is gone, it cannot be told.
+        let _ = error.print();
+    } else {
+        error.to_string().lines().for_each(|line| eprintln!("{}", words::escape_text(line.as_bytes())));
+    }
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 /// Everything from the flags to the end of serving; an error is one line that says what to do.

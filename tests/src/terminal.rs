@@ -17,6 +17,8 @@ const ROWS: u16 = 50;
 pub struct Terminal {
     session: OsSession,
     screen: Screen,
+    /// All that the program has written.
+    output: Vec<u8>,
     ended: bool,
 }
 
@@ -34,7 +36,7 @@ impl Terminal {
     pub fn run(command: Command) -> Self {
         let mut session = OsSession::spawn(command).expect("a program in a pseudo-terminal");
         session.get_process_mut().set_window_size(COLUMNS, ROWS).expect("a terminal has a size");
-        Self { session, screen: Screen::default(), ended: false }
+        Self { session, screen: Screen::default(), output: Vec::new(), ended: false }
     }
 
     /// Types keys as they are.
@@ -113,6 +115,12 @@ impl Terminal {
         self.session.get_process().wait().expect("a child can be waited for")
     }
 
+    /// All that the program has written so far, byte by byte.
+    pub fn output(&mut self) -> &[u8] {
+        self.take_output();
+        &self.output
+    }
+
     /// What is on the screen.
     pub fn lines(&mut self) -> Vec<String> {
         self.take_output();
@@ -124,7 +132,10 @@ impl Terminal {
         while !self.ended {
             match self.session.try_read(&mut chunk) {
                 Ok(0) => self.ended = true,
-                Ok(count) => self.screen.feed(&chunk[..count]),
+                Ok(count) => {
+                    self.screen.feed(&chunk[..count]);
+                    self.output.extend_from_slice(&chunk[..count]);
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 // A pseudo-terminal without a program reports an error instead of an end.
                 Err(_) => self.ended = true,

@@ -7,6 +7,7 @@ use ferry_tests::content::Content;
 use ferry_tests::conversation::{Conversation, read_to_end};
 use ferry_tests::ferry::{Finished, Running};
 use ferry_tests::server::{Options, Server};
+use ferry_tests::terminal::Terminal;
 use ferry_tests::wait::wait_until;
 use rustix::process::Signal;
 use std::fs::Permissions;
@@ -295,4 +296,23 @@ fn a_second_signal_ends_it_at_once() {
     server.wait_for_exit();
     assert!(began.elapsed() < Duration::from_secs(3), "it took {:?}", began.elapsed());
     assert_eq!(std::fs::read(server.path("file")).unwrap(), b"old");
+}
+
+/// What is wrong with the arguments repeats them.
+#[test]
+fn no_argument_reaches_the_terminal_as_what_a_terminal_obeys() {
+    for (program, arguments) in [
+        (binaries::ferry(), ["-c", "downlod a\x1b]0;x\x07"]),
+        (binaries::ferry(), ["--retry-for", "\x1b[31m"]),
+        (binaries::ferryd(), ["--port", "\x1b]0;x\x07"]),
+    ] {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        let mut terminal = Terminal::run(command);
+        assert_eq!(terminal.wait_for_exit(), 2);
+        let output = terminal.output();
+        assert!(output.starts_with(b"error: "), "{}", output.escape_ascii());
+        let is_harmless = |byte: &u8| !byte.is_ascii_control() || matches!(byte, b'\r' | b'\n');
+        assert!(output.iter().all(is_harmless), "{}", output.escape_ascii());
+    }
 }

@@ -277,6 +277,20 @@ fn a_command_that_crosses_the_end_of_an_idle_session_is_repeated() {
 }
 
 #[test]
+fn arguments_that_a_terminal_would_obey_are_shown_as_escapes() {
+    let directory = tempfile::tempdir().unwrap();
+    let nowhere = "127.0.0.1:1".parse().unwrap();
+    for arguments in
+        [["-c", "downlod a\u{1b}]0;x\u{7}"], ["--retry-for", "\u{1b}[31m"], ["--no\u{9b}31m", "x"]]
+    {
+        // That nothing of it is raw is looked at for every run.
+        let finished = run_with(directory.path(), nowhere, &arguments, &[]);
+        assert_eq!(finished.status, 2, "{finished:?}");
+        assert!(finished.messages.starts_with("error: "), "{finished:?}");
+    }
+}
+
+#[test]
 fn a_change_whose_answer_was_lost_is_not_repeated() {
     let directory = tempfile::tempdir().unwrap();
     let server = serve(|mut server| {

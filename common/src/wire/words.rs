@@ -3,8 +3,9 @@
 //! A bare word is made of any bytes but space, `"`, `\` and control bytes. A quoted word may hold any
 //! bytes; inside it `\" \\ \n \r \t \xHH` stand for the bytes that could not be written plainly. The same
 //! grammar serves the wire and the client's prompt. [`encode`] writes a word so that it is harmless on
-//! any terminal: what is not printable text is escaped.
+//! any terminal: what is not [printable] text is escaped.
 
+use crate::wire::printable;
 use thiserror::Error;
 
 /// Why a line is not a sequence of words.
@@ -71,28 +72,16 @@ pub fn display(word: &[u8]) -> String {
 pub fn escape_text(text: &[u8]) -> String {
     let mut out = Vec::with_capacity(text.len());
     for chunk in text.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            push_printable_or_escape(character, &mut out);
+        for (character, is_shown) in printable::of(chunk.valid()) {
+            push_shown_or_escape(character, is_shown, &mut out);
         }
         chunk.invalid().iter().for_each(|&byte| push_hex(byte, &mut out));
     }
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// True where `character` may reach a terminal as it is: no control characters (C0, DEL, C1), none of the
-/// characters that reorder or hide the text around them.
-pub fn is_printable(character: char) -> bool {
-    !character.is_control()
-        && !matches!(character,
-            '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
-            | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
-            | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FEFF}' | '\u{FFA0}'
-            | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}'
-            | '\u{E0000}'..='\u{E0FFF}')
-}
-
 fn is_bare(text: &str) -> bool {
-    text.chars().all(|character| !matches!(character, ' ' | '"' | '\\') && is_printable(character))
+    printable::of(text).all(|(character, is_shown)| is_shown && !matches!(character, ' ' | '"' | '\\'))
 }
 
 fn bare_word(input: &[u8]) -> Result<(Vec<u8>, &[u8]), WordsError> {
@@ -157,11 +146,11 @@ fn escape(input: &[u8]) -> Result<(u8, usize), WordsError> {
 fn encode_quoted(word: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     for chunk in word.utf8_chunks() {
-        for character in chunk.valid().chars() {
+        for (character, is_shown) in printable::of(chunk.valid()) {
             match character {
                 '"' => out.extend_from_slice(b"\\\""),
                 '\\' => out.extend_from_slice(b"\\\\"),
-                _ => push_printable_or_escape(character, out),
+                _ => push_shown_or_escape(character, is_shown, out),
             }
         }
         chunk.invalid().iter().for_each(|&byte| push_hex(byte, out));
@@ -169,14 +158,14 @@ fn encode_quoted(word: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-fn push_printable_or_escape(character: char, out: &mut Vec<u8>) {
+fn push_shown_or_escape(character: char, is_shown: bool, out: &mut Vec<u8>) {
     let mut utf8 = [0; 4];
     let bytes = character.encode_utf8(&mut utf8).as_bytes();
     match character {
         '\n' => out.extend_from_slice(b"\\n"),
         '\r' => out.extend_from_slice(b"\\r"),
         '\t' => out.extend_from_slice(b"\\t"),
-        _ if is_printable(character) => out.extend_from_slice(bytes),
+        _ if is_shown => out.extend_from_slice(bytes),
         _ => bytes.iter().for_each(|&byte| push_hex(byte, out)),
     }
 }
