@@ -233,7 +233,7 @@ impl Session {
     pub fn download(&mut self, name: &str, offset: u64) -> Attempt<Downloaded> {
         self.announce(&Command::Download { path: path(name), offset, digest: true })?;
         let Begun::Download { length } = self.begin_transfer(false)? else { panic!("not a download") };
-        let bytes = self.read_data(length);
+        let bytes = self.read_data(length)?;
         let is_whole = bytes.len() as u64 == length;
         let last = self.reply_beside_data()?;
         let Reply::Ok { words } = last else { panic!("not the end of a download: {last:?}") };
@@ -397,26 +397,25 @@ impl Session {
         Ok(())
     }
 
-    /// As many bytes as come.
-    fn read_data(&mut self, length: u64) -> Vec<u8> {
+    /// As many bytes as come before the data connection ends.
+    fn read_data(&mut self, length: u64) -> Attempt<Vec<u8>> {
         let mut bytes = vec![0; usize::try_from(length).expect("a file that fits in memory")];
         let mut filled = 0;
-        let Some(data) = &mut self.data else { return Vec::new() };
+        let silence = self.silence;
+        let Some(data) = &mut self.data else { return Ok(Vec::new()) };
         while filled < bytes.len() {
             match data.read(&mut bytes[filled..]) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
-                Err(error)
-                    if self.silence == Silence::Fails
-                        && matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
-                {
-                    panic!("no data within {WAIT_LIMIT:?}")
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    assert_ne!(silence, Silence::Fails, "no data within {WAIT_LIMIT:?}");
+                    return Err(Failure::Silent);
                 }
                 Err(_) => break,
             }
         }
         bytes.truncate(filled);
-        bytes
+        Ok(bytes)
     }
 
     fn forget_lost_data(&mut self) {
