@@ -49,6 +49,18 @@ pub(crate) const DATA_CONNECTIONS_PER_COMMAND: u32 = 4;
 /// Longest ticket that is passed on.
 pub(crate) const TICKET_MAX_BYTES: usize = 128;
 
+/// How often a connect is tried again while this host is short of ports.
+pub(crate) const DATA_CONNECT_ATTEMPTS: u32 = 100;
+/// Payload that a session moves in each direction before others have their turn.
+pub(crate) const TURN_DATA_BYTES: usize = 1024 * 1024;
+/// Replies that a session takes in before others have their turn.
+pub(crate) const TURN_CONTROL_BYTES: usize = 64 * 1024;
+/// Payload that is gathered for one write.
+pub(crate) const GATHER_BYTES: usize = 256 * 1024;
+/// Payload in the kernel that is not on the wire: what is there can neither be taken back nor be counted as moved. Enough
+/// for a millisecond of 2 Gbit/s.
+pub(crate) const NOT_SENT_MAX_BYTES: u32 = 256 * 1024;
+
 /// One read of the control connection.
 pub(crate) const CONTROL_BUFFER_BYTES: usize = 32 * 1024;
 /// One read of a download.

@@ -1,12 +1,12 @@
-//! One client: an [`Engine`] and its place in the plan. It is moved by its driver's calls alone and never waits.
+//! One client: a [`Session`] and its place in the plan. It is moved by its driver's calls alone and never waits.
 
 use super::cli::{Config, Operation};
-use super::engine::{Engine, Loss, News, Tokens, Traffic};
 use super::lease::Pool;
 use super::plan::{self, Kind, Position};
 use super::report::{FailureKind, Report};
-use super::running::{self, Running};
+use super::running::{self, Requests, Running};
 use crate::content::Content;
+use ferry_client::engine::{Loss, News, Session, Tokens, Turn};
 use ferry_common::dialogue::{Failure, Success};
 use ferry_common::limits::PROTOCOL_VERSION;
 use ferry_common::path::RemotePath;
@@ -69,7 +69,8 @@ pub(crate) struct Client {
     stage: Stage,
     since: Instant,
     position: Position,
-    engine: Engine<Running>,
+    session: Session,
+    requests: Requests,
     name: Option<u32>,
     has_permit: bool,
     /// What it uploads is the shared file.
@@ -102,7 +103,8 @@ impl Client {
             stage: Stage::Connecting,
             since: Instant::now(),
             position: Position::default(),
-            engine: Engine::connect(to, tokens, registry)?,
+            session: Session::connect(to, tokens, registry)?,
+            requests: Requests::default(),
             name: None,
             has_permit: false,
             is_preparing: false,
@@ -139,11 +141,11 @@ impl Client {
 
     /// True while its data connection could not be made for want of a port.
     pub(crate) fn wants_data_connect(&self) -> bool {
-        self.engine.wants_connect()
+        self.session.wants_connect()
     }
 
     pub(crate) fn latch(&mut self, event: &Event) {
-        self.engine.latch(event);
+        self.session.latch(event);
     }
 
     /// Uploads the file that all are to download.
@@ -198,12 +200,14 @@ impl Client {
 
     /// Does all that can be done at once, within a budget. True if more could be done.
     pub(crate) fn turn(&mut self, shared: &mut Shared) -> bool {
-        let mut traffic = Traffic::default();
-        self.engine.turn(&shared.registry, &mut shared.scratch, &mut traffic);
-        shared.report.sent_bytes += traffic.sent_bytes;
-        shared.report.received_bytes += traffic.received_bytes;
+        let (registry, scratch) = (&shared.registry, shared.scratch.as_mut_slice());
+        let mut turn = Turn { registry, scratch, received_bytes: 0, sent_bytes: 0 };
+        self.session.turn(&mut turn, &mut self.requests);
+        let Turn { received_bytes, sent_bytes, .. } = turn;
+        shared.report.sent_bytes += sent_bytes;
+        shared.report.received_bytes += received_bytes;
         self.hear_news(shared);
-        self.stage != Stage::Gone && self.engine.has_work()
+        self.stage != Stage::Gone && self.session.has_work()
     }
 
     /// Fails what has taken too long.
@@ -215,20 +219,20 @@ impl Client {
         } else if self.stage == Stage::ClosingData && elapsed > CLOSE_TIMEOUT {
             let detail = "the server kept it open after this end had closed its half";
             self.fail_unmeasured(&FailureKind::DataCloseIgnored, detail, shared);
-            self.engine.drop_data();
+            self.session.drop_data();
             self.enter(Stage::Working);
         }
-        self.engine.retry_connect(&shared.registry);
+        self.session.retry_connect(&shared.registry);
         self.hear_news(shared);
     }
 
     /// The time of the whole run is up.
     pub(crate) fn give_up(&mut self, shared: &mut Shared) {
         let stage = format!("client {} was {:?}", self.index, self.stage);
-        if !self.engine.is_busy() {
+        if self.requests.is_empty() {
             shared.report.fail(None, &FailureKind::TimedOut, &stage);
         }
-        for running in self.engine.payloads() {
+        for running in self.requests.iter() {
             shared.report.fail(running.kind, &FailureKind::TimedOut, &stage);
         }
     }
@@ -236,13 +240,13 @@ impl Client {
     /// Takes in what has happened, and goes on where all that was asked for is done.
     fn hear_news(&mut self, shared: &mut Shared) {
         loop {
-            while let Some(news) = self.engine.poll_news() {
+            while let Some(news) = self.session.poll_news() {
                 self.hear(news, shared);
             }
             if !self.settle(shared) {
                 return;
             }
-            self.engine.send_requests(&shared.registry);
+            self.session.send(&shared.registry, &mut self.requests);
         }
     }
 
@@ -257,18 +261,14 @@ impl Client {
                 self.fail_unmeasured(&FailureKind::ConnectFailed, &error.to_string(), shared);
                 self.go(shared);
             }
-            News::Announced { id, length } => {
-                if let Some(running) = self.engine.payload_mut(id) {
-                    running.announce(length);
-                }
-            }
+            News::Digest { .. } | News::Info { .. } => {}
             News::Entry { id, entry } => {
-                if let Some(running) = self.engine.payload_mut(id) {
+                if let Some(running) = self.requests.get_mut(id) {
                     running.examine(&entry, shared.shared_path.as_bytes(), shared.config.size);
                 }
             }
             News::Done { id, result } => {
-                if let Some(running) = self.engine.take_payload(id) {
+                if let Some(running) = self.requests.remove(id) {
                     self.finish(running, result, shared);
                 }
             }
@@ -287,7 +287,7 @@ impl Client {
             }
             News::Violation(violation) => {
                 let detail = format!("client {}: {violation}", self.index);
-                for running in self.engine.payloads() {
+                for running in self.requests.iter() {
                     shared.report.fail(running.kind, &FailureKind::Violation, &detail);
                 }
                 self.fail_unmeasured(&FailureKind::Violation, &violation, shared);
@@ -334,8 +334,9 @@ impl Client {
     }
 
     fn request(&mut self, command: Command, kind: Option<Kind>, content: Content, shared: &mut Shared) {
-        self.engine.request(command, Running::begin(kind, content));
-        self.engine.send_requests(&shared.registry);
+        let id = self.session.request(command);
+        self.requests.push(id, Running::begin(kind, content));
+        self.session.send(&shared.registry, &mut self.requests);
     }
 
     fn finish(&mut self, running: Running, result: Result<Success, Failure>, shared: &mut Shared) {
@@ -377,12 +378,12 @@ impl Client {
 
     /// Goes on where all that was running has ended; a data connection is closed first. True where it does.
     fn settle(&mut self, shared: &mut Shared) -> bool {
-        if self.stage != Stage::Working || self.engine.is_busy() {
+        if self.stage != Stage::Working || !self.requests.is_empty() {
             return false;
         }
-        if !self.engine.has_data() {
+        if !self.session.has_data() {
             self.end_operation(shared);
-        } else if self.engine.close_data() {
+        } else if self.session.close_data() {
             self.enter(Stage::ClosingData);
         }
         true
@@ -417,9 +418,8 @@ impl Client {
             Loss::Connect(error) => {
                 self.fail_unmeasured(&FailureKind::DataConnectFailed, &error.to_string(), shared);
             }
-            Loss::Excess(count) => {
-                let detail = format!("{count} bytes or more that were not announced");
-                self.fail_unmeasured(&FailureKind::Mismatch, &detail, shared);
+            Loss::Excess => {
+                self.fail_unmeasured(&FailureKind::Mismatch, "bytes that were not announced", shared);
             }
             Loss::Ended if is_idle && self.stage != Stage::ClosingData => {
                 self.fail_unmeasured(&FailureKind::DataLost, "between transfers", shared);

@@ -3,10 +3,10 @@
 
 use super::cli::Config;
 use super::client::{Client, Grant, Notice, Ready, Shared};
-use super::engine::link::is_shortage;
 use super::lease::Pool;
 use super::plan;
 use super::report::{FailureKind, Report};
+use ferry_client::engine::is_shortage;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;

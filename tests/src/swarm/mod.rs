@@ -5,7 +5,6 @@ pub mod attack;
 pub mod cli;
 mod client;
 mod driver;
-mod engine;
 mod lease;
 pub mod plan;
 pub mod report;

@@ -1,13 +1,15 @@
-//! One request of a client that has not ended: what it is about, the bytes of it, and whether what the server calls a
+//! The requests of a client that have not ended: what each is about, the bytes of it, and whether what the server calls a
 //! success is one.
 
-use super::engine::Payload;
 use super::plan::Kind;
 use super::report::FailureKind;
 use crate::content::Content;
-use ferry_common::dialogue::Failure;
+use ferry_client::engine::{Payloads, Stop};
+use ferry_common::dialogue::{Failure, RequestId};
 use ferry_common::path::HIDDEN_NAME;
+use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::{Entry, EntryKind};
+use std::collections::VecDeque;
 use std::time::Instant;
 
 pub(crate) struct Running {
@@ -72,15 +74,64 @@ impl Running {
     }
 }
 
-impl Payload for Running {
-    fn fill(&self, offset: u64, chunk: &mut [u8]) {
-        self.content.fill(offset, chunk);
+/// The oldest first.
+#[derive(Default)]
+pub(crate) struct Requests(VecDeque<(RequestId, Running)>);
+
+impl Requests {
+    pub(crate) fn push(&mut self, id: RequestId, running: Running) {
+        self.0.push_back((id, running));
     }
 
-    fn take(&mut self, offset: u64, bytes: &[u8]) {
-        if let Some(at) = self.content.first_mismatch(offset, bytes) {
-            self.note_wrong(format!("wrong byte at {at}"));
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Running> {
+        self.0.iter().map(|(_, running)| running)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn get_mut(&mut self, id: RequestId) -> Option<&mut Running> {
+        self.0.iter_mut().find(|(other, _)| *other == id).map(|(_, running)| running)
+    }
+
+    pub(crate) fn remove(&mut self, id: RequestId) -> Option<Running> {
+        let at = self.0.iter().position(|(other, _)| *other == id)?;
+        self.0.remove(at).map(|(_, running)| running)
+    }
+}
+
+impl Payloads for Requests {
+    fn announce(&mut self, id: RequestId, length: u64, _mtime_s: i64) -> Result<(), Stop> {
+        if let Some(running) = self.get_mut(id) {
+            running.announce(length);
         }
+        Ok(())
+    }
+
+    fn take(&mut self, id: RequestId, offset: u64, bytes: &[u8]) -> Result<(), Stop> {
+        if let Some(running) = self.get_mut(id)
+            && let Some(at) = running.content.first_mismatch(offset, bytes)
+        {
+            running.note_wrong(format!("wrong byte at {at}"));
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, _id: RequestId, _offset: u64) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn fill(&mut self, id: RequestId, offset: u64, into: &mut [u8]) -> Result<usize, Stop> {
+        if let Some(running) = self.get_mut(id) {
+            running.content.fill(offset, into);
+        }
+        Ok(into.len())
+    }
+
+    fn trailer(&mut self, _id: RequestId) -> Result<Digest, Stop> {
+        // No upload of a client is asked for with one.
+        Err(Stop)
     }
 }
 

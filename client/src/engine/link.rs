@@ -3,11 +3,17 @@
 //! Readiness is edge-triggered: a latched bit is cleared only by `WouldBlock`. An event that was meant for
 //! an earlier connection of the same token sets a bit too early, which costs one call that would block.
 
+use crate::limits::{
+    ACKNOWLEDGE_TIMEOUT, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, NOT_SENT_MAX_BYTES,
+};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use rustix::net::RecvFlags;
+use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
 
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -22,6 +28,15 @@ impl Link {
         let mut stream = TcpStream::connect(address)?;
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Self { stream, connected: false, readable: false, writable: false })
+    }
+
+    /// Takes over a connection that stands.
+    pub(crate) fn adopt(stream: std::net::TcpStream, registry: &Registry, token: Token) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        let mut stream = TcpStream::from_std(stream);
+        configure(&stream)?;
+        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Self { stream, connected: true, readable: true, writable: true })
     }
 
     pub(crate) fn latch(&mut self, event: &Event) {
@@ -40,7 +55,7 @@ impl Link {
         match self.stream.peer_addr() {
             Ok(_) => {
                 self.connected = true;
-                self.stream.set_nodelay(true)?;
+                configure(&self.stream)?;
             }
             Err(error) if error.kind() == ErrorKind::NotConnected => self.writable = false,
             Err(error) => return Err(error),
@@ -86,12 +101,40 @@ impl Link {
         Ok(None)
     }
 
+    /// Asks the kernel whether anything, or the end, has come that was not read, whatever is latched.
+    pub(crate) fn has_input(&self) -> bool {
+        match rustix::net::recv(&self.stream, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+            Ok(_) => true,
+            Err(error) => error != rustix::io::Errno::AGAIN && error != rustix::io::Errno::INTR,
+        }
+    }
+
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)
+    }
+
+    /// Has the connection end with a reset when it is dropped: what is still in the kernel is of no use to anybody.
+    pub(crate) fn abort(self) {
+        // Where it cannot be set, the peer learns of the end behind those bytes.
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
     }
 }
 
 /// True for what passes by itself: all ports or descriptors are in use for the moment.
-pub(crate) fn is_shortage(error: &io::Error) -> bool {
+pub fn is_shortage(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::AddrInUse | ErrorKind::WouldBlock)
+}
+
+fn configure(stream: &TcpStream) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    // A ticket or a command must not wait for the acknowledgement of what went before.
+    socket.set_tcp_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_IDLE)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_PROBES);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_user_timeout(Some(ACKNOWLEDGE_TIMEOUT))?;
+    // What is handed to the kernel can neither be taken back nor be counted as moved.
+    socket.set_tcp_notsent_lowat(NOT_SENT_MAX_BYTES)
 }

@@ -1,0 +1,74 @@
+//! `ferry`: the client of a Ferry server, for a person at a prompt and for scripts. Its engine also drives the load
+//! generator of the tests: there is one client of the protocol.
+
+mod cli;
+pub mod engine;
+mod exit_code;
+mod failure;
+mod limits;
+mod prompt;
+mod session;
+mod terminal;
+mod transfer;
+
+use crate::cli::Cli;
+use crate::exit_code::ExitCode;
+use crate::failure::{Failure, describe};
+use crate::prompt::{batch, repl};
+use crate::session::Session;
+use crate::session::connect::Target;
+use crate::terminal::interrupt::{AtRest, Interrupts};
+use crate::terminal::screen;
+use clap::Parser as _;
+use signal_hook::consts::SIGINT;
+use signal_hook::low_level::emulate_default_handler;
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+
+/// The whole program.
+pub fn main() -> std::process::ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return cli::explain(&error),
+    };
+    let is_prompt = cli.commands.is_empty() && io::stdin().is_terminal();
+    let at_rest = if is_prompt { AtRest::Ignore } else { AtRest::Exit };
+    let interrupts = match Interrupts::install(at_rest) {
+        Ok(interrupts) => interrupts,
+        Err(error) => {
+            screen::message(&format!("Cannot take charge of signals: {}", describe(&error)));
+            return ExitCode::Local.into();
+        }
+    };
+    let result = run(&cli, is_prompt, &interrupts);
+    if let Some(signal) = interrupts.signal().filter(|&signal| signal != SIGINT) {
+        // Everything is tidied up; now end as the sender of the signal expects. It cannot fail for these.
+        let _ = emulate_default_handler(signal);
+    }
+    match result {
+        Ok(()) => ExitCode::Success.into(),
+        Err(failure) => {
+            screen::failure(&failure);
+            failure.exit_code().into()
+        }
+    }
+}
+
+fn run(cli: &Cli, is_prompt: bool, interrupts: &Arc<Interrupts>) -> Result<(), Failure> {
+    let options = cli.transfer_options();
+    let target = Target::new(&cli.host, cli.port);
+    let mut session = {
+        let _running = interrupts.begin();
+        Session::connect(target, interrupts)?
+    };
+    if is_prompt {
+        return repl::run(session, &options);
+    }
+    let result = if cli.commands.is_empty() {
+        batch::run_lines(&mut session, &options, &mut io::stdin().lock())
+    } else {
+        batch::run_commands(&mut session, &options, &cli.commands)
+    };
+    session.close();
+    result
+}
