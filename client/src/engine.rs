@@ -15,6 +15,7 @@ use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::wire::command::Command;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::Entry;
+use ferry_common::wire::file_time::FileTime;
 use link::Link;
 use mio::event::Event;
 use mio::{Registry, Token};
@@ -31,8 +32,8 @@ pub struct Stop;
 
 /// The bytes of the requests, in both directions. The engine keeps none of them.
 pub trait Payloads {
-    /// A download is so long, and its file was last modified at `mtime_s`. Its bytes follow.
-    fn announce(&mut self, id: RequestId, length: u64, mtime_s: i64) -> Result<(), Stop>;
+    /// A download is so long, and its file was last modified at `mtime`. Its bytes follow.
+    fn announce(&mut self, id: RequestId, length: u64, mtime: FileTime) -> Result<(), Stop>;
 
     /// Bytes of a download have come; `offset` counts from the first that comes.
     fn take(&mut self, id: RequestId, offset: u64, bytes: &[u8]) -> Result<(), Stop>;
@@ -406,7 +407,7 @@ impl Session {
                     }
                 }
                 Step::OpenData { port, ticket } => self.open_data(port, &ticket, registry),
-                Step::Receive { id, length, mtime_s } => match payloads.announce(id, length, mtime_s) {
+                Step::Receive { id, length, mtime } => match payloads.announce(id, length, mtime) {
                     Err(Stop) => self.abort_data(),
                     Ok(()) => {
                         if let Some(data) = &mut self.data {

@@ -3,6 +3,7 @@
 pub mod command;
 pub mod digest;
 pub mod entry;
+pub mod file_time;
 mod input_buffer;
 pub mod line;
 pub mod printable;

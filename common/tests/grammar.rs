@@ -11,6 +11,7 @@ use ferry_common::path::{HIDDEN_NAME, RemotePath};
 use ferry_common::wire::command::{Command, Resume, UploadOptions};
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::{Entry, EntryKind};
+use ferry_common::wire::file_time::FileTime;
 use ferry_common::wire::line::LineDecoder;
 use ferry_common::wire::printable;
 use ferry_common::wire::reply::Reply;
@@ -41,6 +42,9 @@ fn near_lines() -> impl Strategy<Value = Vec<u8>> {
         "new",
         "replace",
         "mtime=-1",
+        "mtime=1.5",
+        "1.000000001",
+        "-0.5",
         "resume=1:99aa06d3014798d86001c324468d497f",
         "resume=1:",
         "99aa06d3014798d86001c324468d497f",
@@ -87,14 +91,24 @@ fn remote_path() -> impl Strategy<Value = RemotePath> {
         .prop_filter_map("servable", |text| RemotePath::parse(&text).ok())
 }
 
+fn file_time() -> impl Strategy<Value = FileTime> {
+    (any::<i64>(), 0_u32..1_000_000_000)
+        .prop_map(|(seconds, nanoseconds)| FileTime::new(seconds, nanoseconds))
+}
+
+/// The time with the longest text.
+fn earliest() -> FileTime {
+    FileTime::new(i64::MIN, 1)
+}
+
 fn digest() -> impl Strategy<Value = Digest> {
     any::<u128>().prop_map(|number| Digest::parse(format!("{number:032x}").as_bytes()).unwrap())
 }
 
 fn options() -> impl Strategy<Value = UploadOptions> {
     let resume = (0..=FILE_MAX_BYTES, digest()).prop_map(|(offset, digest)| Resume { offset, digest });
-    (any::<bool>(), any::<bool>(), any::<Option<i64>>(), prop::option::of(resume))
-        .prop_map(|(digest, new, mtime_s, resume)| UploadOptions { digest, new, mtime_s, resume })
+    (any::<bool>(), any::<bool>(), prop::option::of(file_time()), prop::option::of(resume))
+        .prop_map(|(digest, new, mtime, resume)| UploadOptions { digest, new, mtime, resume })
 }
 
 fn command() -> impl Strategy<Value = Command> {
@@ -166,6 +180,9 @@ proptest! {
     fn noise_is_refused_in_peace(bytes in prop_oneof![noise(), near_lines()]) {
         _ = words::split(&bytes);
         _ = Ticket::parse(&bytes);
+        if let Some(time) = FileTime::parse(&bytes) {
+            prop_assert_eq!(FileTime::parse(time.to_string().as_bytes()), Some(time));
+        }
         if let Ok(command) = Command::parse(&bytes) {
             prop_assert_eq!(Command::parse(without_ending(&command.encode())), Ok(command));
         }
@@ -244,15 +261,24 @@ proptest! {
     }
 
     #[test]
+    fn any_time_makes_the_round_trip_in_the_order_of_times(one in file_time(), other in file_time()) {
+        let text = one.to_string();
+        prop_assert_eq!(FileTime::parse(text.as_bytes()), Some(one));
+        prop_assert!(!text.contains('.') || !text.ends_with(['0', '.']));
+        let in_ns = |time: FileTime| i128::from(time.seconds()) * 1_000_000_000 + i128::from(time.nanoseconds());
+        prop_assert_eq!(one.cmp(&other), in_ns(one).cmp(&in_ns(other)));
+    }
+
+    #[test]
     fn any_entry_makes_the_round_trip(
         is_dir in any::<bool>(),
         size_bytes in any::<u64>(),
-        mtime_s in any::<i64>(),
+        mtime in file_time(),
         name in file_name(),
         verb in prop::sample::select(vec!["ls", "stat"]),
     ) {
         let kind = if is_dir { EntryKind::Dir } else { EntryKind::File };
-        let entry = Entry { kind, size_bytes, mtime_s, name };
+        let entry = Entry { kind, size_bytes, mtime, name };
         let line = Reply::entry(verb, &entry);
         assert_harmless(without_ending(&line));
         prop_assert_eq!(Reply::parse(without_ending(&line)), Ok(Reply::Entry(entry)));
@@ -261,7 +287,7 @@ proptest! {
     #[test]
     fn any_numbers_make_the_round_trip(
         length in any::<u64>(),
-        mtime_s in any::<i64>(),
+        mtime in file_time(),
         port in any::<u16>(),
         key in any::<u64>(),
         secret in any::<[u8; TICKET_SECRET_BYTES]>(),
@@ -273,7 +299,7 @@ proptest! {
         let words = vec![length.to_string().into_bytes()];
         for (line, reply) in [
             (Reply::data(port, &ticket), Reply::Data { port, ticket: text.into_bytes() }),
-            (Reply::download(length, mtime_s), Reply::Download { length, mtime_s }),
+            (Reply::download(length, mtime), Reply::Download { length, mtime }),
             (Reply::upload(length), Reply::Upload { offset: length }),
             (Reply::ok_with(length), Reply::Ok { words: words.clone() }),
             (Reply::ok_transfer(length, None), Reply::Ok { words: words.clone() }),
@@ -316,7 +342,7 @@ fn longest_path() -> RemotePath {
 
 fn all_options() -> UploadOptions {
     let resume = Some(Resume { offset: FILE_MAX_BYTES, digest: Digest::of(b"") });
-    UploadOptions { digest: true, new: true, mtime_s: Some(i64::MIN), resume }
+    UploadOptions { digest: true, new: true, mtime: Some(earliest()), resume }
 }
 
 #[test]
@@ -349,7 +375,7 @@ fn the_longest_path_fits_in_a_line_of_either_end() {
 #[test]
 fn the_longest_name_fits_in_a_line_of_a_listing() {
     let name = vec![b'\xff'; NAME_MAX_BYTES];
-    let entry = Entry { kind: EntryKind::File, size_bytes: u64::MAX, mtime_s: i64::MIN, name };
+    let entry = Entry { kind: EntryKind::File, size_bytes: u64::MAX, mtime: earliest(), name };
     let line = Reply::entry("stat", &entry);
     assert!(line.len() <= LINE_MAX_BYTES);
     assert_eq!(Reply::parse(without_ending(&line)), Ok(Reply::Entry(entry)));

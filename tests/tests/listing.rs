@@ -3,6 +3,7 @@
 
 use ferry_common::error::ErrorCode;
 use ferry_common::wire::entry::EntryKind;
+use ferry_common::wire::file_time::FileTime;
 use ferry_common::wire::reply::Reply;
 use ferry_tests::conversation::{Answer, Conversation};
 use ferry_tests::server::Server;
@@ -129,7 +130,7 @@ fn an_entry_tells_kind_size_and_time() {
     let server = Server::start();
     server.put("a.txt", [7; 3552]);
     std::fs::create_dir(server.path("photos")).unwrap();
-    let time = UNIX_EPOCH + Duration::from_secs(1_764_000_000);
+    let time = UNIX_EPOCH + Duration::new(1_764_000_000, 20_300);
     File::options().write(true).open(server.path("a.txt")).unwrap().set_modified(time).unwrap();
     let mut session = Conversation::with(&server);
     let listing = session.ask("ls");
@@ -144,7 +145,8 @@ fn an_entry_tells_kind_size_and_time() {
         assert!(stats.contains(&reply), "{reply:?} is not as {stats:?}");
     }
     let Reply::Entry(file) = &stats[0] else { panic!("{:?}", stats[0]) };
-    assert_eq!((file.kind, file.size_bytes, file.mtime_s), (EntryKind::File, 3552, 1_764_000_000));
+    let mtime = FileTime::new(1_764_000_000, 20_300);
+    assert_eq!((file.kind, file.size_bytes, file.mtime), (EntryKind::File, 3552, mtime));
     let Reply::Entry(directory) = &stats[1] else { panic!("{:?}", stats[1]) };
     assert_eq!((directory.kind, directory.size_bytes), (EntryKind::Dir, 0));
 }

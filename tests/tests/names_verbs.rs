@@ -270,13 +270,35 @@ fn an_upload_has_the_time_that_was_asked_for() {
     let server = Server::start();
     let mut session = Conversation::with(&server);
     session.upload("first", b"opens the data connection").unwrap();
-    for seconds in [0, 1, 1_000_000_000, -1, 4_000_000_000_i64] {
-        session.send(format!("upload x 1 mtime={seconds}\n"));
+    for (told, seconds, nanoseconds) in [
+        ("0", 0, 0),
+        ("1", 1, 0),
+        ("1000000000.000000001", 1_000_000_000, 1),
+        ("-1", -1, 0),
+        ("-1.25", -2, 750_000_000),
+        ("4000000000.5", 4_000_000_000, 500_000_000),
+    ] {
+        session.send(format!("upload x 1 mtime={told}\n"));
         std::io::Write::write_all(session.data.as_mut().unwrap(), b"x").unwrap();
         session.answer().outcome.unwrap();
-        assert_eq!(std::fs::metadata(server.path("x")).unwrap().mtime(), seconds);
+        let stored = std::fs::metadata(server.path("x")).unwrap();
+        assert_eq!((stored.mtime(), stored.mtime_nsec()), (seconds, nanoseconds));
+        let Reply::Entry(entry) = &session.ask("stat x").replies[0] else { panic!() };
+        assert_eq!(entry.mtime.to_string(), told);
+        session.send("download x\n");
+        let Reply::Download { mtime, .. } = session.reply() else { panic!() };
+        assert_eq!(mtime.to_string(), told);
+        std::io::Read::read_exact(session.data.as_mut().unwrap(), &mut [0]).unwrap();
+        session.answer().outcome.unwrap();
     }
-    for wrong in ["mtime=", "mtime=x", "mtime=1.5", "mtime=99999999999999999999", "mtime=1 mtime=1"] {
+    for wrong in [
+        "mtime=",
+        "mtime=x",
+        "mtime=1.",
+        "mtime=1.0000000001",
+        "mtime=99999999999999999999",
+        "mtime=1 mtime=1",
+    ] {
         assert_eq!(session.ask(format!("upload x 1 {wrong}")).code(), ErrorCode::Usage, "{wrong}");
     }
 }

@@ -4,6 +4,7 @@
 
 use ferry_common::error::ErrorCode;
 use ferry_common::wire::command::{Command, Resume, UploadOptions};
+use ferry_common::wire::file_time::FileTime;
 use ferry_tests::content::Content;
 use ferry_tests::ferry::Ferry;
 use ferry_tests::mount::Mount;
@@ -13,7 +14,7 @@ use ferry_tests::session::{Session, path};
 use std::path::Path;
 
 const CONTENT: Content = Content { seed: 21, size_bytes: 3 << 20 };
-const PLAIN: UploadOptions = UploadOptions { digest: false, new: false, mtime_s: None, resume: None };
+const PLAIN: UploadOptions = UploadOptions { digest: false, new: false, mtime: None, resume: None };
 
 fn session(server: &Server) -> Session {
     Session::with(server.control_address()).unwrap()
@@ -40,7 +41,7 @@ fn refused_start(folder: &Path) -> String {
 fn expect_all_verbs_to_work(folder: &Path) -> Server {
     let server = serve(folder);
     let mut session = session(&server);
-    let timed = UploadOptions { mtime_s: Some(1_000_000_000), digest: true, ..PLAIN };
+    let timed = UploadOptions { mtime: Some(FileTime::from_seconds(1_000_000_000)), digest: true, ..PLAIN };
     session.upload("large", &CONTENT.bytes(), timed).unwrap();
     session.upload("small", b"old", timed).unwrap();
     session.upload("small", b"new", timed).unwrap();

@@ -5,6 +5,7 @@
 use ferry_common::error::ErrorCode;
 use ferry_common::wire::command::{Command, Resume, UploadOptions};
 use ferry_common::wire::digest::Digest;
+use ferry_common::wire::file_time::FileTime;
 use ferry_tests::binaries;
 use ferry_tests::content::Content;
 use ferry_tests::conversation::Conversation;
@@ -15,7 +16,7 @@ use std::path::Path;
 
 const HIDDEN: &str = ".ferry-staging";
 const LARGE: Content = Content { seed: 12, size_bytes: 4 << 20 };
-const PLAIN: UploadOptions = UploadOptions { digest: false, new: false, mtime_s: None, resume: None };
+const PLAIN: UploadOptions = UploadOptions { digest: false, new: false, mtime: None, resume: None };
 
 fn session(server: &Server) -> Session {
     Session::with(server.control_address()).unwrap()
@@ -152,7 +153,7 @@ fn a_resume_with_a_wrong_digest_leaves_what_was_kept() {
 fn a_kept_upload_is_as_old_as_its_breaking_off_whatever_its_time() {
     let server = Options::default().arguments(&["--partial-age", "1000"]).start();
     let mut broken = session(&server);
-    let options = UploadOptions { mtime_s: Some(1000), ..PLAIN };
+    let options = UploadOptions { mtime: Some(FileTime::from_seconds(1000)), ..PLAIN };
     broken.begin_first_upload("file", LARGE.size_bytes, options).unwrap();
     broken.send_data(&Content { size_bytes: 3 << 20, ..LARGE }.bytes());
     broken.close_data();

@@ -299,6 +299,7 @@ fn local_names(directory: &[u8], prefix: &[u8]) -> Vec<Name> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ferry_common::wire::file_time::FileTime;
 
     fn name(text: &str) -> Name {
         let is_directory = text.ends_with('/');
@@ -380,7 +381,7 @@ mod tests {
         let mut collected = Collected(Vec::new());
         for bytes in [&b"../x"[..], b"/etc", b"", b".", b"..", b"a\0b", &[b'a'; 300], b"fine"] {
             let (kind, name) = (EntryKind::File, bytes.to_vec());
-            collected.entry(Entry { kind, size_bytes: 0, mtime_s: 0, name }).unwrap();
+            collected.entry(Entry { kind, size_bytes: 0, mtime: FileTime::default(), name }).unwrap();
         }
         assert_eq!(collected.0, [name("fine")]);
     }

@@ -9,6 +9,7 @@ use crate::terminal::screen::Results;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Command;
 use ferry_common::wire::entry::{Entry, EntryKind};
+use ferry_common::wire::file_time::FileTime;
 use ferry_common::wire::words;
 use indicatif::HumanBytes;
 use jiff::Timestamp;
@@ -41,7 +42,7 @@ pub(crate) fn stat(session: &mut Session, path: &RemotePath) -> Result<(), Failu
         }
         EntryKind::Dir => {}
     }
-    results.line(&format!("Modified: {}", local_time(entry.mtime_s)))?;
+    results.line(&format!("Modified: {}", local_time(entry.mtime)))?;
     results.finish()
 }
 
@@ -98,7 +99,7 @@ fn shown(entry: &Entry, long: bool) -> String {
         EntryKind::File => entry.size_bytes.to_string(),
         EntryKind::Dir => "-".to_owned(),
     };
-    format!("{:<4} {size:>15}  {:<16}  {name}", entry.kind.word(), local_time(entry.mtime_s))
+    format!("{:<4} {size:>15}  {:<16}  {name}", entry.kind.word(), local_time(entry.mtime))
 }
 
 /// The slash goes inside the quotes, so that the word can be typed back.
@@ -117,10 +118,10 @@ fn kind_in_words(kind: EntryKind) -> &'static str {
 }
 
 /// In the time zone of this host. Times beyond the calendar stay seconds.
-fn local_time(mtime_s: i64) -> String {
-    match Timestamp::from_second(mtime_s) {
+fn local_time(mtime: FileTime) -> String {
+    match Timestamp::from_second(mtime.seconds()) {
         Ok(timestamp) => timestamp.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string(),
-        Err(_) => format!("@{mtime_s}"),
+        Err(_) => format!("@{}", mtime.seconds()),
     }
 }
 
@@ -129,7 +130,7 @@ mod tests {
     use super::*;
 
     fn entry(kind: EntryKind, name: &[u8]) -> Entry {
-        Entry { kind, size_bytes: 3552, mtime_s: 1_764_000_000, name: name.to_vec() }
+        Entry { kind, size_bytes: 3552, mtime: FileTime::from_seconds(1_764_000_000), name: name.to_vec() }
     }
 
     #[test]
@@ -145,6 +146,6 @@ mod tests {
         let line = shown(&entry(EntryKind::File, b"a b"), true);
         assert!(line.starts_with("file            3552  2025-11-2"), "{line}");
         assert!(line.ends_with("  \"a b\""), "{line}");
-        assert_eq!(local_time(i64::MAX), format!("@{}", i64::MAX));
+        assert_eq!(local_time(FileTime::from_seconds(i64::MAX)), format!("@{}", i64::MAX));
     }
 }

@@ -15,6 +15,7 @@ use ferry_common::limits::PROTOCOL_VERSION;
 use ferry_common::wire::command::Command;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::Entry;
+use ferry_common::wire::file_time::FileTime;
 use rustix::net::RecvFlags;
 use socket2::Socket;
 use std::io::{self, Read, Write};
@@ -33,8 +34,8 @@ pub(crate) trait Handler {
     /// The answer to `sum` or `partial`: so many bytes have this digest.
     fn digest(&mut self, _length: u64, _digest: Digest) {}
 
-    /// Reads exactly `length` bytes from `data`, of a file that was last modified at `mtime_s`.
-    fn receive(&mut self, _data: &mut dyn Read, _length: u64, _mtime_s: i64) -> Result<(), Broken> {
+    /// Reads exactly `length` bytes from `data`, of a file that was last modified at `mtime`.
+    fn receive(&mut self, _data: &mut dyn Read, _length: u64, _mtime: FileTime) -> Result<(), Broken> {
         Err(Broken::Data(io::ErrorKind::Unsupported.into()))
     }
 
@@ -194,13 +195,13 @@ impl Link {
             }
             Step::CloseData => self.data = None,
             Step::OpenData { port, ticket } => self.open_data(port, &ticket, progress)?,
-            Step::Receive { length, mtime_s, .. } => {
+            Step::Receive { length, mtime, .. } => {
                 progress.is_answered = true;
                 let received = if length == 0 {
                     // There may be no data connection any more, nor need there be one.
-                    progress.handler.receive(&mut io::empty(), 0, mtime_s)
+                    progress.handler.receive(&mut io::empty(), 0, mtime)
                 } else {
-                    self.move_payload(|mut data| progress.handler.receive(&mut data, length, mtime_s))
+                    self.move_payload(|mut data| progress.handler.receive(&mut data, length, mtime))
                 };
                 match received {
                     Ok(()) => self.dialogue.handle_received(length),

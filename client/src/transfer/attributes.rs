@@ -5,6 +5,7 @@
 //! protects it is: no download gives a user a right that the file before it did not give.
 
 use ferry_common::limits::{KEPT_ATTRIBUTES_MAX_BYTES, XATTR_MAX_BYTES};
+use ferry_common::wire::file_time::FileTime;
 use rustix::fs::{CWD, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
 use rustix::io::Errno;
 use std::fs::{self, File, Metadata};
@@ -70,9 +71,9 @@ pub(crate) fn take_over(file: &File, path: &Path) -> io::Result<()> {
 }
 
 /// A time that this file system cannot express or set is no reason to do without the file.
-pub(crate) fn set_mtime(file: &File, mtime_s: i64) {
+pub(crate) fn set_mtime(file: &File, mtime: FileTime) {
     let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-    let last_modification = Timespec { tv_sec: mtime_s, tv_nsec: 0 };
+    let last_modification = Timespec { tv_sec: mtime.seconds(), tv_nsec: mtime.nanoseconds().into() };
     let _ = rustix::fs::futimens(file, &Timestamps { last_access, last_modification });
 }
 

@@ -15,6 +15,7 @@ use ferry_common::dialogue::Success;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Command;
+use ferry_common::wire::file_time::FileTime;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -60,7 +61,7 @@ struct Download<'a> {
 #[derive(Clone, Copy)]
 struct Announced {
     size: u64,
-    mtime_s: i64,
+    mtime: FileTime,
 }
 
 impl Transfer for Download<'_> {
@@ -93,14 +94,14 @@ impl Transfer for Download<'_> {
 }
 
 impl Handler for Download<'_> {
-    fn receive(&mut self, data: &mut dyn Read, length: u64, mtime_s: i64) -> Result<(), Broken> {
+    fn receive(&mut self, data: &mut dyn Read, length: u64, mtime: FileTime) -> Result<(), Broken> {
         let partial = match self.partial.take() {
             Some(partial) => partial,
             None => Partial::create(self.target).map_err(Broken::Local)?,
         };
         let partial = self.partial.insert(partial);
         let size = partial.length().saturating_add(length);
-        if self.announced.replace(Announced { size, mtime_s }).is_none_or(|before| before.size != size) {
+        if self.announced.replace(Announced { size, mtime }).is_none_or(|before| before.size != size) {
             screen::message("Start downloading..");
             screen::message(&format!("file size: {size}"));
         }
@@ -167,8 +168,8 @@ impl Download<'_> {
 
     fn publish(&mut self, keep_times: bool) -> Result<(), Failure> {
         if let Some(partial) = self.partial.take() {
-            let mtime_s = self.announced.map(|announced| announced.mtime_s).filter(|_| keep_times);
-            if let Err((failure, partial)) = partial.publish(self.target, mtime_s) {
+            let mtime = self.announced.map(|announced| announced.mtime).filter(|_| keep_times);
+            if let Err((failure, partial)) = partial.publish(self.target, mtime) {
                 self.partial = partial;
                 return Err(failure);
             }

@@ -11,6 +11,7 @@ use crate::transfer::digests;
 use crate::transfer::target::{self, Target};
 use ferry_common::limits::NAME_MAX_BYTES;
 use ferry_common::wire::digest::{Digest, Hasher};
+use ferry_common::wire::file_time::FileTime;
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -129,7 +130,7 @@ impl Partial {
     pub(crate) fn publish(
         self,
         target: &Target,
-        mtime_s: Option<i64>,
+        mtime: Option<FileTime>,
     ) -> Result<(), (Failure, Option<Self>)> {
         let length = self.length();
         let trimmed = match self.file().metadata() {
@@ -141,7 +142,7 @@ impl Partial {
             return Err((Failure::local("write", &target.path, &error), Some(self)));
         }
         let Self { file, hasher, is_findable } = self;
-        target.publish(file, mtime_s).map_err(|(failure, file)| {
+        target.publish(file, mtime).map_err(|(failure, file)| {
             let partial = file.and_then(|mut file| {
                 // What is there in its place is another client's.
                 let is_ours = target::is_at(file.as_file(), file.path());

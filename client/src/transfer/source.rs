@@ -2,6 +2,7 @@
 
 use crate::failure::{Failure, show_path};
 use ferry_common::limits::FILE_MAX_BYTES;
+use ferry_common::wire::file_time::FileTime;
 use rustix::fs::{Mode, OFlags};
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -12,7 +13,7 @@ use std::path::Path;
 pub(crate) struct Source {
     pub(crate) file: File,
     pub(crate) size: u64,
-    pub(crate) mtime_s: i64,
+    pub(crate) mtime: FileTime,
     stamp: Stamp,
 }
 
@@ -48,7 +49,8 @@ impl Source {
         }
         match metadata.len() {
             size @ 0..=FILE_MAX_BYTES => {
-                Ok(Self { file, size, mtime_s: metadata.mtime(), stamp: Stamp::of(&metadata) })
+                let mtime = FileTime::new(metadata.mtime(), metadata.mtime_nsec());
+                Ok(Self { file, size, mtime, stamp: Stamp::of(&metadata) })
             }
             _ => Err(Failure::Local(format!("{} is too large", show_path(path)))),
         }

@@ -5,6 +5,7 @@ use crate::failure::{Failure, show_path};
 use crate::terminal::screen;
 use crate::transfer::attributes;
 use ferry_common::path::RemotePath;
+use ferry_common::wire::file_time::FileTime;
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -84,10 +85,10 @@ impl Target {
     pub(crate) fn publish(
         &self,
         file: NamedTempFile,
-        mtime_s: Option<i64>,
+        mtime: Option<FileTime>,
     ) -> Result<(), (Failure, Option<NamedTempFile>)> {
         let cannot_write = |error: &io::Error| Failure::local("write", &self.path, error);
-        if let Err(error) = self.dress(file.as_file(), mtime_s) {
+        if let Err(error) = self.dress(file.as_file(), mtime) {
             return Err((cannot_write(&error), Some(file)));
         }
         if !is_at(file.as_file(), file.path()) {
@@ -112,9 +113,9 @@ impl Target {
     }
 
     /// Gives the file its time and what the one that it replaces has, and brings it to the disk.
-    fn dress(&self, file: &File, mtime_s: Option<i64>) -> io::Result<()> {
-        if let Some(mtime_s) = mtime_s {
-            attributes::set_mtime(file, mtime_s);
+    fn dress(&self, file: &File, mtime: Option<FileTime>) -> io::Result<()> {
+        if let Some(mtime) = mtime {
+            attributes::set_mtime(file, mtime);
         }
         attributes::take_over(file, &self.path)?;
         match file.sync_all() {

@@ -101,7 +101,7 @@ impl Upload<'_> {
         let options = UploadOptions {
             digest: self.options.verify,
             new: !self.options.overwrite,
-            mtime_s: self.options.keep_times.then_some(source.mtime_s),
+            mtime: self.options.keep_times.then_some(source.mtime),
             resume,
         };
         let mut sending = Sending::new(source, self.local, beginning, self.has_begun);

@@ -2,6 +2,7 @@
 //! can be as honest, broken or hostile as a test needs.
 
 use ferry_common::wire::digest::Digest;
+use ferry_common::wire::file_time::FileTime;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -94,7 +95,7 @@ impl Server {
     pub(crate) fn expect_upload(&mut self, command: &str) {
         let line = self.line();
         let mtime = line.strip_prefix(command).and_then(|rest| rest.strip_prefix(" mtime="));
-        assert!(mtime.is_some_and(|mtime| mtime.parse::<i64>().is_ok()), "{line}");
+        assert!(mtime.is_some_and(|mtime| FileTime::parse(mtime.as_bytes()).is_some()), "{line}");
     }
 
     /// The client may have gone; what it makes of that is the test's affair.

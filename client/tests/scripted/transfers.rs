@@ -291,7 +291,10 @@ fn a_digest_that_does_not_come_is_missed() {
 
 #[test]
 fn a_download_keeps_its_time() {
-    for (mtime, kept) in [("1600000000", true), ("-9223372036854775808", false)] {
+    let earliest = "-9223372036854775808";
+    for (mtime, nanoseconds, kept) in
+        [("1600000000", 0, true), ("1600000000.123", 123_000_000, true), (earliest, 0, false)]
+    {
         let directory = tempfile::tempdir().unwrap();
         let server = serve(move |mut server| {
             server.greet();
@@ -302,7 +305,7 @@ fn a_download_keeps_its_time() {
         let finished = run(directory.path(), server.address(), &["download a"]);
         assert_eq!(finished.status, 0, "{finished:?}");
         let modified = fs::metadata(directory.path().join("a")).unwrap().modified().unwrap();
-        let expected = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
+        let expected = std::time::SystemTime::UNIX_EPOCH + Duration::new(1_600_000_000, nanoseconds);
         assert!(!kept || modified == expected, "{mtime}: {modified:?}");
     }
 }

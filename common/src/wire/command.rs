@@ -4,6 +4,7 @@ use crate::error::ErrorCode;
 use crate::limits::{EAGER_MAX_BYTES, FILE_MAX_BYTES, TRAILER_BYTES};
 use crate::path::RemotePath;
 use crate::wire::digest::Digest;
+use crate::wire::file_time::FileTime;
 use crate::wire::words::{self, WordsError};
 
 /// What most wrong arguments come from.
@@ -65,7 +66,7 @@ pub struct UploadOptions {
     /// Refuse rather than replace an existing file.
     pub new: bool,
     /// The modification time that the file shall have.
-    pub mtime_s: Option<i64>,
+    pub mtime: Option<FileTime>,
     /// Go on behind what the server has kept.
     pub resume: Option<Resume>,
 }
@@ -144,7 +145,7 @@ impl Verb {
             Self::Ls => "ls [PATH]",
             Self::Stat => "stat PATH",
             Self::Download => "download PATH [OFFSET] [digest]",
-            Self::Upload => "upload PATH SIZE [digest] [new] [mtime=SECONDS] [resume=OFFSET:DIGEST]",
+            Self::Upload => "upload PATH SIZE [digest] [new] [mtime=MTIME] [resume=OFFSET:DIGEST]",
             Self::Sum => "sum PATH [LENGTH]",
             Self::Partial => "partial PATH",
             Self::Mkdir => "mkdir PATH",
@@ -336,7 +337,7 @@ impl UploadOptions {
                 b"digest" => !std::mem::replace(&mut options.digest, true),
                 b"new" => !std::mem::replace(&mut options.new, true),
                 word => match word.strip_prefix(b"mtime=") {
-                    Some(seconds) => options.mtime_s.replace(parse_signed(seconds)?).is_none(),
+                    Some(time) => options.mtime.replace(FileTime::parse(time)?).is_none(),
                     None => {
                         let resume = Resume::parse(word.strip_prefix(b"resume=")?)?;
                         options.resume.replace(resume).is_none()
@@ -358,8 +359,8 @@ impl UploadOptions {
         if self.new {
             push_word(line, b"new");
         }
-        if let Some(mtime_s) = self.mtime_s {
-            push_word(line, format!("mtime={mtime_s}").as_bytes());
+        if let Some(mtime) = self.mtime {
+            push_word(line, format!("mtime={mtime}").as_bytes());
         }
         if let Some(Resume { offset, digest }) = self.resume {
             push_word(line, format!("resume={offset}:{digest}").as_bytes());
@@ -401,14 +402,6 @@ pub(crate) fn parse_number(word: &[u8]) -> Option<u64> {
         return None;
     }
     std::str::from_utf8(word).ok()?.parse().ok()
-}
-
-/// As [`parse_number`], with a minus sign where it is negative.
-pub(crate) fn parse_signed(word: &[u8]) -> Option<i64> {
-    match word.strip_prefix(b"-") {
-        Some(digits) => 0_i64.checked_sub_unsigned(parse_number(digits)?),
-        None => i64::try_from(parse_number(word)?).ok(),
-    }
 }
 
 fn parse_path(word: &[u8]) -> Result<RemotePath, CommandError> {
@@ -476,20 +469,27 @@ mod tests {
     #[test]
     fn the_options_of_an_upload_come_in_any_order_and_each_once() {
         let digest = Digest::of(b"abc");
-        let line = format!("upload a 10 resume=3:{digest} mtime=-5 new digest");
+        let line = format!("upload a 10 resume=3:{digest} mtime=-5.25 new digest");
         let options = UploadOptions {
             digest: true,
             new: true,
-            mtime_s: Some(-5),
+            mtime: Some(FileTime::new(-6, 750_000_000)),
             resume: Some(Resume { offset: 3, digest }),
         };
         let command = Command::Upload { path: path("a"), size: 10, options };
         assert_eq!(Command::parse(line.as_bytes()).as_ref(), Ok(&command));
         let encoded = command.encode();
         assert_eq!(Command::parse(encoded.strip_suffix(b"\n").unwrap()), Ok(command));
-        for options in
-            ["new new", "mtime=1 mtime=1", "mtime=", "mtime=1.5", "resume=3", "resume=3:xyz", "old"]
-        {
+        for options in [
+            "new new",
+            "mtime=1 mtime=1",
+            "mtime=",
+            "mtime=1.",
+            "mtime=1.5 mtime=2",
+            "resume=3",
+            "resume=3:xyz",
+            "old",
+        ] {
             assert_eq!(code(format!("upload a 10 {options}").as_bytes()), ErrorCode::Usage, "{options}");
         }
     }

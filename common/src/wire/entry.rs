@@ -1,5 +1,7 @@
 //! What `ls` and `stat` tell of a file or directory.
 
+use crate::wire::file_time::FileTime;
+
 /// The kinds that are served; everything else is not listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EntryKind {
@@ -23,8 +25,8 @@ pub struct Entry {
     pub kind: EntryKind,
     /// Size of a file; 0 for a directory.
     pub size_bytes: u64,
-    /// Last modification, in seconds since 1970 (UTC).
-    pub mtime_s: i64,
+    /// Last modification.
+    pub mtime: FileTime,
     /// The name inside the listed directory; for a file that was named itself, its last component; `.`
     /// for the root.
     pub name: Vec<u8>,

@@ -1,9 +1,10 @@
 //! The replies of a server: lines `(command) ...`, then one line `ok ...` or `err CODE MESSAGE`.
 
 use crate::error::ErrorCode;
-use crate::wire::command::{parse_number, parse_signed};
+use crate::wire::command::parse_number;
 use crate::wire::digest::Digest;
 use crate::wire::entry::{Entry, EntryKind};
+use crate::wire::file_time::FileTime;
 use crate::wire::words;
 use std::fmt::Display;
 
@@ -20,7 +21,7 @@ pub enum Reply {
     /// `(download)`: this many bytes follow on the data connection.
     Download {
         length: u64,
-        mtime_s: i64,
+        mtime: FileTime,
     },
     /// `(upload)`: send the file from this offset on.
     Upload {
@@ -67,7 +68,7 @@ impl Reply {
     /// `(verb)` and an entry.
     pub fn entry(verb: &str, entry: &Entry) -> Vec<u8> {
         let mut line =
-            format!("({verb}) {} {} {} ", entry.kind.word(), entry.size_bytes, entry.mtime_s).into_bytes();
+            format!("({verb}) {} {} {} ", entry.kind.word(), entry.size_bytes, entry.mtime).into_bytes();
         words::encode(&entry.name, &mut line);
         line.push(b'\n');
         line
@@ -77,8 +78,8 @@ impl Reply {
         format!("(data) {port} {ticket}\n").into_bytes()
     }
 
-    pub fn download(length: u64, mtime_s: i64) -> Vec<u8> {
-        format!("(download) {length} {mtime_s}\n").into_bytes()
+    pub fn download(length: u64, mtime: FileTime) -> Vec<u8> {
+        format!("(download) {length} {mtime}\n").into_bytes()
     }
 
     pub fn upload(offset: u64) -> Vec<u8> {
@@ -142,14 +143,14 @@ fn parse_reply(line: &[u8]) -> Option<Reply> {
                 b"dir" => EntryKind::Dir,
                 _ => return None,
             };
-            let (size_bytes, mtime_s) = (parse_number(size)?, parse_signed(mtime)?);
-            Some(Reply::Entry(Entry { kind, size_bytes, mtime_s, name: name.clone() }))
+            let (size_bytes, mtime) = (parse_number(size)?, FileTime::parse(mtime)?);
+            Some(Reply::Entry(Entry { kind, size_bytes, mtime, name: name.clone() }))
         }
         (b"data", [port, ticket]) if !ticket.is_empty() && ticket.iter().all(u8::is_ascii_graphic) => {
             Some(Reply::Data { port: u16::try_from(parse_number(port)?).ok()?, ticket: ticket.clone() })
         }
         (b"download", [length, mtime]) => {
-            Some(Reply::Download { length: parse_number(length)?, mtime_s: parse_signed(mtime)? })
+            Some(Reply::Download { length: parse_number(length)?, mtime: FileTime::parse(mtime)? })
         }
         (b"upload", [offset]) => Some(Reply::Upload { offset: parse_number(offset)? }),
         (b"sum" | b"partial", [length, digest]) => {
@@ -186,11 +187,16 @@ mod tests {
 
     #[test]
     fn what_is_encoded_is_understood() {
-        let entry =
-            Entry { kind: EntryKind::File, size_bytes: 3552, mtime_s: -1, name: b"a b\n\xff".to_vec() };
+        let entry = Entry {
+            kind: EntryKind::File,
+            size_bytes: 3552,
+            mtime: FileTime::new(-1, 5),
+            name: b"a b\n\xff".to_vec(),
+        };
         assert_eq!(parse(&Reply::entry("ls", &entry)), Reply::Entry(entry));
         assert_eq!(parse(&Reply::data(3333, "5b1e")), Reply::Data { port: 3333, ticket: b"5b1e".to_vec() });
-        assert_eq!(parse(&Reply::download(5, i64::MIN)), Reply::Download { length: 5, mtime_s: i64::MIN });
+        let mtime = FileTime::from_seconds(i64::MIN);
+        assert_eq!(parse(&Reply::download(5, mtime)), Reply::Download { length: 5, mtime });
         let digest = Digest::of(b"abc");
         assert_eq!(parse(&Reply::digest("sum", 3, digest)), Reply::Digest { length: 3, digest });
         assert_eq!(parse(&Reply::upload(7)), Reply::Upload { offset: 7 });

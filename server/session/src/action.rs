@@ -7,6 +7,7 @@ use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::Entry;
+use ferry_common::wire::file_time::FileTime;
 use std::time::Duration;
 
 /// Work for the shell.
@@ -168,7 +169,7 @@ pub struct Publication {
     pub path: Cleared,
     /// What the client says that the whole file's digest is.
     pub expected: Option<Digest>,
-    pub mtime_s: Option<i64>,
+    pub mtime: Option<FileTime>,
     /// Only where the name is free.
     pub new: bool,
     /// The upload is on its own: no other of the session is under way, and the file may be large.
@@ -213,7 +214,7 @@ pub enum End {
 #[derive(Debug, Clone, Copy)]
 pub struct Opened {
     pub size_bytes: u64,
-    pub mtime_s: i64,
+    pub mtime: FileTime,
 }
 
 /// Which part of which listing is wanted.

@@ -4,6 +4,7 @@ use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::Entry;
+use ferry_common::wire::file_time::FileTime;
 use ferry_common::wire::ticket::Ticket;
 
 /// See the module's documentation. All but the first six end the request.
@@ -20,7 +21,7 @@ pub enum Answer {
     /// So many bytes follow on the data connection.
     Sending {
         length: u64,
-        mtime_s: i64,
+        mtime: FileTime,
     },
     /// The file is wanted from this offset on.
     Receiving {

@@ -5,6 +5,7 @@ use crate::entry_format::EntryFormat;
 use ferry_common::limits::TRAILER_BYTES;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Resume;
+use ferry_common::wire::file_time::FileTime;
 
 /// See the module's documentation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub struct UploadSpec {
     /// Only where the name is free.
     pub new: bool,
     /// The modification time that the file shall have.
-    pub mtime_s: Option<i64>,
+    pub mtime: Option<FileTime>,
     /// Go on behind what is kept.
     pub resume: Option<Resume>,
 }

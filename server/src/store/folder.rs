@@ -20,6 +20,7 @@ use crate::store::staging::{Retention, StagingError};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::{HIDDEN_NAME, RemotePath};
 use ferry_common::wire::entry::{Entry, EntryKind};
+use ferry_common::wire::file_time::FileTime;
 use ferry_session::access::Cleared;
 use ferry_session::action::Opened;
 use rustix::fd::{AsRawFd, OwnedFd};
@@ -154,7 +155,7 @@ impl Folder {
         let stat = rustix::fs::fstat(&descriptor)?;
         // What was looked at may have been replaced since.
         regular_only(&stat)?;
-        let facts = Opened { size_bytes: size_of_file(&stat), mtime_s: stat.st_mtime };
+        let facts = Opened { size_bytes: size_of_file(&stat), mtime: mtime_of(&stat) };
         let medium = self.medium_of(&descriptor);
         if updates_atime && medium == Medium::Local {
             // The first read of the day updates it, and that is this one.
@@ -283,7 +284,11 @@ fn entry_of(stat: &Stat, name: &[u8]) -> Option<Entry> {
         | FileType::BlockDevice
         | FileType::Unknown => return None,
     };
-    Some(Entry { kind, size_bytes, mtime_s: stat.st_mtime, name: name.to_vec() })
+    Some(Entry { kind, size_bytes, mtime: mtime_of(stat), name: name.to_vec() })
+}
+
+fn mtime_of(stat: &Stat) -> FileTime {
+    FileTime::new(stat.st_mtime, stat.st_mtime_nsec)
 }
 
 /// The kernel gives no negative sizes.

@@ -26,6 +26,7 @@ use ferry_common::limits::{EAGER_MAX_BYTES, FILE_MAX_BYTES};
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::{Digest, Hasher};
+use ferry_common::wire::file_time::FileTime;
 use ferry_session::access::Cleared;
 use ferry_session::action::Length;
 pub(crate) use home::Home;
@@ -223,11 +224,11 @@ impl StagedFile {
     pub(crate) fn apply_attributes(
         &self,
         attributes: &Attributes<'_>,
-        mtime_s: Option<i64>,
+        mtime: Option<FileTime>,
     ) -> Result<(), ErrorCode> {
         let directory = self.home.directory();
-        if let Some(mtime_s) = mtime_s {
-            let time = Timespec { tv_sec: mtime_s, tv_nsec: 0 };
+        if let Some(mtime) = mtime {
+            let time = Timespec { tv_sec: mtime.seconds(), tv_nsec: mtime.nanoseconds().into() };
             let times = Timestamps { last_access: time, last_modification: time };
             let set = rustix::fs::utimensat(directory, &self.name, &times, AtFlags::SYMLINK_NOFOLLOW);
             if let Err(errno) = set {

@@ -9,6 +9,7 @@ use ferry_common::dialogue::{Failure, RequestId};
 use ferry_common::path::HIDDEN_NAME;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::{Entry, EntryKind};
+use ferry_common::wire::file_time::FileTime;
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -102,7 +103,7 @@ impl Requests {
 }
 
 impl Payloads for Requests {
-    fn announce(&mut self, id: RequestId, length: u64, _mtime_s: i64) -> Result<(), Stop> {
+    fn announce(&mut self, id: RequestId, length: u64, _mtime: FileTime) -> Result<(), Stop> {
         if let Some(running) = self.get_mut(id) {
             running.announce(length);
         }
@@ -149,9 +150,10 @@ pub(crate) fn reported(failure: &Failure) -> (FailureKind, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ferry_common::wire::file_time::FileTime;
 
     fn entry(name: &[u8], size_bytes: u64) -> Entry {
-        Entry { kind: EntryKind::File, size_bytes, mtime_s: 0, name: name.to_vec() }
+        Entry { kind: EntryKind::File, size_bytes, mtime: FileTime::default(), name: name.to_vec() }
     }
 
     #[test]

@@ -21,11 +21,11 @@ impl Work {
         let (path, spec) = (path.clone(), *spec);
         let remaining = opened.and_then(|opened| {
             let length = opened.size_bytes.checked_sub(spec.offset).ok_or(ErrorCode::BadOffset)?;
-            Ok((length, opened.mtime_s))
+            Ok((length, opened.mtime))
         });
         match remaining {
-            Ok((length, mtime_s)) => {
-                let kind = TransferKind::Download { length, spec, mtime_s };
+            Ok((length, mtime)) => {
+                let kind = TransferKind::Download { length, spec, mtime };
                 self.connect(Box::new(Transfer::new(path, spec.offset, kind, now)), now);
             }
             Err(code) => {
@@ -234,9 +234,9 @@ impl Work {
     fn begin_moving(&mut self, transfer: Box<Transfer>, now: Instant) {
         let offset = transfer.offset;
         match &transfer.kind {
-            TransferKind::Download { length, spec, mtime_s } => {
-                let (length, digest, mtime_s) = (*length, spec.digest, *mtime_s);
-                self.answer(Answer::Sending { length, mtime_s });
+            TransferKind::Download { length, spec, mtime } => {
+                let (length, digest, mtime) = (*length, spec.digest, *mtime);
+                self.answer(Answer::Sending { length, mtime });
                 self.act(Action::Send { offset, length, digest });
             }
             TransferKind::Upload { length, spec, trailer } => {

@@ -4,6 +4,7 @@ use crate::access::Cleared;
 use crate::action::{Direction, Length, Publication};
 use crate::request::{DownloadSpec, UploadSpec};
 use ferry_common::wire::digest::Digest;
+use ferry_common::wire::file_time::FileTime;
 use std::time::Instant;
 
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub(crate) struct Transfer {
 #[derive(Debug)]
 pub(crate) enum TransferKind {
     /// So much is to be sent from the offset on.
-    Download { length: u64, spec: DownloadSpec, mtime_s: i64 },
+    Download { length: u64, spec: DownloadSpec, mtime: FileTime },
     /// So much is to come for what is behind the offset.
     Upload { length: Length, spec: UploadSpec, trailer: Trailer },
 }
@@ -102,7 +103,7 @@ impl Transfer {
             id,
             path: self.path.clone(),
             expected,
-            mtime_s: spec.mtime_s,
+            mtime: spec.mtime,
             new: spec.new,
             alone: !spec.is_eager,
         })

@@ -1,6 +1,6 @@
 //! What each verb does when nothing goes wrong, and how each is refused.
 
-use crate::model::store::MTIME_S;
+use crate::model::store::MTIME;
 use crate::model::{POLICY, Pair};
 use ferry_common::dialogue::Failure;
 use ferry_common::error::ErrorCode;
@@ -34,7 +34,7 @@ fn ls_lists_the_served_folder_or_the_one_that_is_named() {
     assert_eq!(names(&pair, root), ["a b\n.txt", "photos"]);
     assert_eq!(names(&pair, photos), ["one"]);
     let entries = &pair.client.entries[&root];
-    assert_eq!((entries[0].kind, entries[0].size_bytes, entries[0].mtime_s), (EntryKind::File, 5, MTIME_S));
+    assert_eq!((entries[0].kind, entries[0].size_bytes, entries[0].mtime), (EntryKind::File, 5, MTIME));
     assert_eq!((entries[1].kind, entries[1].size_bytes), (EntryKind::Dir, 0));
 }
 

@@ -7,6 +7,7 @@ use ferry_common::error::ErrorCode;
 use ferry_common::wire::command::UploadOptions;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::EntryKind;
+use ferry_common::wire::file_time::FileTime;
 use ferry_session::Policy;
 use ferry_session::action::Event;
 
@@ -148,11 +149,11 @@ fn of_two_uploads_that_are_to_replace_nothing_one_is_stored() {
 #[test]
 fn an_upload_gets_the_time_that_it_asks_for() {
     let mut pair = Pair::new();
-    for mtime_s in [-5, 0, i64::MAX] {
-        pair.upload_with("a", b"a", UploadOptions { mtime_s: Some(mtime_s), ..UploadOptions::default() });
+    for mtime in [FileTime::new(-5, 1), FileTime::default(), FileTime::from_seconds(i64::MAX)] {
+        pair.upload_with("a", b"a", UploadOptions { mtime: Some(mtime), ..UploadOptions::default() });
         let id = pair.request("stat a");
         pair.run();
-        assert_eq!(pair.client.entries[&id][0].mtime_s, mtime_s);
+        assert_eq!(pair.client.entries[&id][0].mtime, mtime);
     }
 }
 

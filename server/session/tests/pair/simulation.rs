@@ -11,6 +11,7 @@ use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::{Command, UploadOptions};
 use ferry_common::wire::digest::Digest;
+use ferry_common::wire::file_time::FileTime;
 use ferry_session::access::{Access, Need};
 use ferry_session::action::{Change, Found, Publication, Query};
 use ferry_session::fact::Fact;
@@ -166,7 +167,7 @@ impl Simulation {
         let options = UploadOptions {
             digest: self.random.one_in(2),
             new: self.random.one_in(5),
-            mtime_s: self.random.one_in(5).then_some(1_000_000_000),
+            mtime: self.random.one_in(5).then_some(FileTime::new(1_000_000_000, 5)),
             resume: None,
         };
         if options.digest && self.random.one_in(8) {
@@ -337,12 +338,12 @@ impl Simulation {
         let (client, id) = (&self.pair.client, id as u64);
         let success = self.pair.outcome(id).as_ref().ok();
         let query = match asked.command.clone() {
-            Command::Upload { path, options: UploadOptions { new, mtime_s, .. }, .. } => {
+            Command::Upload { path, options: UploadOptions { new, mtime, .. }, .. } => {
                 model.stage(&path, new, None)?;
                 let expected = asked.false_digest.then(|| Digest::of(b"something else"));
                 let alone = false;
                 let path = Access::everybody(&POLICY).clear(Need::Create, &path)?;
-                let publication = Publication { id, path, expected, mtime_s, new, alone };
+                let publication = Publication { id, path, expected, mtime, new, alone };
                 return model.publish(&publication, asked.content.clone()).map(|_| ());
             }
             Command::Download { path, offset, digest } => {

@@ -6,11 +6,12 @@ use ferry_common::error::ErrorCode;
 use ferry_common::limits::{DISK_TIMEOUT, EAGER_MAX_BYTES};
 use ferry_common::wire::command::{Resume, UploadOptions};
 use ferry_common::wire::digest::Digest;
+use ferry_common::wire::file_time::FileTime;
 use ferry_session::fact::Fact;
 use std::time::Duration;
 
 pub(crate) const WITH_DIGEST: UploadOptions =
-    UploadOptions { digest: true, new: false, mtime_s: None, resume: None };
+    UploadOptions { digest: true, new: false, mtime: None, resume: None };
 
 /// To go on behind so much of a content.
 pub(crate) fn resume(content: &[u8], offset: usize) -> UploadOptions {
@@ -34,7 +35,11 @@ impl Mix for Verified {
             pair.request("sum s1"),
             pair.upload_with("s1", &bytes(25, 5), UploadOptions { new: true, ..WITH_DIGEST }),
             pair.request("mkdir new"),
-            pair.upload_with("new/x", &bytes(12, 7), UploadOptions { mtime_s: Some(-5), ..WITH_DIGEST }),
+            pair.upload_with(
+                "new/x",
+                &bytes(12, 7),
+                UploadOptions { mtime: Some(FileTime::from_seconds(-5)), ..WITH_DIGEST },
+            ),
             pair.request("mv new/x s2"),
             pair.request("mv new/x s2 replace"),
             pair.request("download s2 digest"),

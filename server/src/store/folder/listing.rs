@@ -7,6 +7,7 @@ use crate::store::lane_id::LaneId;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::{HIDDEN_NAME, RemotePath};
 use ferry_common::wire::entry::{Entry, EntryKind};
+use ferry_common::wire::file_time::FileTime;
 use ferry_session::action::{Cursor, DirectoryIdentity, ListQuery, ListingPart};
 use ferry_session::limits::LISTING_PART_BYTES;
 use rustix::fd::OwnedFd;
@@ -109,8 +110,9 @@ impl Folder {
             return None;
         }
         let is_directory = FileType::from_raw_mode(stat.stx_mode.into()) == FileType::Directory;
-        let (kind, mtime_s, name) = (EntryKind::Dir, stat.stx_mtime.tv_sec, name.to_vec());
-        is_directory.then_some(Entry { kind, size_bytes: 0, mtime_s, name })
+        let mtime = FileTime::new(stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec);
+        let (kind, name) = (EntryKind::Dir, name.to_vec());
+        is_directory.then_some(Entry { kind, size_bytes: 0, mtime, name })
     }
 
     /// A link is listed as what it leads to, if that is inside the folder. Where it leads out of the folder's own file

@@ -183,7 +183,7 @@ impl Destination {
             None => Attributes::OfNewFile(self.inherited(path)?),
             Some(stat) => Attributes::Of(Replaced::open(self.target.directory(), name, stat, path)?),
         };
-        staged.apply_attributes(&attributes, publication.mtime_s)
+        staged.apply_attributes(&attributes, publication.mtime)
     }
 
     fn inherited(&self, path: &RemotePath) -> Result<&Inherited, ErrorCode> {

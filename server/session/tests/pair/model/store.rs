@@ -6,6 +6,7 @@ use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::{Entry, EntryKind};
+use ferry_common::wire::file_time::FileTime;
 use ferry_session::action::{
     Change, Cursor, DirectoryIdentity, Found, Length, ListQuery, ListingPart, Opened, Publication, Query,
 };
@@ -13,7 +14,7 @@ use ferry_session::limits::LISTING_PART_BYTES;
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
-pub(crate) const MTIME_S: i64 = 1_764_000_000;
+pub(crate) const MTIME: FileTime = FileTime::from_seconds(1_764_000_000);
 
 /// Names never change hands here while they are listed.
 const THE_ONLY: DirectoryIdentity = DirectoryIdentity { device: 0, inode: 0, made: None };
@@ -23,7 +24,7 @@ const THE_ONLY: DirectoryIdentity = DirectoryIdentity { device: 0, inode: 0, mad
 pub(crate) struct Store {
     pub(crate) nodes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     /// The times that uploads asked for.
-    mtimes: BTreeMap<Vec<u8>, i64>,
+    mtimes: BTreeMap<Vec<u8>, FileTime>,
     /// What is kept of uploads that broke off.
     pub(crate) partials: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Everything that was ever published, in order.
@@ -153,7 +154,7 @@ impl Store {
             None => Err(ErrorCode::NotFound),
             Some(None) => Err(ErrorCode::IsDirectory),
             Some(Some(content)) => {
-                let opened = Opened { size_bytes: content.len() as u64, mtime_s: MTIME_S };
+                let opened = Opened { size_bytes: content.len() as u64, mtime: MTIME };
                 Ok((opened, content.clone()))
             }
         }
@@ -194,14 +195,14 @@ impl Store {
         publication: &Publication,
         content: Vec<u8>,
     ) -> Result<Digest, ErrorCode> {
-        let Publication { path, expected, mtime_s, new, .. } = publication;
+        let Publication { path, expected, mtime, new, .. } = publication;
         let digest = Digest::of(&content);
         if expected.is_some_and(|expected| expected != digest) {
             return Err(ErrorCode::Mismatch);
         }
         self.check_free(path, *new)?;
         let name = path.as_bytes().to_vec();
-        self.mtimes.insert(name.clone(), mtime_s.unwrap_or(MTIME_S));
+        self.mtimes.insert(name.clone(), mtime.unwrap_or(MTIME));
         self.published.push((name.clone(), content.clone()));
         self.nodes.insert(name, Some(content));
         Ok(digest)
@@ -226,8 +227,8 @@ impl Store {
     fn entry(&self, path: &[u8], content: Option<&[u8]>) -> Entry {
         let name = path.rsplit(|&byte| byte == b'/').next().unwrap().to_vec();
         let kind = if content.is_some() { EntryKind::File } else { EntryKind::Dir };
-        let mtime_s = self.mtimes.get(path).copied().unwrap_or(MTIME_S);
-        Entry { kind, size_bytes: content.map_or(0, <[u8]>::len) as u64, mtime_s, name }
+        let mtime = self.mtimes.get(path).copied().unwrap_or(MTIME);
+        Entry { kind, size_bytes: content.map_or(0, <[u8]>::len) as u64, mtime, name }
     }
 }
 
