@@ -10,6 +10,7 @@ mod prompt;
 mod session;
 mod terminal;
 mod transfer;
+mod tree;
 
 use crate::cli::Cli;
 use crate::exit_code::ExitCode;

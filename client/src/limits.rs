@@ -97,6 +97,18 @@ pub(crate) const BAR_DELAY: Duration = Duration::from_millis(250);
 /// How often the bar is drawn anew while nothing moves.
 pub(crate) const BAR_TICK: Duration = Duration::from_millis(500);
 
+/// Folders of a local tree that are kept open: the one that files are written to, those above it, and those of files
+/// that other sessions move.
+pub(crate) const TREE_FOLDERS_MAX: usize = 16;
+/// File systems beneath one folder whose files share flushes. Those of any further one are flushed one by one.
+pub(crate) const TREE_FILE_SYSTEMS_MAX: usize = 16;
+/// Attempts at a lookup that the kernel gave up because of a rename elsewhere in the tree.
+pub(crate) const TREE_LOOKUPS_MAX: usize = 16;
+/// Attempts to find a temporary name that is free.
+pub(crate) const TREE_TEMPORARY_NAMES_MAX: usize = 16;
+/// A received file of this size has its room on the disk reserved before it comes: below it a failure is cheaper.
+pub(crate) const TREE_RESERVED_MIN_BYTES: u64 = 1024 * 1024;
+
 const _: () = assert!(STALL_TIMEOUT.as_secs() > 2 * STALL_WINDOW.as_secs());
 const _: () = assert!(SORTED_LISTING_MAX_BYTES >= SORTED_LISTING_MAX_ENTRIES * NAME_MAX_BYTES);
 const _: () = assert!(RETRY_FIRST_DELAY.as_millis() < RETRY_MAX_DELAY.as_millis());
