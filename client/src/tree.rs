@@ -3,6 +3,7 @@
 //!
 //! Nothing here knows of sessions or of the protocol, and nothing of what a server says is trusted.
 
+pub(crate) mod committer;
 pub(crate) mod error;
 pub(crate) mod facts;
 pub(crate) mod file_system;
