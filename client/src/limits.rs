@@ -119,6 +119,8 @@ pub(crate) const TREE_COMMIT_QUEUE_FILES: usize = TREE_COMMIT_BATCH_FILES;
 pub(crate) const TREE_SHARED_FLUSH_MIN_FILES: usize = 8;
 /// Names that wait for the flush of the next batch are flushed by themselves if none has come within this time.
 pub(crate) const TREE_NAMES_DELAY: Duration = Duration::from_millis(500);
+/// What a spool holds in memory; the rest is in a temporary file.
+pub(crate) const SPOOL_MEMORY_BYTES: usize = 4 * 1024 * 1024;
 
 const _: () = assert!(STALL_TIMEOUT.as_secs() > 2 * STALL_WINDOW.as_secs());
 const _: () = assert!(SORTED_LISTING_MAX_BYTES >= SORTED_LISTING_MAX_ENTRIES * NAME_MAX_BYTES);

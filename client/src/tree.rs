@@ -12,4 +12,5 @@ pub(crate) mod received;
 pub(crate) mod receiving;
 mod resolve;
 pub(crate) mod source;
+pub(crate) mod spool;
 mod temporary;
