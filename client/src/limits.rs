@@ -121,6 +121,12 @@ pub(crate) const TREE_SHARED_FLUSH_MIN_FILES: usize = 8;
 pub(crate) const TREE_NAMES_DELAY: Duration = Duration::from_millis(500);
 /// What a spool holds in memory; the rest is in a temporary file.
 pub(crate) const SPOOL_MEMORY_BYTES: usize = 4 * 1024 * 1024;
+/// Longest pattern: it is compiled to a program of a multiple of its length.
+pub(crate) const PATTERN_MAX_BYTES: usize = 1024;
+/// Braces within braces.
+pub(crate) const PATTERN_DEPTH_MAX: usize = 16;
+/// Memory of a compiled pattern, or of all that exclude.
+pub(crate) const PATTERN_PROGRAM_MAX_BYTES: usize = 4 * 1024 * 1024;
 
 const _: () = assert!(STALL_TIMEOUT.as_secs() > 2 * STALL_WINDOW.as_secs());
 const _: () = assert!(SORTED_LISTING_MAX_BYTES >= SORTED_LISTING_MAX_ENTRIES * NAME_MAX_BYTES);
