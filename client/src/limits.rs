@@ -119,6 +119,8 @@ pub(crate) const TREE_COMMIT_QUEUE_FILES: usize = TREE_COMMIT_BATCH_FILES;
 pub(crate) const TREE_SHARED_FLUSH_MIN_FILES: usize = 8;
 /// Names that wait for the flush of the next batch are flushed by themselves if none has come within this time.
 pub(crate) const TREE_NAMES_DELAY: Duration = Duration::from_millis(500);
+/// Names of one folder that are read, sorted and told at a time. A folder with more is sorted piece by piece.
+pub(crate) const TREE_SORTED_NAMES_MAX: usize = 50_000;
 /// What a spool holds in memory; the rest is in a temporary file.
 pub(crate) const SPOOL_MEMORY_BYTES: usize = 4 * 1024 * 1024;
 /// Longest pattern: it is compiled to a program of a multiple of its length.

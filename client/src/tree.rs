@@ -15,3 +15,4 @@ mod resolve;
 pub(crate) mod source;
 pub(crate) mod spool;
 mod temporary;
+pub(crate) mod walk;
