@@ -123,6 +123,10 @@ pub(crate) const TREE_NAMES_DELAY: Duration = Duration::from_millis(500);
 pub(crate) const TREE_SORTED_NAMES_MAX: usize = 50_000;
 /// What a spool holds in memory; the rest is in a temporary file.
 pub(crate) const SPOOL_MEMORY_BYTES: usize = 4 * 1024 * 1024;
+/// Names of one folder beyond which the disk is asked whether it tells the case of letters apart.
+pub(crate) const TREE_FOLDED_NAMES_BEFORE_PROBE: usize = 10_000;
+/// Names of one folder that are compared without regard to case, as 64-bit hashes. Beyond that they are not.
+pub(crate) const TREE_FOLDED_NAMES_MAX: usize = 1_000_000;
 /// Longest pattern: it is compiled to a program of a multiple of its length.
 pub(crate) const PATTERN_MAX_BYTES: usize = 1024;
 /// Braces within braces.

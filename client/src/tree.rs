@@ -3,6 +3,7 @@
 //!
 //! Nothing here knows of sessions or of the protocol, and nothing of what a server says is trusted.
 
+pub(crate) mod case;
 pub(crate) mod committer;
 pub(crate) mod error;
 pub(crate) mod facts;
@@ -12,6 +13,7 @@ pub(crate) mod pattern;
 pub(crate) mod received;
 pub(crate) mod receiving;
 mod resolve;
+pub(crate) mod same;
 pub(crate) mod source;
 pub(crate) mod spool;
 mod temporary;
