@@ -31,7 +31,7 @@ pub enum Step {
     OpenData { port: u16, ticket: Vec<u8> },
     /// Read exactly this much from the data connection, after what earlier steps asked for; report by
     /// [`Dialogue::handle_received`]. Where `length` is 0, the data connection may be closed already.
-    Receive { id: RequestId, length: u64, mtime: FileTime },
+    Receive { id: RequestId, length: u64, mtime: FileTime, executable: bool },
     /// Write exactly this much of the upload to the data connection, after what earlier steps asked for:
     /// all of it even if the request ends in an error meanwhile, or the connection is of no more use. Where
     /// `trailer` is set, the digest of the whole file and a LF follow.
@@ -239,12 +239,12 @@ impl Dialogue {
                 self.data_ending = true;
                 self.next_data = Some((port, ticket));
             }
-            (Reply::Download { length, mtime }, Command::Download { .. })
+            (Reply::Download { length, mtime, executable }, Command::Download { .. })
                 if (self.data_open || length == 0) && pending.payload == Payload::Unannounced =>
             {
                 pending.payload = Payload::Receiving { remaining: length };
                 pending.length = length;
-                self.steps.push_back(Step::Receive { id, length, mtime });
+                self.steps.push_back(Step::Receive { id, length, mtime, executable });
             }
             (Reply::Download { length, .. }, Command::Download { .. })
                 if pending.payload == Payload::Unannounced =>

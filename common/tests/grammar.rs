@@ -43,6 +43,8 @@ fn near_lines() -> impl Strategy<Value = Vec<u8>> {
         "replace",
         "mtime=-1",
         "mtime=1.5",
+        "exec=yes",
+        "exec",
         "1.000000001",
         "-0.5",
         "resume=1:99aa06d3014798d86001c324468d497f",
@@ -107,8 +109,20 @@ fn digest() -> impl Strategy<Value = Digest> {
 
 fn options() -> impl Strategy<Value = UploadOptions> {
     let resume = (0..=FILE_MAX_BYTES, digest()).prop_map(|(offset, digest)| Resume { offset, digest });
-    (any::<bool>(), any::<bool>(), prop::option::of(file_time()), prop::option::of(resume))
-        .prop_map(|(digest, new, mtime, resume)| UploadOptions { digest, new, mtime, resume })
+    (
+        any::<bool>(),
+        any::<bool>(),
+        prop::option::of(file_time()),
+        any::<Option<bool>>(),
+        prop::option::of(resume),
+    )
+        .prop_map(|(digest, new, mtime, executable, resume)| UploadOptions {
+            digest,
+            new,
+            mtime,
+            executable,
+            resume,
+        })
 }
 
 fn command() -> impl Strategy<Value = Command> {
@@ -274,11 +288,13 @@ proptest! {
         is_dir in any::<bool>(),
         size_bytes in any::<u64>(),
         mtime in file_time(),
+        executable in any::<bool>(),
         name in file_name(),
         verb in prop::sample::select(vec!["ls", "stat"]),
     ) {
         let kind = if is_dir { EntryKind::Dir } else { EntryKind::File };
-        let entry = Entry { kind, size_bytes, mtime, name };
+        let executable = executable && !is_dir;
+        let entry = Entry { kind, size_bytes, mtime, executable, name };
         let line = Reply::entry(verb, &entry);
         assert_harmless(without_ending(&line));
         prop_assert_eq!(Reply::parse(without_ending(&line)), Ok(Reply::Entry(entry)));
@@ -288,6 +304,7 @@ proptest! {
     fn any_numbers_make_the_round_trip(
         length in any::<u64>(),
         mtime in file_time(),
+        executable in any::<bool>(),
         port in any::<u16>(),
         key in any::<u64>(),
         secret in any::<[u8; TICKET_SECRET_BYTES]>(),
@@ -299,7 +316,10 @@ proptest! {
         let words = vec![length.to_string().into_bytes()];
         for (line, reply) in [
             (Reply::data(port, &ticket), Reply::Data { port, ticket: text.into_bytes() }),
-            (Reply::download(length, mtime), Reply::Download { length, mtime }),
+            (
+                Reply::download(length, mtime, executable),
+                Reply::Download { length, mtime, executable },
+            ),
             (Reply::upload(length), Reply::Upload { offset: length }),
             (Reply::ok_with(length), Reply::Ok { words: words.clone() }),
             (Reply::ok_transfer(length, None), Reply::Ok { words: words.clone() }),
@@ -342,7 +362,7 @@ fn longest_path() -> RemotePath {
 
 fn all_options() -> UploadOptions {
     let resume = Some(Resume { offset: FILE_MAX_BYTES, digest: Digest::of(b"") });
-    UploadOptions { digest: true, new: true, mtime: Some(earliest()), resume }
+    UploadOptions { digest: true, new: true, mtime: Some(earliest()), executable: Some(true), resume }
 }
 
 #[test]
@@ -375,7 +395,8 @@ fn the_longest_path_fits_in_a_line_of_either_end() {
 #[test]
 fn the_longest_name_fits_in_a_line_of_a_listing() {
     let name = vec![b'\xff'; NAME_MAX_BYTES];
-    let entry = Entry { kind: EntryKind::File, size_bytes: u64::MAX, mtime: earliest(), name };
+    let entry =
+        Entry { kind: EntryKind::File, size_bytes: u64::MAX, mtime: earliest(), executable: true, name };
     let line = Reply::entry("stat", &entry);
     assert!(line.len() <= LINE_MAX_BYTES);
     assert_eq!(Reply::parse(without_ending(&line)), Ok(Reply::Entry(entry)));

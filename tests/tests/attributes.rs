@@ -2,16 +2,21 @@
 //! is as if it had been made in its directory.
 #![allow(clippy::unwrap_used)]
 
+use ferry_common::wire::entry::Entry;
+use ferry_common::wire::reply::Reply;
 use ferry_tests::binaries;
-use ferry_tests::conversation::Conversation;
+use ferry_tests::conversation::{Answer, Conversation};
+use ferry_tests::ferry::Ferry;
 use ferry_tests::server::Server;
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
+use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
 
 const ACCESS: &str = "system.posix_acl_access";
 const DEFAULT: &str = "system.posix_acl_default";
@@ -229,5 +234,108 @@ fn a_server_that_is_not_root_locks_no_owner_out() {
         assert_eq!((owner, group), (1234, 5678));
         assert_eq!(now.unwrap(), expected, "{name}");
         server.wait_for_log(&format!("{name} belonged to user 1111"));
+    }
+}
+
+/// What the mode of a file becomes when it is made executable: its owner, and all who may read it.
+fn with_execution(mode: u32) -> u32 {
+    mode | 0o100 | (mode & 0o444) >> 2
+}
+
+#[test]
+fn an_upload_is_as_executable_as_was_asked_for_and_the_server_tells_of_it() {
+    let server = Server::start();
+    let mut session = Conversation::with(&server);
+    session.upload("usual", b"opens the data connection").unwrap();
+    let usual = facts(&server.path("usual")).2;
+    let mut upload = |name: &str, size: usize, options: &str| {
+        session.send(format!("upload {name} {size}{options}\n"));
+        if size == LARGE {
+            assert!(matches!(session.reply(), Reply::Upload { .. }));
+        }
+        session.data.as_mut().unwrap().write_all(&vec![1; size]).unwrap();
+        session.answer().outcome.unwrap();
+        facts(&server.path(name)).2
+    };
+    for size in [10, LARGE] {
+        for name in ["new", "not"] {
+            let _ = fs::remove_file(server.path(name));
+        }
+        assert_eq!(upload("not", size, " exec=no"), usual);
+        assert_eq!(upload("new", size, " exec=yes"), with_execution(usual));
+        assert_eq!(upload("new", size, ""), with_execution(usual), "kept");
+        assert_eq!(upload("new", size, " exec=no"), usual);
+        for (before, option, after) in
+            [(0o4640, "yes", 0o750), (0o6744, "yes", 0o744), (0o1755, "no", 0o644), (0o611, "no", 0o611)]
+        {
+            fs::set_permissions(server.path("new"), Permissions::from_mode(before)).unwrap();
+            assert_eq!(upload("new", size, &format!(" exec={option}")), after, "{before:o} {option}");
+        }
+        // What others may says nothing of the owner.
+        fs::set_permissions(server.path("not"), Permissions::from_mode(0o611)).unwrap();
+    }
+    let is_executable = |answer: &Answer, name: &str| {
+        let is_told = |reply: &Reply, expected| {
+            matches!(reply, Reply::Entry(Entry { name: found, executable, .. })
+                if found == name.as_bytes() && *executable == expected)
+        };
+        assert_eq!(
+            answer.replies.iter().filter(|reply| is_told(reply, true) || is_told(reply, false)).count(),
+            1
+        );
+        answer.replies.iter().any(|reply| is_told(reply, true))
+    };
+    fs::set_permissions(server.path("new"), Permissions::from_mode(0o700)).unwrap();
+    std::os::unix::fs::symlink("new", server.path("link")).unwrap();
+    fs::create_dir(server.path("directory")).unwrap();
+    for (name, expected) in [("new", true), ("link", true), ("not", false), ("directory", false)] {
+        assert_eq!(is_executable(&session.ask("ls"), name), expected, "{name}");
+        assert_eq!(is_executable(&session.ask(format!("stat {name}")), name), expected, "{name}");
+    }
+    for (name, expected) in [("new", true), ("link", true), ("not", false)] {
+        session.send(format!("download {name}\n"));
+        let Reply::Download { length, executable, .. } = session.reply() else { panic!() };
+        assert_eq!(executable, expected, "{name}");
+        let mut content = vec![0; usize::try_from(length).unwrap()];
+        session.data.as_mut().unwrap().read_exact(&mut content).unwrap();
+        session.answer().outcome.unwrap();
+    }
+}
+
+#[test]
+fn a_new_executable_file_has_what_the_default_access_list_of_its_directory_allows() {
+    let server = Server::start();
+    fs::create_dir(server.path("with")).unwrap();
+    if !set_attribute(&server.path("with"), DEFAULT, &named(4321, 4)) {
+        return;
+    }
+    let mut session = Conversation::with(&server);
+    session.upload("first", b"opens the data connection").unwrap();
+    session.send("upload with/new 1 exec=yes\n");
+    session.data.as_mut().unwrap().write_all(b"1").unwrap();
+    session.answer().outcome.unwrap();
+    let expected = acl(&[(1, 7, NO_ID), (2, 7, 4321), (4, 5, NO_ID), (16, 7, NO_ID), (32, 0, NO_ID)]);
+    assert_eq!(attribute(&server.path("with/new"), ACCESS), Some(expected));
+}
+
+#[test]
+fn a_file_is_as_executable_and_as_old_at_the_other_end() {
+    let (server, here, there) = (Server::start(), Ferry::new(), Ferry::new());
+    let time = UNIX_EPOCH - Duration::new(3, 500);
+    for (name, mode) in [("program", 0o755), ("text", 0o644), ("private", 0o700)] {
+        for ferry in [&here, &there] {
+            // What is replaced is the other way round.
+            ferry.put(name, name);
+            let mode = if ferry.path(name) == here.path(name) { mode } else { mode ^ 0o111 };
+            fs::set_permissions(ferry.path(name), Permissions::from_mode(mode)).unwrap();
+        }
+        File::options().write(true).open(here.path(name)).unwrap().set_modified(time).unwrap();
+        here.run(server.control_address(), &[&format!("upload {name}")]).expect_status(0);
+        there.run(server.control_address(), &[&format!("download {name}")]).expect_status(0);
+        for path in [server.path(name), there.path(name)] {
+            let stored = fs::metadata(&path).unwrap();
+            assert_eq!(stored.mode() & 0o100, mode & 0o100, "{}", path.display());
+            assert_eq!(stored.modified().unwrap(), time, "{}", path.display());
+        }
     }
 }

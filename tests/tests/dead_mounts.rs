@@ -17,7 +17,8 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 const CONTENT: Content = Content { seed: 31, size_bytes: 3 << 20 };
-const PLAIN: UploadOptions = UploadOptions { digest: false, new: false, mtime: None, resume: None };
+const PLAIN: UploadOptions =
+    UploadOptions { digest: false, new: false, mtime: None, executable: None, resume: None };
 /// Far more than any of these takes on a healthy disk, and far less than a dead one would have them wait.
 const SOON: Duration = Duration::from_secs(4);
 

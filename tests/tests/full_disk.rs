@@ -19,7 +19,8 @@ use std::os::unix::fs::MetadataExt;
 const CLIENTS: u64 = 6;
 /// Uploads that a client has refused in a row before it takes the disk for full.
 const REFUSALS: u32 = 4;
-const PLAIN: UploadOptions = UploadOptions { digest: false, new: false, mtime: None, resume: None };
+const PLAIN: UploadOptions =
+    UploadOptions { digest: false, new: false, mtime: None, executable: None, resume: None };
 const CHECKED: UploadOptions = UploadOptions { digest: true, ..PLAIN };
 /// What a file system keeps of directories that have once been large.
 const SLACK_BYTES: u64 = 512 << 10;

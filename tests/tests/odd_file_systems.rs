@@ -14,7 +14,8 @@ use ferry_tests::session::{Session, path};
 use std::path::Path;
 
 const CONTENT: Content = Content { seed: 21, size_bytes: 3 << 20 };
-const PLAIN: UploadOptions = UploadOptions { digest: false, new: false, mtime: None, resume: None };
+const PLAIN: UploadOptions =
+    UploadOptions { digest: false, new: false, mtime: None, executable: None, resume: None };
 
 fn session(server: &Server) -> Session {
     Session::with(server.control_address()).unwrap()

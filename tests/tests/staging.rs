@@ -16,7 +16,8 @@ use std::path::Path;
 
 const HIDDEN: &str = ".ferry-staging";
 const LARGE: Content = Content { seed: 12, size_bytes: 4 << 20 };
-const PLAIN: UploadOptions = UploadOptions { digest: false, new: false, mtime: None, resume: None };
+const PLAIN: UploadOptions =
+    UploadOptions { digest: false, new: false, mtime: None, executable: None, resume: None };
 
 fn session(server: &Server) -> Session {
     Session::with(server.control_address()).unwrap()

@@ -381,7 +381,9 @@ mod tests {
         let mut collected = Collected(Vec::new());
         for bytes in [&b"../x"[..], b"/etc", b"", b".", b"..", b"a\0b", &[b'a'; 300], b"fine"] {
             let (kind, name) = (EntryKind::File, bytes.to_vec());
-            collected.entry(Entry { kind, size_bytes: 0, mtime: FileTime::default(), name }).unwrap();
+            collected
+                .entry(Entry { kind, size_bytes: 0, mtime: FileTime::default(), executable: false, name })
+                .unwrap();
         }
         assert_eq!(collected.0, [name("fine")]);
     }

@@ -130,7 +130,13 @@ mod tests {
     use super::*;
 
     fn entry(kind: EntryKind, name: &[u8]) -> Entry {
-        Entry { kind, size_bytes: 3552, mtime: FileTime::from_seconds(1_764_000_000), name: name.to_vec() }
+        Entry {
+            kind,
+            size_bytes: 3552,
+            mtime: FileTime::from_seconds(1_764_000_000),
+            executable: false,
+            name: name.to_vec(),
+        }
     }
 
     #[test]

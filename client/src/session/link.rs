@@ -34,8 +34,8 @@ pub(crate) trait Handler {
     /// The answer to `sum` or `partial`: so many bytes have this digest.
     fn digest(&mut self, _length: u64, _digest: Digest) {}
 
-    /// Reads exactly `length` bytes from `data`, of a file that was last modified at `mtime`.
-    fn receive(&mut self, _data: &mut dyn Read, _length: u64, _mtime: FileTime) -> Result<(), Broken> {
+    /// Reads exactly `length` bytes from `data`, of a file that has these attributes on the server.
+    fn receive(&mut self, _data: &mut dyn Read, _length: u64, _attributes: Attributes) -> Result<(), Broken> {
         Err(Broken::Data(io::ErrorKind::Unsupported.into()))
     }
 
@@ -44,6 +44,13 @@ pub(crate) trait Handler {
     fn transmit(&mut self, _data: &Socket, _offset: u64, _length: u64, _trailer: bool) -> Result<(), Broken> {
         Err(Broken::Data(io::ErrorKind::Unsupported.into()))
     }
+}
+
+/// What a file keeps on its way, beside its content.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attributes {
+    pub(crate) mtime: FileTime,
+    pub(crate) executable: bool,
 }
 
 /// Why a transfer did not run to its end.
@@ -195,13 +202,14 @@ impl Link {
             }
             Step::CloseData => self.data = None,
             Step::OpenData { port, ticket } => self.open_data(port, &ticket, progress)?,
-            Step::Receive { length, mtime, .. } => {
+            Step::Receive { length, mtime, executable, .. } => {
+                let attributes = Attributes { mtime, executable };
                 progress.is_answered = true;
                 let received = if length == 0 {
                     // There may be no data connection any more, nor need there be one.
-                    progress.handler.receive(&mut io::empty(), 0, mtime)
+                    progress.handler.receive(&mut io::empty(), 0, attributes)
                 } else {
-                    self.move_payload(|mut data| progress.handler.receive(&mut data, length, mtime))
+                    self.move_payload(|mut data| progress.handler.receive(&mut data, length, attributes))
                 };
                 match received {
                     Ok(()) => self.dialogue.handle_received(length),

@@ -24,6 +24,13 @@ const USER_PREFIX: &[u8] = b"user.";
 /// What only the owner may read: for the time in which the content comes.
 pub(crate) const PRIVATE_MODE: u32 = 0o600;
 
+/// What a downloaded file is to have of that on the server, where that is wanted and told.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wanted {
+    pub(crate) mtime: Option<FileTime>,
+    pub(crate) executable: Option<bool>,
+}
+
 /// A regular file that is to be replaced, or to be like.
 struct Replaced {
     metadata: Metadata,
@@ -37,11 +44,11 @@ pub(crate) fn shield(file: &File) {
     let _ = rustix::fs::fchmod(file, Mode::from_raw_mode(PRIVATE_MODE));
 }
 
-/// Gives a whole file what the regular file at `path` has, if there is one. The owner comes last: afterwards the
-/// file may be none of this user's.
-pub(crate) fn take_over(file: &File, path: &Path) -> io::Result<()> {
+/// Gives a whole file what the regular file at `path` has, if there is one, and makes it executable or not, where that is
+/// told. The owner comes last: afterwards the file may be none of this user's.
+pub(crate) fn take_over(file: &File, path: &Path, executable: Option<bool>) -> io::Result<()> {
     let Some(metadata) = replaced_by(path) else {
-        return unshield(file, path.parent().unwrap_or(Path::new(".")));
+        return unshield(file, path.parent().unwrap_or(Path::new(".")), executable);
     };
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let opened = rustix::fs::openat(CWD, path, flags, Mode::empty());
@@ -57,7 +64,8 @@ pub(crate) fn take_over(file: &File, path: &Path) -> io::Result<()> {
     };
     let keeps_acl = has_group && replaced.copy_acl(file);
     // Another group, or the one that the list limits, must not get more than it had.
-    set_mode(file, if keeps_acl { mode } else { without_group(mode) })?;
+    let mode = if keeps_acl { mode } else { without_group(mode) };
+    set_mode(file, with_executable(mode, executable))?;
     if own.uid() != replaced.metadata.uid() {
         let owner = Uid::from_raw(replaced.metadata.uid());
         if rustix::fs::fchown(file, Some(owner), None).is_err() {
@@ -101,7 +109,7 @@ fn replaced_by(path: &Path) -> Option<Metadata> {
 
 /// Gives a file that replaces none what any new file in the directory has. The umask and the directory's list decide about
 /// that together, so it is seen by making one, which has no name that a kill could leave behind.
-fn unshield(file: &File, directory: &Path) -> io::Result<()> {
+fn unshield(file: &File, directory: &Path, executable: Option<bool>) -> io::Result<()> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     match rustix::fs::openat(CWD, directory, flags, Mode::from_raw_mode(NEW_FILE_MODE)) {
         Ok(ordinary) => {
@@ -109,10 +117,12 @@ fn unshield(file: &File, directory: &Path) -> io::Result<()> {
             let like = Replaced { metadata: ordinary.metadata()?, file: Some(ordinary) };
             let has_acl = like.copy_acl(file);
             let mode = like.metadata.mode() & PERMISSION_BITS;
-            set_mode(file, if has_acl { mode } else { without_group(mode) })
+            let mode = if has_acl { mode } else { without_group(mode) };
+            set_mode(file, with_executable(mode, executable))
         }
         // A file system that knows no files without a name has hardly lists of access either.
-        Err(_) => umask().map_or(Ok(()), |umask| set_mode(file, NEW_FILE_MODE & !umask)),
+        Err(_) => umask()
+            .map_or(Ok(()), |umask| set_mode(file, with_executable(NEW_FILE_MODE & !umask, executable))),
     }
 }
 
@@ -125,6 +135,16 @@ fn umask() -> Option<u32> {
 /// The group gets no more than others have.
 fn without_group(mode: u32) -> u32 {
     mode & !0o070 | mode & (mode & 0o007) << 3
+}
+
+/// The mode of a file that its owner, and all who may read it, may execute; or nobody. Where that is so of the owner
+/// already, the others have what they are to have.
+fn with_executable(mode: u32, executable: Option<bool>) -> u32 {
+    match (executable, mode & 0o100 != 0) {
+        (Some(true), false) => mode | 0o100 | (mode & 0o444) >> 2,
+        (Some(false), true) => mode & !0o111,
+        (Some(_) | None, _) => mode,
+    }
 }
 
 /// Fails where the file would give a user more than `mode` does.

@@ -4,9 +4,10 @@
 use crate::failure::{Failure, show_path};
 use crate::limits::{KEPT_DOWNLOAD_MIN_BYTES, RECEIVE_BUFFER_BYTES};
 use crate::session::Session;
-use crate::session::link::{Broken, Handler};
+use crate::session::link::{Attributes, Broken, Handler};
 use crate::terminal::progress::Meter;
 use crate::terminal::screen;
+use crate::transfer::attributes::Wanted;
 use crate::transfer::digests::{self, Sum};
 use crate::transfer::partial::Partial;
 use crate::transfer::target::Target;
@@ -15,7 +16,6 @@ use ferry_common::dialogue::Success;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Command;
-use ferry_common::wire::file_time::FileTime;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -61,7 +61,7 @@ struct Download<'a> {
 #[derive(Clone, Copy)]
 struct Announced {
     size: u64,
-    mtime: FileTime,
+    attributes: Attributes,
 }
 
 impl Transfer for Download<'_> {
@@ -94,14 +94,14 @@ impl Transfer for Download<'_> {
 }
 
 impl Handler for Download<'_> {
-    fn receive(&mut self, data: &mut dyn Read, length: u64, mtime: FileTime) -> Result<(), Broken> {
+    fn receive(&mut self, data: &mut dyn Read, length: u64, attributes: Attributes) -> Result<(), Broken> {
         let partial = match self.partial.take() {
             Some(partial) => partial,
             None => Partial::create(self.target).map_err(Broken::Local)?,
         };
         let partial = self.partial.insert(partial);
         let size = partial.length().saturating_add(length);
-        if self.announced.replace(Announced { size, mtime }).is_none_or(|before| before.size != size) {
+        if self.announced.replace(Announced { size, attributes }).is_none_or(|before| before.size != size) {
             screen::message("Start downloading..");
             screen::message(&format!("file size: {size}"));
         }
@@ -168,8 +168,12 @@ impl Download<'_> {
 
     fn publish(&mut self, keep_times: bool) -> Result<(), Failure> {
         if let Some(partial) = self.partial.take() {
-            let mtime = self.announced.map(|announced| announced.mtime).filter(|_| keep_times);
-            if let Err((failure, partial)) = partial.publish(self.target, mtime) {
+            let attributes = self.announced.map(|announced| announced.attributes);
+            let wanted = Wanted {
+                mtime: attributes.map(|attributes| attributes.mtime).filter(|_| keep_times),
+                executable: attributes.map(|attributes| attributes.executable),
+            };
+            if let Err((failure, partial)) = partial.publish(self.target, wanted) {
                 self.partial = partial;
                 return Err(failure);
             }

@@ -6,12 +6,11 @@
 
 use crate::failure::{Failure, show_path};
 use crate::terminal::interrupt::Interrupts;
-use crate::transfer::attributes;
+use crate::transfer::attributes::{self, Wanted};
 use crate::transfer::digests;
 use crate::transfer::target::{self, Target};
 use ferry_common::limits::NAME_MAX_BYTES;
 use ferry_common::wire::digest::{Digest, Hasher};
-use ferry_common::wire::file_time::FileTime;
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -127,11 +126,7 @@ impl Partial {
     }
 
     /// Gives the whole file, still locked, its name. Where it cannot have that it stays what it is.
-    pub(crate) fn publish(
-        self,
-        target: &Target,
-        mtime: Option<FileTime>,
-    ) -> Result<(), (Failure, Option<Self>)> {
+    pub(crate) fn publish(self, target: &Target, wanted: Wanted) -> Result<(), (Failure, Option<Self>)> {
         let length = self.length();
         let trimmed = match self.file().metadata() {
             Ok(metadata) if metadata.len() == length => Ok(()),
@@ -142,7 +137,7 @@ impl Partial {
             return Err((Failure::local("write", &target.path, &error), Some(self)));
         }
         let Self { file, hasher, is_findable } = self;
-        target.publish(file, mtime).map_err(|(failure, file)| {
+        target.publish(file, wanted).map_err(|(failure, file)| {
             let partial = file.and_then(|mut file| {
                 // What is there in its place is another client's.
                 let is_ours = target::is_at(file.as_file(), file.path());
@@ -260,7 +255,7 @@ mod tests {
         let mut partial = Partial::create(&target).ok().unwrap();
         partial.append(b"ferry").unwrap();
         partial.file().write_all_at(b"half", 5).unwrap();
-        assert!(partial.publish(&target, None).is_ok());
+        assert!(partial.publish(&target, Wanted::default()).is_ok());
         assert_eq!(fs::read(&target.path).unwrap(), b"ferry");
     }
 
@@ -273,7 +268,7 @@ mod tests {
         partial.append(b"ferry").unwrap();
         fs::remove_file(path_for(&target)).unwrap();
         fs::write(path_for(&target), "of somebody else").unwrap();
-        let Err((failure, None)) = partial.publish(&target, None) else { panic!() };
+        let Err((failure, None)) = partial.publish(&target, Wanted::default()) else { panic!() };
         assert!(failure.to_string().contains("was removed or replaced"), "{failure}");
         assert!(!target.path.exists());
         assert_eq!(fs::read(path_for(&target)).unwrap(), b"of somebody else");
@@ -286,7 +281,7 @@ mod tests {
         let mut partial = Partial::create(&target).ok().unwrap();
         partial.append(b"ferry").unwrap();
         fs::create_dir(&target.path).unwrap();
-        let Err((_, Some(partial))) = partial.publish(&target, None) else { panic!() };
+        let Err((_, Some(partial))) = partial.publish(&target, Wanted::default()) else { panic!() };
         assert!(partial.is_findable);
         partial.keep();
         assert_eq!(fs::read(path_for(&target)).unwrap(), b"ferry");
@@ -306,7 +301,7 @@ mod tests {
         found.into_file();
         let partial = Partial::create(&target).ok().unwrap();
         assert_eq!(mode(&path_for(&target)), 0o600);
-        assert!(partial.publish(&target, None).is_ok());
+        assert!(partial.publish(&target, Wanted::default()).is_ok());
         assert_eq!(mode(&target.path), mode(&directory.path().join("ordinary")));
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "nothing else is left there");
     }
@@ -318,7 +313,32 @@ mod tests {
         fs::write(&target.path, "old").unwrap();
         fs::set_permissions(&target.path, Permissions::from_mode(0o4600)).unwrap();
         let partial = Partial::create(&target).ok().unwrap();
-        assert!(partial.publish(&target, None).is_ok());
+        assert!(partial.publish(&target, Wanted::default()).is_ok());
         assert_eq!(fs::metadata(&target.path).unwrap().permissions().mode() & 0o7777, 0o600);
+    }
+
+    #[test]
+    fn it_becomes_executable_for_all_who_may_read_it_or_for_nobody() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = target(directory.path(), "a");
+        fs::write(&target.path, "old").unwrap();
+        for (before, executable, after) in [
+            (0o640, Some(true), 0o750),
+            (0o744, Some(true), 0o744),
+            (0o755, None, 0o755),
+            (0o4755, Some(false), 0o644),
+            (0o611, Some(false), 0o611),
+        ] {
+            fs::set_permissions(&target.path, Permissions::from_mode(before)).unwrap();
+            let partial = Partial::create(&target).ok().unwrap();
+            assert!(partial.publish(&target, Wanted { executable, ..Wanted::default() }).is_ok());
+            let mode = fs::metadata(&target.path).unwrap().permissions().mode() & 0o7777;
+            assert_eq!(mode, after, "{before:o} {executable:?}");
+        }
+        fs::remove_file(&target.path).unwrap();
+        let partial = Partial::create(&target).ok().unwrap();
+        assert!(partial.publish(&target, Wanted { executable: Some(true), ..Wanted::default() }).is_ok());
+        let mode = fs::metadata(&target.path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o111, 0o100 | (mode & 0o444) >> 2, "{mode:o}");
     }
 }

@@ -14,6 +14,7 @@ pub(crate) struct Source {
     pub(crate) file: File,
     pub(crate) size: u64,
     pub(crate) mtime: FileTime,
+    pub(crate) executable: bool,
     stamp: Stamp,
 }
 
@@ -50,7 +51,8 @@ impl Source {
         match metadata.len() {
             size @ 0..=FILE_MAX_BYTES => {
                 let mtime = FileTime::new(metadata.mtime(), metadata.mtime_nsec());
-                Ok(Self { file, size, mtime, stamp: Stamp::of(&metadata) })
+                let executable = metadata.mode() & 0o100 != 0;
+                Ok(Self { file, size, mtime, executable, stamp: Stamp::of(&metadata) })
             }
             _ => Err(Failure::Local(format!("{} is too large", show_path(path)))),
         }

@@ -3,9 +3,8 @@
 
 use crate::failure::{Failure, show_path};
 use crate::terminal::screen;
-use crate::transfer::attributes;
+use crate::transfer::attributes::{self, Wanted};
 use ferry_common::path::RemotePath;
-use ferry_common::wire::file_time::FileTime;
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -85,10 +84,10 @@ impl Target {
     pub(crate) fn publish(
         &self,
         file: NamedTempFile,
-        mtime: Option<FileTime>,
+        wanted: Wanted,
     ) -> Result<(), (Failure, Option<NamedTempFile>)> {
         let cannot_write = |error: &io::Error| Failure::local("write", &self.path, error);
-        if let Err(error) = self.dress(file.as_file(), mtime) {
+        if let Err(error) = self.dress(file.as_file(), wanted) {
             return Err((cannot_write(&error), Some(file)));
         }
         if !is_at(file.as_file(), file.path()) {
@@ -112,12 +111,12 @@ impl Target {
         self.flush_name(&file).map_err(|error| (Failure::local("flush", &self.directory, &error), None))
     }
 
-    /// Gives the file its time and what the one that it replaces has, and brings it to the disk.
-    fn dress(&self, file: &File, mtime: Option<FileTime>) -> io::Result<()> {
-        if let Some(mtime) = mtime {
+    /// Gives the file what is wanted of that on the server and what the one that it replaces has, and brings it to the disk.
+    fn dress(&self, file: &File, wanted: Wanted) -> io::Result<()> {
+        if let Some(mtime) = wanted.mtime {
             attributes::set_mtime(file, mtime);
         }
-        attributes::take_over(file, &self.path)?;
+        attributes::take_over(file, &self.path, wanted.executable)?;
         match file.sync_all() {
             Err(error) if is_unsupported(&error) => {
                 let directory = show_path(&self.directory);
@@ -229,7 +228,7 @@ mod tests {
         std::os::unix::fs::symlink("/nonexistent/x", &path).unwrap();
         assert!(choose().is_err(), "even a link that leads nowhere");
         let file = NamedTempFile::new_in(directory.path()).unwrap();
-        assert!(target.publish(file, None).is_err(), "and even where it has come meanwhile");
+        assert!(target.publish(file, Wanted::default()).is_err(), "and even where it has come meanwhile");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 }

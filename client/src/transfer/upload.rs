@@ -102,6 +102,7 @@ impl Upload<'_> {
             digest: self.options.verify,
             new: !self.options.overwrite,
             mtime: self.options.keep_times.then_some(source.mtime),
+            executable: Some(source.executable),
             resume,
         };
         let mut sending = Sending::new(source, self.local, beginning, self.has_begun);

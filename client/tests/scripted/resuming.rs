@@ -320,7 +320,7 @@ fn prepare_upload(directory: &Path, file: &[u8]) -> String {
     fs::write(directory.join("b"), file).unwrap();
     let time = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     fs::File::options().write(true).open(directory.join("b")).unwrap().set_modified(time).unwrap();
-    format!("upload b {} digest mtime=1700000000", file.len())
+    format!("upload b {} digest mtime=1700000000 exec=no", file.len())
 }
 
 fn resume(file: &[u8], offset: usize) -> String {
@@ -519,7 +519,7 @@ fn a_file_that_changes_while_it_is_sent_without_a_digest_is_not_completed() {
         server.greet();
         server.expect("partial b");
         server.say("err no-partial nothing is kept\n");
-        server.expect(&format!("upload b {SIZE} mtime=1700000000"));
+        server.expect(&format!("upload b {SIZE} mtime=1700000000 exec=no"));
         let mut data = server.open_data();
         server.say("(upload) 0\n");
         read(&mut data, 100);
@@ -546,7 +546,7 @@ fn a_file_that_changes_while_it_is_sent_without_a_digest_is_not_completed() {
 fn an_upload_whose_confirmation_was_lost_is_recognised() {
     let directory = tempfile::tempdir().unwrap();
     prepare_upload(directory.path(), b"abc");
-    let command = "upload b 3 digest new mtime=1700000000";
+    let command = "upload b 3 digest new mtime=1700000000 exec=no";
     let server = serve_each(vec![
         Box::new(move |mut server| {
             server.greet();

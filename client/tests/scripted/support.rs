@@ -91,10 +91,11 @@ impl Server {
         assert_eq!(self.line(), line);
     }
 
-    /// An upload keeps its time, which differs from run to run.
+    /// An upload keeps its time, which differs from run to run, and that it is not executable.
     pub(crate) fn expect_upload(&mut self, command: &str) {
         let line = self.line();
         let mtime = line.strip_prefix(command).and_then(|rest| rest.strip_prefix(" mtime="));
+        let mtime = mtime.and_then(|rest| rest.strip_suffix(" exec=no"));
         assert!(mtime.is_some_and(|mtime| FileTime::parse(mtime.as_bytes()).is_some()), "{line}");
     }
 

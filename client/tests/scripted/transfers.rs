@@ -258,7 +258,7 @@ fn without_verification_no_digest_is_asked_for_or_sent() {
         server.say("(download) 4 1600000000\n");
         data.write_all(b"four").unwrap();
         server.say("ok 4\n");
-        server.expect("upload c 3");
+        server.expect("upload c 3 exec=no");
         assert_eq!(read(&mut data, 3), b"abc");
         server.say(ok(b"abc"));
         server.expect("exit");

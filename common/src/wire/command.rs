@@ -67,6 +67,8 @@ pub struct UploadOptions {
     pub new: bool,
     /// The modification time that the file shall have.
     pub mtime: Option<FileTime>,
+    /// Whether the file shall be executable.
+    pub executable: Option<bool>,
     /// Go on behind what the server has kept.
     pub resume: Option<Resume>,
 }
@@ -145,7 +147,9 @@ impl Verb {
             Self::Ls => "ls [PATH]",
             Self::Stat => "stat PATH",
             Self::Download => "download PATH [OFFSET] [digest]",
-            Self::Upload => "upload PATH SIZE [digest] [new] [mtime=MTIME] [resume=OFFSET:DIGEST]",
+            Self::Upload => {
+                "upload PATH SIZE [digest] [new] [mtime=MTIME] [exec=yes|no] [resume=OFFSET:DIGEST]"
+            }
             Self::Sum => "sum PATH [LENGTH]",
             Self::Partial => "partial PATH",
             Self::Mkdir => "mkdir PATH",
@@ -336,6 +340,8 @@ impl UploadOptions {
             let fresh = match word.as_slice() {
                 b"digest" => !std::mem::replace(&mut options.digest, true),
                 b"new" => !std::mem::replace(&mut options.new, true),
+                b"exec=yes" => options.executable.replace(true).is_none(),
+                b"exec=no" => options.executable.replace(false).is_none(),
                 word => match word.strip_prefix(b"mtime=") {
                     Some(time) => options.mtime.replace(FileTime::parse(time)?).is_none(),
                     None => {
@@ -361,6 +367,9 @@ impl UploadOptions {
         }
         if let Some(mtime) = self.mtime {
             push_word(line, format!("mtime={mtime}").as_bytes());
+        }
+        if let Some(executable) = self.executable {
+            push_word(line, if executable { b"exec=yes" } else { b"exec=no" });
         }
         if let Some(Resume { offset, digest }) = self.resume {
             push_word(line, format!("resume={offset}:{digest}").as_bytes());
@@ -469,11 +478,12 @@ mod tests {
     #[test]
     fn the_options_of_an_upload_come_in_any_order_and_each_once() {
         let digest = Digest::of(b"abc");
-        let line = format!("upload a 10 resume=3:{digest} mtime=-5.25 new digest");
+        let line = format!("upload a 10 resume=3:{digest} mtime=-5.25 exec=no new digest");
         let options = UploadOptions {
             digest: true,
             new: true,
             mtime: Some(FileTime::new(-6, 750_000_000)),
+            executable: Some(false),
             resume: Some(Resume { offset: 3, digest }),
         };
         let command = Command::Upload { path: path("a"), size: 10, options };
@@ -482,6 +492,9 @@ mod tests {
         assert_eq!(Command::parse(encoded.strip_suffix(b"\n").unwrap()), Ok(command));
         for options in [
             "new new",
+            "exec",
+            "exec=1",
+            "exec=yes exec=no",
             "mtime=1 mtime=1",
             "mtime=",
             "mtime=1.",

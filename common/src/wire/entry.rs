@@ -27,6 +27,8 @@ pub struct Entry {
     pub size_bytes: u64,
     /// Last modification.
     pub mtime: FileTime,
+    /// True for a file that its owner may execute.
+    pub executable: bool,
     /// The name inside the listed directory; for a file that was named itself, its last component; `.`
     /// for the root.
     pub name: Vec<u8>,

@@ -22,6 +22,7 @@ pub enum Reply {
     Download {
         length: u64,
         mtime: FileTime,
+        executable: bool,
     },
     /// `(upload)`: send the file from this offset on.
     Upload {
@@ -70,7 +71,7 @@ impl Reply {
         let mut line =
             format!("({verb}) {} {} {} ", entry.kind.word(), entry.size_bytes, entry.mtime).into_bytes();
         words::encode(&entry.name, &mut line);
-        line.push(b'\n');
+        line.extend_from_slice(if entry.executable { b" exec\n" } else { b"\n" });
         line
     }
 
@@ -78,8 +79,9 @@ impl Reply {
         format!("(data) {port} {ticket}\n").into_bytes()
     }
 
-    pub fn download(length: u64, mtime: FileTime) -> Vec<u8> {
-        format!("(download) {length} {mtime}\n").into_bytes()
+    pub fn download(length: u64, mtime: FileTime, executable: bool) -> Vec<u8> {
+        let exec = if executable { " exec" } else { "" };
+        format!("(download) {length} {mtime}{exec}\n").into_bytes()
     }
 
     pub fn upload(offset: u64) -> Vec<u8> {
@@ -137,28 +139,35 @@ fn parse_reply(line: &[u8]) -> Option<Reply> {
     }
     let verb = first.strip_prefix(b"(")?.strip_suffix(b")")?;
     match (verb, words.as_slice()) {
-        (b"ls" | b"stat", [kind, size, mtime, name]) if is_name(name) => {
+        (b"ls" | b"stat", [kind, size, mtime, name, more @ ..]) if is_name(name) => {
             let kind = match kind.as_slice() {
                 b"file" => EntryKind::File,
                 b"dir" => EntryKind::Dir,
                 _ => return None,
             };
             let (size_bytes, mtime) = (parse_number(size)?, FileTime::parse(mtime)?);
-            Some(Reply::Entry(Entry { kind, size_bytes, mtime, name: name.clone() }))
+            let executable = kind == EntryKind::File && has_exec(more);
+            Some(Reply::Entry(Entry { kind, size_bytes, mtime, executable, name: name.clone() }))
         }
-        (b"data", [port, ticket]) if !ticket.is_empty() && ticket.iter().all(u8::is_ascii_graphic) => {
+        (b"data", [port, ticket, ..]) if !ticket.is_empty() && ticket.iter().all(u8::is_ascii_graphic) => {
             Some(Reply::Data { port: u16::try_from(parse_number(port)?).ok()?, ticket: ticket.clone() })
         }
-        (b"download", [length, mtime]) => {
-            Some(Reply::Download { length: parse_number(length)?, mtime: FileTime::parse(mtime)? })
+        (b"download", [length, mtime, more @ ..]) => {
+            let (length, mtime) = (parse_number(length)?, FileTime::parse(mtime)?);
+            Some(Reply::Download { length, mtime, executable: has_exec(more) })
         }
-        (b"upload", [offset]) => Some(Reply::Upload { offset: parse_number(offset)? }),
-        (b"sum" | b"partial", [length, digest]) => {
+        (b"upload", [offset, ..]) => Some(Reply::Upload { offset: parse_number(offset)? }),
+        (b"sum" | b"partial", [length, digest, ..]) => {
             Some(Reply::Digest { length: parse_number(length)?, digest: Digest::parse(digest)? })
         }
         (b"ls" | b"stat" | b"data" | b"download" | b"upload" | b"sum" | b"partial", _) => None,
         (verb, _) => Some(Reply::Info { verb: verb.to_vec(), words }),
     }
+}
+
+/// Of the words behind those that a line always has, of which a later version may have more.
+fn has_exec(more: &[Vec<u8>]) -> bool {
+    more.iter().any(|word| word == b"exec")
 }
 
 /// What a person is told of an `err` line: never nothing, and the word of a code that this version does not know.
@@ -191,12 +200,16 @@ mod tests {
             kind: EntryKind::File,
             size_bytes: 3552,
             mtime: FileTime::new(-1, 5),
+            executable: true,
             name: b"a b\n\xff".to_vec(),
         };
         assert_eq!(parse(&Reply::entry("ls", &entry)), Reply::Entry(entry));
         assert_eq!(parse(&Reply::data(3333, "5b1e")), Reply::Data { port: 3333, ticket: b"5b1e".to_vec() });
         let mtime = FileTime::from_seconds(i64::MIN);
-        assert_eq!(parse(&Reply::download(5, mtime)), Reply::Download { length: 5, mtime });
+        assert_eq!(
+            parse(&Reply::download(5, mtime, true)),
+            Reply::Download { length: 5, mtime, executable: true }
+        );
         let digest = Digest::of(b"abc");
         assert_eq!(parse(&Reply::digest("sum", 3, digest)), Reply::Digest { length: 3, digest });
         assert_eq!(parse(&Reply::upload(7)), Reply::Upload { offset: 7 });
@@ -211,6 +224,9 @@ mod tests {
     #[test]
     fn later_versions_are_not_a_violation() {
         assert!(matches!(parse(b"(weather) fine\n"), Reply::Info { .. }));
+        let entry = parse(b"(ls) file 5 1.5 a exec\n");
+        assert_eq!(parse(b"(ls) file 5 1.5 a novel exec=5 exec\n"), entry);
+        assert_eq!(parse(b"(upload) 5 novel\n"), Reply::Upload { offset: 5 });
         assert!(matches!(parse(b"err novel something new\n"), Reply::Err { code: None, .. }));
     }
 

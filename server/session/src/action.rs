@@ -170,6 +170,8 @@ pub struct Publication {
     /// What the client says that the whole file's digest is.
     pub expected: Option<Digest>,
     pub mtime: Option<FileTime>,
+    /// `None` where it is as executable as the file that it replaces, or not at all where it replaces none.
+    pub executable: Option<bool>,
     /// Only where the name is free.
     pub new: bool,
     /// The upload is on its own: no other of the session is under way, and the file may be large.
@@ -215,6 +217,7 @@ pub enum End {
 pub struct Opened {
     pub size_bytes: u64,
     pub mtime: FileTime,
+    pub executable: bool,
 }
 
 /// Which part of which listing is wanted.

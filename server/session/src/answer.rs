@@ -22,6 +22,7 @@ pub enum Answer {
     Sending {
         length: u64,
         mtime: FileTime,
+        executable: bool,
     },
     /// The file is wanted from this offset on.
     Receiving {

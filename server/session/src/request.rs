@@ -40,6 +40,8 @@ pub struct UploadSpec {
     pub new: bool,
     /// The modification time that the file shall have.
     pub mtime: Option<FileTime>,
+    /// Whether the file shall be executable.
+    pub executable: Option<bool>,
     /// Go on behind what is kept.
     pub resume: Option<Resume>,
 }

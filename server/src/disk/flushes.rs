@@ -170,8 +170,8 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(60);
 
     fn request(id: u64) -> Request {
-        let (expected, mtime, new, alone) = (None, None, false, false);
-        let publication = Publication { id, path: cleared("file"), expected, mtime, new, alone };
+        let (expected, mtime, executable, new, alone) = (None, None, None, false, false);
+        let publication = Publication { id, path: cleared("file"), expected, mtime, executable, new, alone };
         Request { upload: Upload::Small { content: Vec::new() }, publication }
     }
 

@@ -11,6 +11,8 @@ const HEADER_BYTES: usize = 4;
 const ENTRY_BYTES: usize = 8;
 /// Read, write, execute.
 const ALL: u16 = 0o7;
+const READ: u16 = 0o4;
+const EXECUTE: u16 = 0o1;
 /// The id of an entry that names no user or group.
 const NO_ID: u32 = u32::MAX;
 
@@ -100,6 +102,21 @@ impl Acl {
         self.entries.iter_mut().filter(|entry| entry.tag == Tag::OwningGroup).for_each(|entry| {
             entry.permissions &= most;
         });
+    }
+
+    /// Lets the owner execute the file, and all who may read it, or nobody. Where that is so of the owner already, the
+    /// others have what they are to have.
+    pub(crate) fn set_executable(&mut self, executable: bool) {
+        if executable == (self.permissions(Tag::Owner) & EXECUTE != 0) {
+            return;
+        }
+        for entry in &mut self.entries {
+            if !executable {
+                entry.permissions &= !EXECUTE;
+            } else if entry.tag == Tag::Owner || entry.permissions & READ != 0 {
+                entry.permissions |= EXECUTE;
+            }
+        }
     }
 
     /// True where a mode says all of it.
@@ -192,6 +209,38 @@ mod tests {
         assert_eq!(default.of_new_file(0o666), made);
         assert_eq!(made.to_mode(), 0o640, "without the list, nobody has more");
         assert_eq!(Acl::of_mode(0o775).of_new_file(0o666), Acl::of_mode(0o664));
+    }
+
+    #[test]
+    fn all_who_may_read_a_file_that_becomes_executable_may_execute_it() {
+        for (before, executable, after) in [
+            (0o644, true, 0o755),
+            (0o600, true, 0o700),
+            (0o640, true, 0o750),
+            (0o622, true, 0o722),
+            (0o000, true, 0o100),
+            (0o744, true, 0o744),
+            (0o644, false, 0o644),
+            (0o755, false, 0o644),
+            (0o711, false, 0o600),
+        ] {
+            let mut acl = Acl::of_mode(before);
+            acl.set_executable(executable);
+            assert_eq!(acl.to_mode(), after, "{before:o} {executable}");
+        }
+        let list = |owner, reader, writer, mask| {
+            let others = [(Tag::OwningGroup, NO_ID, 4), (Tag::Mask, NO_ID, mask), (Tag::Other, NO_ID, 0)];
+            let named = [(Tag::Owner, NO_ID, owner), (Tag::User, 5, reader), (Tag::User, 6, writer)];
+            acl(&[&named[..], &others].concat())
+        };
+        let mut made = list(6, 4, 2, 6);
+        made.set_executable(true);
+        assert_eq!(
+            made.entries.iter().map(|entry| entry.permissions).collect::<Vec<_>>(),
+            [7, 5, 2, 5, 7, 0]
+        );
+        made.set_executable(false);
+        assert_eq!(made, list(6, 4, 2, 6));
     }
 
     #[test]

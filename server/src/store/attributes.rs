@@ -49,19 +49,26 @@ pub(crate) struct Replaced {
 }
 
 impl Attributes<'_> {
-    /// True where a file that is staged has them already.
-    pub(crate) fn are_there(&self) -> bool {
+    /// True where a file that is staged has them already, and is as executable as it is to be.
+    pub(crate) fn are_there(&self, executable: Option<bool>) -> bool {
         match self {
-            Self::OfNewFile(Inherited { group, acl }) => group.is_none() && acl.is_none(),
+            Self::OfNewFile(Inherited { group, acl }) => {
+                group.is_none() && acl.is_none() && executable != Some(true)
+            }
             Self::Of(_) => false,
         }
     }
 
-    /// Gives them to a staged file that is to become `path`.
-    pub(crate) fn give_to(&self, file: &OwnedFd, path: &RemotePath) -> Result<(), ErrorCode> {
+    /// Gives them to a staged file that is to become `path`, and makes it executable or not, where that is asked for.
+    pub(crate) fn give_to(
+        &self,
+        file: &OwnedFd,
+        executable: Option<bool>,
+        path: &RemotePath,
+    ) -> Result<(), ErrorCode> {
         match self {
-            Self::OfNewFile(inherited) => inherited.give_to(file, path),
-            Self::Of(replaced) => replaced.give_to(file, path),
+            Self::OfNewFile(inherited) => inherited.give_to(file, executable, path),
+            Self::Of(replaced) => replaced.give_to(file, executable, path),
         }
     }
 }
@@ -83,13 +90,25 @@ impl Inherited {
         Ok(Self { group, acl: acl.map(|acl| acl.of_new_file(NEW_FILE_MODE)) })
     }
 
-    fn give_to(&self, file: &OwnedFd, path: &RemotePath) -> Result<(), ErrorCode> {
+    fn give_to(&self, file: &OwnedFd, executable: Option<bool>, path: &RemotePath) -> Result<(), ErrorCode> {
         if self.group.is_some()
             && let Err(errno) = rustix::fs::fchown(file, None, self.group)
         {
             Shortfall::Owner.tell(file, path, errno);
         }
-        self.acl.as_ref().map_or(Ok(()), |acl| set_rights(file, acl, path))
+        let mut acl = match &self.acl {
+            Some(acl) => acl.clone(),
+            // Of itself no new file is executable.
+            None if executable != Some(true) => return Ok(()),
+            None => {
+                let staged = rustix::fs::fstat(file).map_err(Call::Stage.of(path))?;
+                Acl::of_mode(staged.st_mode & PERMISSION_BITS)
+            }
+        };
+        if let Some(executable) = executable {
+            acl.set_executable(executable);
+        }
+        set_rights(file, &acl, path)
     }
 }
 
@@ -119,7 +138,7 @@ impl Replaced {
 
     /// Gives a staged file what the replaced one has. The owner comes last: afterwards the file may be none of
     /// the server's.
-    fn give_to(&self, file: &OwnedFd, path: &RemotePath) -> Result<(), ErrorCode> {
+    fn give_to(&self, file: &OwnedFd, executable: Option<bool>, path: &RemotePath) -> Result<(), ErrorCode> {
         let staged = rustix::fs::fstat(file).map_err(Call::Stage.of(path))?;
         if let Some(replaced) = &self.file
             && let Err(errno) = copy_user_attributes(replaced, file)
@@ -127,6 +146,9 @@ impl Replaced {
             Shortfall::Attributes.tell(file, path, errno);
         }
         let mut acl = self.rights(file, path);
+        if let Some(executable) = executable {
+            acl.set_executable(executable);
+        }
         if !(acl.is_mode() && staged.st_mode & ALL_MODE_BITS == acl.to_mode()) {
             set_rights(file, &acl, path)?;
         }

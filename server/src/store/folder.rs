@@ -155,7 +155,11 @@ impl Folder {
         let stat = rustix::fs::fstat(&descriptor)?;
         // What was looked at may have been replaced since.
         regular_only(&stat)?;
-        let facts = Opened { size_bytes: size_of_file(&stat), mtime: mtime_of(&stat) };
+        let facts = Opened {
+            size_bytes: size_of_file(&stat),
+            mtime: mtime_of(&stat),
+            executable: is_executable(&stat),
+        };
         let medium = self.medium_of(&descriptor);
         if updates_atime && medium == Medium::Local {
             // The first read of the day updates it, and that is this one.
@@ -284,11 +288,16 @@ fn entry_of(stat: &Stat, name: &[u8]) -> Option<Entry> {
         | FileType::BlockDevice
         | FileType::Unknown => return None,
     };
-    Some(Entry { kind, size_bytes, mtime: mtime_of(stat), name: name.to_vec() })
+    let executable = kind == EntryKind::File && is_executable(stat);
+    Some(Entry { kind, size_bytes, mtime: mtime_of(stat), executable, name: name.to_vec() })
 }
 
 fn mtime_of(stat: &Stat) -> FileTime {
     FileTime::new(stat.st_mtime, stat.st_mtime_nsec)
+}
+
+fn is_executable(stat: &Stat) -> bool {
+    Mode::from_raw_mode(stat.st_mode).contains(Mode::XUSR)
 }
 
 /// The kernel gives no negative sizes.

@@ -220,11 +220,12 @@ impl StagedFile {
         self.content().hasher.digest()
     }
 
-    /// Gives it what it is to have beside its content, the time that its client asked for included.
+    /// Gives it what it is to have beside its content, the time and the executable bit that its client asked for included.
     pub(crate) fn apply_attributes(
         &self,
         attributes: &Attributes<'_>,
         mtime: Option<FileTime>,
+        executable: Option<bool>,
     ) -> Result<(), ErrorCode> {
         let directory = self.home.directory();
         if let Some(mtime) = mtime {
@@ -235,13 +236,13 @@ impl StagedFile {
                 Shortfall::Time.tell(directory, &self.path, errno);
             }
         }
-        if attributes.are_there() {
+        if attributes.are_there(executable) {
             return Ok(());
         }
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(directory, &self.name, flags, Mode::empty())
             .map_err(Call::Stage.of(&self.path))?;
-        attributes.give_to(&file, &self.path)
+        attributes.give_to(&file, executable, &self.path)
     }
 
     /// Brings the content to the disk, where its file system can do that.

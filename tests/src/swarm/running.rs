@@ -153,7 +153,13 @@ mod tests {
     use ferry_common::wire::file_time::FileTime;
 
     fn entry(name: &[u8], size_bytes: u64) -> Entry {
-        Entry { kind: EntryKind::File, size_bytes, mtime: FileTime::default(), name: name.to_vec() }
+        Entry {
+            kind: EntryKind::File,
+            size_bytes,
+            mtime: FileTime::default(),
+            executable: false,
+            name: name.to_vec(),
+        }
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Dialect for Ferry {
             Answer::Said(text) | Answer::Entries(text) => text,
             Answer::Working => Reply::working(),
             Answer::Offered(ticket) => Reply::data(self.policy.data_port, &ticket),
-            Answer::Sending { length, mtime } => Reply::download(length, mtime),
+            Answer::Sending { length, mtime, executable } => Reply::download(length, mtime, executable),
             Answer::Receiving { offset } => Reply::upload(offset),
             Answer::Listed { entries } => Reply::ok_with(entries),
             Answer::Entry(entry) => with_ok(Reply::entry(Verb::Stat.word(), &entry)),
@@ -166,9 +166,9 @@ impl Ferry {
 }
 
 fn upload_spec(size: u64, options: &UploadOptions) -> UploadSpec {
-    let UploadOptions { digest, new, mtime, resume } = *options;
+    let UploadOptions { digest, new, mtime, executable, resume } = *options;
     let (is_eager, size) = (options.is_eager(size), Length::Exact(size));
-    UploadSpec { size, is_eager, has_trailer: digest, new, mtime, resume }
+    UploadSpec { size, is_eager, has_trailer: digest, new, mtime, executable, resume }
 }
 
 fn help() -> Vec<u8> {

@@ -21,11 +21,11 @@ impl Work {
         let (path, spec) = (path.clone(), *spec);
         let remaining = opened.and_then(|opened| {
             let length = opened.size_bytes.checked_sub(spec.offset).ok_or(ErrorCode::BadOffset)?;
-            Ok((length, opened.mtime))
+            Ok((length, opened))
         });
         match remaining {
-            Ok((length, mtime)) => {
-                let kind = TransferKind::Download { length, spec, mtime };
+            Ok((length, Opened { mtime, executable, .. })) => {
+                let kind = TransferKind::Download { length, spec, mtime, executable };
                 self.connect(Box::new(Transfer::new(path, spec.offset, kind, now)), now);
             }
             Err(code) => {
@@ -234,9 +234,10 @@ impl Work {
     fn begin_moving(&mut self, transfer: Box<Transfer>, now: Instant) {
         let offset = transfer.offset;
         match &transfer.kind {
-            TransferKind::Download { length, spec, mtime } => {
-                let (length, digest, mtime) = (*length, spec.digest, *mtime);
-                self.answer(Answer::Sending { length, mtime });
+            TransferKind::Download { length, spec, mtime, executable } => {
+                let (length, digest) = (*length, spec.digest);
+                let (mtime, executable) = (*mtime, *executable);
+                self.answer(Answer::Sending { length, mtime, executable });
                 self.act(Action::Send { offset, length, digest });
             }
             TransferKind::Upload { length, spec, trailer } => {

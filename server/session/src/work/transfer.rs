@@ -22,7 +22,7 @@ pub(crate) struct Transfer {
 #[derive(Debug)]
 pub(crate) enum TransferKind {
     /// So much is to be sent from the offset on.
-    Download { length: u64, spec: DownloadSpec, mtime: FileTime },
+    Download { length: u64, spec: DownloadSpec, mtime: FileTime, executable: bool },
     /// So much is to come for what is behind the offset.
     Upload { length: Length, spec: UploadSpec, trailer: Trailer },
 }
@@ -104,6 +104,7 @@ impl Transfer {
             path: self.path.clone(),
             expected,
             mtime: spec.mtime,
+            executable: spec.executable,
             new: spec.new,
             alone: !spec.is_eager,
         })

@@ -168,6 +168,7 @@ impl Simulation {
             digest: self.random.one_in(2),
             new: self.random.one_in(5),
             mtime: self.random.one_in(5).then_some(FileTime::new(1_000_000_000, 5)),
+            executable: [None, Some(true), Some(false)][self.random.below(3)],
             resume: None,
         };
         if options.digest && self.random.one_in(8) {
@@ -338,12 +339,12 @@ impl Simulation {
         let (client, id) = (&self.pair.client, id as u64);
         let success = self.pair.outcome(id).as_ref().ok();
         let query = match asked.command.clone() {
-            Command::Upload { path, options: UploadOptions { new, mtime, .. }, .. } => {
+            Command::Upload { path, options: UploadOptions { new, mtime, executable, .. }, .. } => {
                 model.stage(&path, new, None)?;
                 let expected = asked.false_digest.then(|| Digest::of(b"something else"));
                 let alone = false;
                 let path = Access::everybody(&POLICY).clear(Need::Create, &path)?;
-                let publication = Publication { id, path, expected, mtime, new, alone };
+                let publication = Publication { id, path, expected, mtime, executable, new, alone };
                 return model.publish(&publication, asked.content.clone()).map(|_| ());
             }
             Command::Download { path, offset, digest } => {

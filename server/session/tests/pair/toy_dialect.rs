@@ -27,8 +27,17 @@ impl Dialect for Toy {
             return Heard::Request(Request::Download { path, spec });
         }
         if let Some(path) = path_behind(b"PUT ") {
-            let (is_eager, has_trailer, new, mtime, resume) = (false, false, false, None, None);
-            let spec = UploadSpec { size: Length::UntilClose, is_eager, has_trailer, new, mtime, resume };
+            let (is_eager, has_trailer, new, mtime, executable, resume) =
+                (false, false, false, None, None, None);
+            let spec = UploadSpec {
+                size: Length::UntilClose,
+                is_eager,
+                has_trailer,
+                new,
+                mtime,
+                executable,
+                resume,
+            };
             return Heard::Request(Request::Upload { path, spec });
         }
         let event = Event::Refused { code: ErrorCode::UnknownCommand, path: None };

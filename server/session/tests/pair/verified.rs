@@ -11,7 +11,7 @@ use ferry_session::fact::Fact;
 use std::time::Duration;
 
 pub(crate) const WITH_DIGEST: UploadOptions =
-    UploadOptions { digest: true, new: false, mtime: None, resume: None };
+    UploadOptions { digest: true, new: false, mtime: None, executable: None, resume: None };
 
 /// To go on behind so much of a content.
 pub(crate) fn resume(content: &[u8], offset: usize) -> UploadOptions {

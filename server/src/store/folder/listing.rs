@@ -111,8 +111,8 @@ impl Folder {
         }
         let is_directory = FileType::from_raw_mode(stat.stx_mode.into()) == FileType::Directory;
         let mtime = FileTime::new(stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec);
-        let (kind, name) = (EntryKind::Dir, name.to_vec());
-        is_directory.then_some(Entry { kind, size_bytes: 0, mtime, name })
+        let (kind, executable, name) = (EntryKind::Dir, false, name.to_vec());
+        is_directory.then_some(Entry { kind, size_bytes: 0, mtime, executable, name })
     }
 
     /// A link is listed as what it leads to, if that is inside the folder. Where it leads out of the folder's own file

@@ -183,7 +183,7 @@ impl Destination {
             None => Attributes::OfNewFile(self.inherited(path)?),
             Some(stat) => Attributes::Of(Replaced::open(self.target.directory(), name, stat, path)?),
         };
-        staged.apply_attributes(&attributes, publication.mtime)
+        staged.apply_attributes(&attributes, publication.mtime, publication.executable)
     }
 
     fn inherited(&self, path: &RemotePath) -> Result<&Inherited, ErrorCode> {

@@ -12,7 +12,7 @@ use ferry_session::action::{
 };
 use ferry_session::limits::LISTING_PART_BYTES;
 use std::borrow::Borrow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) const MTIME: FileTime = FileTime::from_seconds(1_764_000_000);
 
@@ -25,6 +25,8 @@ pub(crate) struct Store {
     pub(crate) nodes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     /// The times that uploads asked for.
     mtimes: BTreeMap<Vec<u8>, FileTime>,
+    /// The files that uploads made executable.
+    executables: BTreeSet<Vec<u8>>,
     /// What is kept of uploads that broke off.
     pub(crate) partials: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Everything that was ever published, in order.
@@ -154,7 +156,8 @@ impl Store {
             None => Err(ErrorCode::NotFound),
             Some(None) => Err(ErrorCode::IsDirectory),
             Some(Some(content)) => {
-                let opened = Opened { size_bytes: content.len() as u64, mtime: MTIME };
+                let Entry { size_bytes, mtime, executable, .. } = self.entry(path.as_bytes(), Some(content));
+                let opened = Opened { size_bytes, mtime, executable };
                 Ok((opened, content.clone()))
             }
         }
@@ -195,7 +198,7 @@ impl Store {
         publication: &Publication,
         content: Vec<u8>,
     ) -> Result<Digest, ErrorCode> {
-        let Publication { path, expected, mtime, new, .. } = publication;
+        let Publication { path, expected, mtime, executable, new, .. } = publication;
         let digest = Digest::of(&content);
         if expected.is_some_and(|expected| expected != digest) {
             return Err(ErrorCode::Mismatch);
@@ -203,6 +206,12 @@ impl Store {
         self.check_free(path, *new)?;
         let name = path.as_bytes().to_vec();
         self.mtimes.insert(name.clone(), mtime.unwrap_or(MTIME));
+        match executable {
+            Some(true) => _ = self.executables.insert(name.clone()),
+            Some(false) => _ = self.executables.remove(&name),
+            None if self.nodes.contains_key(&name) => {}
+            None => _ = self.executables.remove(&name),
+        }
         self.published.push((name.clone(), content.clone()));
         self.nodes.insert(name, Some(content));
         Ok(digest)
@@ -228,7 +237,8 @@ impl Store {
         let name = path.rsplit(|&byte| byte == b'/').next().unwrap().to_vec();
         let kind = if content.is_some() { EntryKind::File } else { EntryKind::Dir };
         let mtime = self.mtimes.get(path).copied().unwrap_or(MTIME);
-        Entry { kind, size_bytes: content.map_or(0, <[u8]>::len) as u64, mtime, name }
+        let executable = self.executables.contains(path);
+        Entry { kind, size_bytes: content.map_or(0, <[u8]>::len) as u64, mtime, executable, name }
     }
 }
 
