@@ -30,10 +30,20 @@ pub use link::is_shortage;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stop;
 
+/// What a server says of a file before it sends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announcement {
+    /// Of what follows.
+    pub length: u64,
+    /// Last modification.
+    pub mtime: FileTime,
+    pub executable: bool,
+}
+
 /// The bytes of the requests, in both directions. The engine keeps none of them.
 pub trait Payloads {
-    /// A download is so long, and its file was last modified at `mtime`. Its bytes follow.
-    fn announce(&mut self, id: RequestId, length: u64, mtime: FileTime) -> Result<(), Stop>;
+    /// The bytes of a download follow.
+    fn announce(&mut self, id: RequestId, announced: Announcement) -> Result<(), Stop>;
 
     /// Bytes of a download have come; `offset` counts from the first that comes.
     fn take(&mut self, id: RequestId, offset: u64, bytes: &[u8]) -> Result<(), Stop>;
@@ -407,14 +417,17 @@ impl Session {
                     }
                 }
                 Step::OpenData { port, ticket } => self.open_data(port, &ticket, registry),
-                Step::Receive { id, length, mtime } => match payloads.announce(id, length, mtime) {
-                    Err(Stop) => self.abort_data(),
-                    Ok(()) => {
-                        if let Some(data) = &mut self.data {
-                            data.receive(id, length);
+                Step::Receive { id, length, mtime, executable } => {
+                    let announced = Announcement { length, mtime, executable };
+                    match payloads.announce(id, announced) {
+                        Err(Stop) => self.abort_data(),
+                        Ok(()) => {
+                            if let Some(data) = &mut self.data {
+                                data.receive(id, length);
+                            }
                         }
                     }
-                },
+                }
                 Step::Transmit { id, offset, length, trailer } => match payloads.begin(id, offset) {
                     Err(Stop) => {
                         self.cut_uploads.insert(id);

@@ -40,6 +40,9 @@ pub(crate) enum Failure {
     Violation(String),
     #[error("Interrupted")]
     Interrupted,
+    /// Some of several files were not moved, each for a reason of its own, which was told.
+    #[error("{not_moved} of them could not be moved")]
+    Incomplete { status: ExitCode, not_moved: u64 },
 }
 
 impl Failure {
@@ -57,6 +60,7 @@ impl Failure {
             Self::Local(_) | Self::LocalChanged(_) | Self::Output(_) => ExitCode::Local,
             Self::ConnectionLost(_) | Self::SessionEnded(_) | Self::Violation(_) => ExitCode::ConnectionLost,
             Self::Interrupted => ExitCode::Interrupted,
+            Self::Incomplete { status, .. } => *status,
         }
     }
 

@@ -6,6 +6,7 @@ pub mod engine;
 mod exit_code;
 mod failure;
 mod limits;
+mod mirror;
 mod prompt;
 mod session;
 mod terminal;

@@ -97,6 +97,39 @@ pub(crate) const BAR_DELAY: Duration = Duration::from_millis(250);
 /// How often the bar is drawn anew while nothing moves.
 pub(crate) const BAR_TICK: Duration = Duration::from_millis(500);
 
+/// How often the display of many files is drawn.
+pub(crate) const BOARD_INTERVAL: Duration = Duration::from_millis(200);
+/// The rate that it shows is of this time.
+pub(crate) const BOARD_RATE_WINDOW: Duration = Duration::from_secs(3);
+/// Silence after which it tells of that in place of a rate.
+pub(crate) const BOARD_SILENCE: Duration = Duration::from_secs(5);
+/// Events of the network that are taken in at a time.
+pub(crate) const POOL_EVENTS: usize = 256;
+/// One read of a session of a pool.
+pub(crate) const POOL_SCRATCH_BYTES: usize = 256 * 1024;
+/// How soon a pool notices a signal, and how often its display is drawn.
+pub(crate) const POOL_TICK: Duration = Duration::from_millis(100);
+/// Small files that one session asks for ahead: enough for 20,000 a second over 10 ms.
+pub(crate) const TREE_AHEAD_FILES: usize = 256;
+/// The size together of the small files that one session has ahead, beyond which it asks for no more.
+pub(crate) const TREE_AHEAD_BYTES: u64 = 8 * 1024 * 1024;
+/// Large files that one session has ahead, so that the second begins without a wait for the first.
+pub(crate) const TREE_LARGE_AHEAD_FILES: usize = 2;
+/// Folders of the server whose listings are asked for ahead, and names that it is asked about.
+pub(crate) const TREE_AHEAD_QUESTIONS: usize = 128;
+/// A file over this size goes on a session of its own.
+pub(crate) const TREE_LARGE_MIN_BYTES: u64 = EAGER_MAX_BYTES;
+/// Names that wait to be moved, beyond which a walk of a local folder waits.
+pub(crate) const TREE_PLANNED_FILES_MAX: usize = 4_096;
+/// How often one file of a tree is asked for again where the connection or its content was spoilt.
+pub(crate) const TREE_FILE_TRIES_MAX: u32 = 5;
+/// Folders within folders; a link to a folder above it makes more of them.
+pub(crate) const TREE_DEPTH_MAX: usize = 128;
+/// Sentences about files that were not moved that are kept to be told; further ones are counted.
+pub(crate) const TREE_COMPLAINTS_MAX: usize = 1_000;
+/// Such sentences that are shown at a prompt.
+pub(crate) const TREE_COMPLAINTS_SHOWN: usize = 20;
+
 /// Folders of a local tree that are kept open: the one that files are written to, those above it, and those of files
 /// that other sessions move.
 pub(crate) const TREE_FOLDERS_MAX: usize = 16;

@@ -12,6 +12,7 @@ use crate::terminal::interrupt::Interrupts;
 use crate::terminal::screen;
 use ferry_common::dialogue::Success;
 use ferry_common::wire::command::Command;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,12 @@ impl Session {
     /// The server that the session is with.
     pub(crate) fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// The address that the server has last answered at.
+    pub(crate) fn peer(&mut self) -> Result<SocketAddr, Failure> {
+        self.reconnect_if_lost()?;
+        self.link.as_ref().map(Link::peer).ok_or_else(|| self.no_connection())
     }
 
     pub(crate) fn interrupts(&self) -> &Arc<Interrupts> {

@@ -154,6 +154,7 @@ impl RetryPolicy {
             | Failure::Local(_)
             | Failure::Output(_)
             | Failure::Violation(_)
+            | Failure::Incomplete { .. }
             | Failure::Interrupted => Verdict::Final,
         }
     }
@@ -179,6 +180,7 @@ fn given_up(failure: Failure, after: Duration) -> Failure {
         | Failure::Mismatch(_)
         | Failure::Output(_)
         | Failure::Violation(_)
+        | Failure::Incomplete { .. }
         | Failure::Interrupted) => other,
     }
 }

@@ -59,6 +59,15 @@ impl RemotePath {
         self.bytes.rsplit(|&byte| byte == b'/').next().filter(|name| !name.is_empty())
     }
 
+    /// What has this one name in the directory that the path is.
+    pub fn join(&self, name: &[u8]) -> Result<Self, ErrorCode> {
+        if name.is_empty() || name == b"." || name.contains(&b'/') {
+            return Err(ErrorCode::BadPath);
+        }
+        let joined = if self.is_root() { name.to_vec() } else { [&self.bytes, &b"/"[..], name].concat() };
+        Self::parse(&joined)
+    }
+
     /// The directory that holds it, or `None` for the root.
     pub fn parent(&self) -> Option<Self> {
         let name = self.file_name()?;

@@ -21,4 +21,5 @@ pub mod swarm;
 pub mod terminal;
 pub mod tracing;
 pub mod transfer;
+pub mod tree;
 pub mod wait;

@@ -170,6 +170,7 @@ fn lost_connection(failure: &Failure, session: &Session) -> bool {
         | Failure::Refused { .. }
         | Failure::Local(_)
         | Failure::Output(_)
+        | Failure::Incomplete { .. }
         | Failure::Interrupted => false,
     }
 }

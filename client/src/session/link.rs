@@ -120,6 +120,10 @@ impl Link {
         }
     }
 
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
     /// False once nothing more can come of this link. To be let go of then.
     pub(crate) fn is_usable(&self) -> bool {
         self.is_usable

@@ -139,7 +139,7 @@ fn without_group(mode: u32) -> u32 {
 
 /// The mode of a file that its owner, and all who may read it, may execute; or nobody. Where that is so of the owner
 /// already, the others have what they are to have.
-fn with_executable(mode: u32, executable: Option<bool>) -> u32 {
+pub(crate) fn with_executable(mode: u32, executable: Option<bool>) -> u32 {
     match (executable, mode & 0o100 != 0) {
         (Some(true), false) => mode | 0o100 | (mode & 0o444) >> 2,
         (Some(false), true) => mode & !0o111,

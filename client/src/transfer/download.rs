@@ -250,6 +250,7 @@ fn explain(failure: Failure, target: &Target) -> Failure {
         | Failure::Output(_)
         | Failure::SessionEnded(_)
         | Failure::Violation(_)
+        | Failure::Incomplete { .. }
         | Failure::Interrupted) => other,
     }
 }

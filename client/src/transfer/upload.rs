@@ -169,6 +169,7 @@ fn explain(failure: Failure, upload: &Upload<'_>) -> Failure {
         | Failure::Mismatch(_)
         | Failure::Output(_)
         | Failure::SessionEnded(_)
+        | Failure::Incomplete { .. }
         | Failure::Violation(_)) => other,
     }
 }

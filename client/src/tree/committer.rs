@@ -1,7 +1,7 @@
 //! The thread that gives received files their names, batch by batch. The members of a batch share their flush, and the
 //! names of a batch are flushed together with the content of the next, so that thousands of files cost a few flushes.
 //!
-//! A file is reported when nothing of it can be lost any more, at [`Flush::Full`] by a loss of power either.
+//! A file is reported when nothing of it can be lost any more, by a loss of power either.
 
 use crate::limits::{
     TREE_COMMIT_BATCH_BYTES, TREE_COMMIT_BATCH_FILES, TREE_COMMIT_QUEUE_FILES, TREE_NAMES_DELAY,
@@ -11,22 +11,13 @@ use crate::tree::error::TreeError;
 use crate::tree::file_system::{self, FileSystem};
 use crate::tree::folder::Directory;
 use crate::tree::received::Received;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, RecvError, RecvTimeoutError, Sender, TryRecvError};
 use ferry_common::path::RemotePath;
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// What has to be on the disk before a file is reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Flush {
-    /// Its content before its name appears, and then its name.
-    Full,
-    /// Nothing: what was named outlasts this program, and no loss of power.
-    None,
-}
 
 /// What became of one file.
 #[derive(Debug)]
@@ -46,7 +37,6 @@ pub(crate) struct Committer {
 
 /// The thread's own end.
 struct Worker {
-    flush: Flush,
     files: Receiver<Received>,
     outcomes: Sender<Outcome>,
     is_dropped: Arc<AtomicBool>,
@@ -64,20 +54,14 @@ struct Named {
 
 impl Committer {
     /// `waker` is called on the new thread whenever outcomes have come, and at the end.
-    pub(crate) fn start(flush: Flush, waker: Box<dyn Fn() + Send>) -> io::Result<Self> {
+    pub(crate) fn start(waker: Box<dyn Fn() + Send>) -> io::Result<Self> {
         let (files, files_out) = crossbeam_channel::bounded(TREE_COMMIT_QUEUE_FILES);
         // There are never more than the files that the owner of this end has handed over and does not ask about.
         let (outcomes_in, outcomes) = crossbeam_channel::unbounded();
         let is_dropped = Arc::new(AtomicBool::new(false));
         let dropped = Arc::clone(&is_dropped);
-        let worker = Worker {
-            flush,
-            files: files_out,
-            outcomes: outcomes_in,
-            is_dropped: dropped,
-            waker,
-            named: Vec::new(),
-        };
+        let worker =
+            Worker { files: files_out, outcomes: outcomes_in, is_dropped: dropped, waker, named: Vec::new() };
         std::thread::Builder::new().name("committer".to_owned()).spawn(|| worker.run())?;
         Ok(Self { files: Some(files), outcomes, is_dropped })
     }
@@ -98,6 +82,11 @@ impl Committer {
     /// No more files will come: what is there is named and flushed at once.
     pub(crate) fn close(&mut self) {
         self.files = None;
+    }
+
+    /// Waits for the next outcome; an error when all are told after [`Committer::close`].
+    pub(crate) fn outcome(&self) -> Result<Outcome, RecvError> {
+        self.outcomes.recv()
     }
 
     /// The next outcome: `Empty` while there is none, `Disconnected` when all are told after [`Committer::close`].
@@ -154,7 +143,7 @@ impl Worker {
 
     fn commit(&mut self, batch: Vec<Received>) {
         let dressed = self.keep_good(batch, Received::dress);
-        let flushed = if self.flush == Flush::Full { self.flush_content(dressed) } else { dressed };
+        let flushed = self.flush_content(dressed);
         for received in flushed {
             if self.is_dropped.load(Ordering::Relaxed) {
                 return;
@@ -165,8 +154,8 @@ impl Worker {
                 file_system: Arc::clone(received.file_system()),
             };
             match received.publish() {
-                Ok(()) if self.flush == Flush::Full => self.named.push(named),
-                result => self.report(named.path, result),
+                Ok(()) => self.named.push(named),
+                Err(error) => self.report(named.path, Err(error)),
             }
         }
     }
@@ -275,10 +264,10 @@ mod tests {
     const ENDING: Ending = Ending { mtime: None, is_executable: None, overwrite: true };
 
     /// A committer that sends a word at each call of its waker.
-    fn start(flush: Flush) -> (Committer, Receiver<()>) {
+    fn start() -> (Committer, Receiver<()>) {
         let (woken_in, woken) = crossbeam_channel::unbounded();
         let waker = move || woken_in.send(()).unwrap_or_default();
-        (Committer::start(flush, Box::new(waker)).unwrap(), woken)
+        (Committer::start(Box::new(waker)).unwrap(), woken)
     }
 
     fn received(folder: &mut Folder, name: &str) -> Received {
@@ -307,29 +296,26 @@ mod tests {
 
     #[test]
     fn every_file_is_named_and_reported_once_and_in_whatever_folder() {
-        for flush in [Flush::Full, Flush::None] {
-            let top = tempfile::tempdir().unwrap();
-            let mut folder = Folder::open(top.path()).unwrap();
-            let (committer, woken) = start(flush);
-            let mut outcomes = 0;
-            for number in 0..3 * TREE_COMMIT_QUEUE_FILES {
-                let directory = format!("d{}", number % 11);
-                folder.make_folder(&RemotePath::parse(directory.as_bytes()).unwrap()).unwrap();
-                while !committer.has_room() {
-                    woken.recv().unwrap();
-                    while let Ok(Outcome { result: Ok(()), .. }) = committer.try_outcome() {
-                        outcomes += 1;
-                    }
+        let top = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(top.path()).unwrap();
+        let (committer, woken) = start();
+        let mut outcomes = 0;
+        for number in 0..3 * TREE_COMMIT_QUEUE_FILES {
+            let directory = format!("d{}", number % 11);
+            folder.make_folder(&RemotePath::parse(directory.as_bytes()).unwrap()).unwrap();
+            while !committer.has_room() {
+                woken.recv().unwrap();
+                while let Ok(Outcome { result: Ok(()), .. }) = committer.try_outcome() {
+                    outcomes += 1;
                 }
-                committer.commit(received(&mut folder, &format!("{directory}/{number}")));
             }
-            outcomes +=
-                finish(committer, &woken).into_iter().filter(|outcome| outcome.result.is_ok()).count();
-            assert_eq!(outcomes, 3 * TREE_COMMIT_QUEUE_FILES, "{flush:?}");
-            for number in 0..3 * TREE_COMMIT_QUEUE_FILES {
-                let name = format!("d{}/{number}", number % 11);
-                assert_eq!(fs::read(top.path().join(&name)).unwrap(), name.as_bytes());
-            }
+            committer.commit(received(&mut folder, &format!("{directory}/{number}")));
+        }
+        outcomes += finish(committer, &woken).into_iter().filter(|outcome| outcome.result.is_ok()).count();
+        assert_eq!(outcomes, 3 * TREE_COMMIT_QUEUE_FILES);
+        for number in 0..3 * TREE_COMMIT_QUEUE_FILES {
+            let name = format!("d{}/{number}", number % 11);
+            assert_eq!(fs::read(top.path().join(&name)).unwrap(), name.as_bytes());
         }
     }
 
@@ -338,7 +324,7 @@ mod tests {
     fn the_names_of_the_last_batch_are_flushed_when_no_other_comes() {
         let top = tempfile::tempdir().unwrap();
         let mut folder = Folder::open(top.path()).unwrap();
-        let (committer, woken) = start(Flush::Full);
+        let (committer, woken) = start();
         committer.commit(received(&mut folder, "a"));
         let outcome = loop {
             woken.recv().unwrap();
@@ -357,7 +343,7 @@ mod tests {
             fs::create_dir(top.path().join(name)).unwrap();
         }
         let mut folder = Folder::open(top.path()).unwrap();
-        let (committer, woken) = start(Flush::Full);
+        let (committer, woken) = start();
         for number in 0..20 {
             committer.commit(received(&mut folder, &number.to_string()));
         }
@@ -379,7 +365,7 @@ mod tests {
             let _ = woken_in.send(());
             let _ = may_go_on.recv();
         };
-        let committer = Committer::start(Flush::None, Box::new(waker)).unwrap();
+        let committer = Committer::start(Box::new(waker)).unwrap();
         committer.commit(received(&mut folder, "a"));
         woken.recv().unwrap();
         committer.commit(received(&mut folder, "b"));

@@ -1,6 +1,7 @@
 //! What is known of a local file or folder without reading it.
 
-use rustix::fs::{FileType, Stat, Timespec};
+use ferry_common::wire::file_time::FileTime;
+use rustix::fs::{FileType, Stat};
 use std::fmt;
 
 /// What has a name.
@@ -15,26 +16,18 @@ pub(crate) enum Kind {
     Unknown,
 }
 
-/// A point in time since 1970-01-01 00:00 UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Time {
-    pub(crate) seconds: i64,
-    /// Below a thousand million; counted forwards where the seconds are negative, too.
-    pub(crate) nanoseconds: u32,
-}
-
 /// See the module's documentation. Two of the same file are equal if nothing has been written to it in between, as far
 /// as the clock of the file system tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Facts {
     pub(crate) kind: Kind,
     pub(crate) size_bytes: u64,
-    pub(crate) mtime: Time,
+    pub(crate) mtime: FileTime,
     /// Its owner may run it as a program.
     pub(crate) is_executable: bool,
     device: u64,
     inode: u64,
-    ctime: Time,
+    ctime: FileTime,
 }
 
 impl Kind {
@@ -65,28 +58,17 @@ impl fmt::Display for Kind {
     }
 }
 
-impl Time {
-    pub(crate) fn to_timespec(self) -> Timespec {
-        Timespec { tv_sec: self.seconds, tv_nsec: self.nanoseconds.into() }
-    }
-
-    /// The kernel gives no fraction of a second or more.
-    fn of_stat(seconds: i64, nanoseconds: impl TryInto<u32>) -> Self {
-        Self { seconds, nanoseconds: nanoseconds.try_into().unwrap_or(0) }
-    }
-}
-
 impl Facts {
     pub(crate) fn of(stat: &Stat) -> Self {
         Self {
             kind: Kind::of(FileType::from_raw_mode(stat.st_mode)),
             // The kernel gives no negative sizes.
             size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
-            mtime: Time::of_stat(stat.st_mtime, stat.st_mtime_nsec),
+            mtime: FileTime::new(stat.st_mtime, stat.st_mtime_nsec),
             is_executable: stat.st_mode & 0o100 != 0,
             device: stat.st_dev,
             inode: stat.st_ino,
-            ctime: Time::of_stat(stat.st_ctime, stat.st_ctime_nsec),
+            ctime: FileTime::new(stat.st_ctime, stat.st_ctime_nsec),
         }
     }
 

@@ -3,13 +3,14 @@
 
 use crate::limits::{TREE_FILE_SYSTEMS_MAX, TREE_FOLDERS_MAX};
 use crate::tree::error::TreeError;
-use crate::tree::facts::{Facts, Kind, Time};
+use crate::tree::facts::{Facts, Kind};
 use crate::tree::file_system::FileSystem;
 use crate::tree::receiving::Receiving;
 use crate::tree::resolve;
 use crate::tree::source::Source;
 use crate::tree::temporary;
 use ferry_common::path::RemotePath;
+use ferry_common::wire::file_time::FileTime;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
@@ -115,9 +116,10 @@ impl Folder {
     }
 
     /// To be done when everything in the folder has its name: each change of its entries sets the time, too.
-    pub(crate) fn set_folder_time(&mut self, path: &RemotePath, mtime: Time) -> Result<(), TreeError> {
+    pub(crate) fn set_folder_time(&mut self, path: &RemotePath, mtime: FileTime) -> Result<(), TreeError> {
         let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-        let times = Timestamps { last_access, last_modification: mtime.to_timespec() };
+        let last_modification = Timespec { tv_sec: mtime.seconds(), tv_nsec: mtime.nanoseconds().into() };
+        let times = Timestamps { last_access, last_modification };
         let set = |directory: BorrowedFd<'_>, name: &[u8]| {
             rustix::fs::utimensat(directory, name, &times, AtFlags::SYMLINK_NOFOLLOW)
         };
@@ -246,7 +248,7 @@ mod tests {
         let mut folder = Folder::open(top.path()).unwrap();
         folder.make_folder(&path("a")).unwrap();
         for (name, at) in [("a", top.path().join("a")), (".", top.path().to_owned())] {
-            let mtime = Time { seconds: -5, nanoseconds: 123_456_789 };
+            let mtime = FileTime::new(-5, 123_456_789_u32);
             folder.set_folder_time(&path(name), mtime).unwrap();
             let metadata = fs::metadata(at).unwrap();
             assert_eq!((metadata.mtime(), metadata.mtime_nsec()), (-5, 123_456_789));

@@ -6,14 +6,15 @@
 
 use crate::transfer::attributes;
 use crate::tree::error::TreeError;
-use crate::tree::facts::{Facts, Kind, Time};
+use crate::tree::facts::{Facts, Kind};
 use crate::tree::file_system::{self, FileSystem};
 use crate::tree::folder::Directory;
 use crate::tree::receiving::{Receiving, Temporary};
 use crate::tree::temporary;
 use ferry_common::path::RemotePath;
+use ferry_common::wire::file_time::FileTime;
 use rustix::fd::{AsFd, AsRawFd};
-use rustix::fs::{AtFlags, CWD, Mode, RenameFlags, Timespec, Timestamps, UTIME_OMIT};
+use rustix::fs::{AtFlags, CWD, Mode, RenameFlags};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -22,14 +23,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 const PERMISSION_BITS: u32 = 0o777;
-const READ_BITS: u32 = 0o444;
-const EXECUTE_BITS: u32 = 0o111;
 
 /// What a file is to be, beside its content.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ending {
     /// `None` leaves it the time at which it came.
-    pub(crate) mtime: Option<Time>,
+    pub(crate) mtime: Option<FileTime>,
     /// `None` where the other end does not tell.
     pub(crate) is_executable: Option<bool>,
     /// What has the name may be replaced.
@@ -86,17 +85,14 @@ impl Received {
             let name = OsStr::from_bytes(self.name());
             // The kernel resolves this to the open folder, whatever has become of its name.
             let place = Path::new(&descriptor_path(&*self.directory)).join(name);
-            attributes::take_over(&self.file, &place)
+            attributes::take_over(&self.file, &place, None)
                 .map_err(|error| TreeError::System { doing: "given its permissions", error })?;
         }
         if let Some(is_executable) = self.ending.is_executable {
             self.set_executable(is_executable).map_err(TreeError::system("given its permissions"))?;
         }
         if let Some(mtime) = self.ending.mtime {
-            let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-            let times = Timestamps { last_access, last_modification: mtime.to_timespec() };
-            // A time that this file system cannot express or set is no reason to do without the file.
-            let _ = rustix::fs::futimens(&self.file, &times);
+            attributes::set_mtime(&self.file, mtime);
         }
         Ok(())
     }
@@ -153,8 +149,7 @@ impl Received {
     /// A program can be run by all who may read it.
     fn set_executable(&self, is_executable: bool) -> Result<(), Errno> {
         let mode = rustix::fs::fstat(&self.file)?.st_mode & PERMISSION_BITS;
-        let without = mode & !EXECUTE_BITS;
-        let wanted = if is_executable { without | (mode & READ_BITS) >> 2 } else { without };
+        let wanted = attributes::with_executable(mode, Some(is_executable));
         if wanted == mode {
             return Ok(());
         }
@@ -257,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_new_file_is_like_any_other_and_has_its_time() {
-        let mtime = Some(Time { seconds: 1_000_000_000, nanoseconds: 123_456_789 });
+        let mtime = Some(FileTime::new(1_000_000_000, 123_456_789_u32));
         let prepare = |top: &Path| fs::write(top.join("ordinary"), "").unwrap();
         in_both_ways(Ending { mtime, ..PLAIN }, prepare, |top, result| {
             result.unwrap();
@@ -274,7 +269,7 @@ mod tests {
         in_both_ways(Ending { is_executable: Some(true), ..PLAIN }, prepare, |top, result| {
             result.unwrap();
             let readable = mode(&top.join("ordinary"));
-            assert_eq!(mode(&top.join("a")), readable | (readable & READ_BITS) >> 2);
+            assert_eq!(mode(&top.join("a")), readable | (readable & 0o444) >> 2);
         });
         let prepare = |top: &Path| {
             fs::write(top.join("a"), "old").unwrap();

@@ -1,12 +1,12 @@
 //! Whether a file is already at the other end, by what is known without reading it. Pure.
 
-use crate::tree::facts::Time;
+use ferry_common::wire::file_time::FileTime;
 
 /// Size and time of a file at one end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Version {
     pub(crate) size_bytes: u64,
-    pub(crate) mtime: Time,
+    pub(crate) mtime: FileTime,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +32,9 @@ pub(crate) fn compare(from: Version, to: Option<Version>) -> Comparison {
     }
 }
 
-fn is_same_time(one: Time, other: Time) -> bool {
-    let has_whole_seconds = one.nanoseconds == 0 || other.nanoseconds == 0;
-    one.seconds == other.seconds && (has_whole_seconds || one.nanoseconds == other.nanoseconds)
+fn is_same_time(one: FileTime, other: FileTime) -> bool {
+    let has_whole_seconds = one.nanoseconds() == 0 || other.nanoseconds() == 0;
+    one.seconds() == other.seconds() && (has_whole_seconds || one.nanoseconds() == other.nanoseconds())
 }
 
 #[cfg(test)]
@@ -43,8 +43,10 @@ mod tests {
 
     #[test]
     fn size_and_time_decide_and_whole_seconds_are_enough_for_an_end_that_has_no_more() {
-        let version =
-            |size_bytes, seconds, nanoseconds| Version { size_bytes, mtime: Time { seconds, nanoseconds } };
+        let version = |size_bytes, seconds, nanoseconds| Version {
+            size_bytes,
+            mtime: FileTime::new(seconds, nanoseconds),
+        };
         let file = version(5, 100, 7);
         assert_eq!(compare(file, None), Comparison::New);
         for (other, expected) in [

@@ -1,5 +1,5 @@
-//! A walk through a local tree that is to be sent. Folder by folder: all entries of one are told before those of the
-//! next, and a folder itself before what is in it. Within a folder they are sorted by the bytes of their names.
+//! A walk through a local tree that is to be sent. Folder by folder: a folder is told right before the files in it, and
+//! those before any other folder. Within a folder they are sorted by the bytes of their names.
 //!
 //! Memory and descriptors are bounded, however large and deep the tree is: one folder is open at a time and found again
 //! from the top, and those that are still to come wait in a spool. A folder of more than [`TREE_SORTED_NAMES_MAX`] names
@@ -7,12 +7,12 @@
 
 use crate::limits::TREE_SORTED_NAMES_MAX;
 use crate::tree::error::TreeError;
-use crate::tree::facts::{Facts, Kind, Time};
+use crate::tree::facts::{Facts, Kind};
 use crate::tree::folder::Folder;
 use crate::tree::pattern::Excludes;
 use crate::tree::resolve;
 use crate::tree::spool::Spool;
-use ferry_common::path::RemotePath;
+use ferry_common::path::{HIDDEN_NAME, RemotePath};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, OFlags};
 use rustix::io::Errno;
@@ -38,7 +38,7 @@ struct Current {
 /// What the walk has come to. Paths are relative to the folder, whatever part of it is walked.
 #[derive(Debug)]
 pub(crate) enum Entry {
-    Folder { path: RemotePath, mtime: Time },
+    Folder { path: RemotePath },
     File { path: RemotePath, facts: Facts },
     Skipped { path: Vec<u8>, why: Why },
 }
@@ -50,20 +50,29 @@ pub(crate) enum Why {
     Kind(Kind),
     #[error(transparent)]
     Unreadable(TreeError),
-    /// It is one that the server keeps for itself, or is too long.
     #[error("the server takes no such name")]
     Name,
+    #[error("Ferry keeps uploads there that are not whole")]
+    Staging,
+}
+
+impl Why {
+    /// What is no file is left out by intention.
+    pub(crate) fn is_failure(&self) -> bool {
+        !matches!(self, Self::Kind(_) | Self::Staging)
+    }
 }
 
 impl Walk {
-    /// Walks what is beneath `start`, which is not told itself. What is excluded is not told either, nor entered.
+    /// Walks `start` and what is beneath it. What is excluded is not told, nor entered.
     pub(crate) fn new(folder: &Folder, start: &RemotePath, excludes: Excludes) -> Result<Self, TreeError> {
-        let root = folder.root()?;
-        let current = Current::open(&root, start.clone()).map_err(TreeError::system("read"))?;
-        Ok(Self { root, excludes, folders: Spool::default(), current: Some(current) })
+        let mut folders = Spool::default();
+        let remembered = folders.push(start.as_bytes());
+        remembered.map_err(|error| TreeError::System { doing: "remembered", error })?;
+        Ok(Self { root: folder.root()?, excludes, folders, current: None })
     }
 
-    /// What has this name in the current folder; `None` where it is excluded, or gone by now.
+    /// What has this name in the current folder; `None` where it is excluded, gone by now, or a folder, which has its turn.
     fn look_at(&mut self, name: &[u8]) -> Option<Entry> {
         let current = self.current.as_ref()?;
         let path = if current.path.is_root() {
@@ -84,11 +93,14 @@ impl Walk {
         if self.excludes.matches(&path, facts.kind == Kind::Folder) {
             return None;
         }
+        if name.eq_ignore_ascii_case(HIDDEN_NAME) {
+            return skipped(path, Why::Staging);
+        }
         let Ok(checked) = RemotePath::parse(&path) else { return skipped(path, Why::Name) };
         match facts.kind {
             Kind::File => Some(Entry::File { path: checked, facts }),
             Kind::Folder => match self.folders.push(&path) {
-                Ok(()) => Some(Entry::Folder { path: checked, mtime: facts.mtime }),
+                Ok(()) => None,
                 Err(error) => {
                     skipped(path, Why::Unreadable(TreeError::System { doing: "remembered", error }))
                 }
@@ -99,19 +111,19 @@ impl Walk {
         }
     }
 
-    /// The next folder becomes the current one; false where it cannot be, with what to tell of that.
-    fn enter(&mut self, path: Vec<u8>) -> Result<(), Entry> {
+    /// The next folder becomes the current one, unless it cannot be read.
+    fn enter(&mut self, path: Vec<u8>) -> Entry {
         let Ok(checked) = RemotePath::parse(&path) else {
-            return Err(Entry::Skipped { path, why: Why::Name });
+            return Entry::Skipped { path, why: Why::Name };
         };
-        match Current::open(&self.root, checked) {
+        match Current::open(&self.root, checked.clone()) {
             Ok(current) => {
                 self.current = Some(current);
-                Ok(())
+                Entry::Folder { path: checked }
             }
             Err(errno) => {
                 let why = Why::Unreadable(TreeError::system("read")(errno));
-                Err(Entry::Skipped { path, why })
+                Entry::Skipped { path, why }
             }
         }
     }
@@ -139,11 +151,7 @@ impl Iterator for Walk {
                 }
             } else {
                 match self.folders.pop() {
-                    Ok(Some(path)) => {
-                        if let Err(skipped) = self.enter(path) {
-                            return Some(skipped);
-                        }
-                    }
+                    Ok(Some(path)) => return Some(self.enter(path)),
                     Ok(None) => return None,
                     Err(error) => {
                         // Which folders are lost is not known.
@@ -198,14 +206,14 @@ mod tests {
 
     fn show(entry: &Entry) -> String {
         match entry {
-            Entry::Folder { path, .. } => format!("{path}/"),
+            Entry::Folder { path } => format!("{path}/"),
             Entry::File { path, facts } => format!("{path} {}", facts.size_bytes),
             Entry::Skipped { path, why } => format!("{}: {why}", String::from_utf8_lossy(path)),
         }
     }
 
     #[test]
-    fn folder_by_folder_sorted_and_each_before_what_is_in_it() {
+    fn folder_by_folder_and_each_right_before_the_files_in_it() {
         let top = tempfile::tempdir().unwrap();
         for name in ["b/c/deep", "a", "empty"] {
             fs::create_dir_all(top.path().join(name)).unwrap();
@@ -214,23 +222,24 @@ mod tests {
             fs::write(top.path().join(name), name).unwrap();
         }
         let all = [
+            "./",
             ".hidden 7",
             "B 1",
-            "a/",
-            "b/",
-            "empty/",
             "z 1",
+            "a/",
             "a/1 3",
             "a/2 3",
+            "b/",
+            "empty/",
             "b/c/",
-            "b/c/deep/",
             "b/c/x 5",
+            "b/c/deep/",
             "b/c/deep/y 10",
         ];
         assert_eq!(walk(top.path(), ".", &[]), all);
-        assert_eq!(walk(top.path(), "b", &[]), all[8..]);
-        assert_eq!(walk(top.path(), ".", &["c/", "?"]), [".hidden 7", "empty/"]);
-        assert_eq!(walk(top.path(), "b", &["b/c/x", "deep"]), ["b/c/"]);
+        assert_eq!(walk(top.path(), "b/c", &[]), all[9..]);
+        assert_eq!(walk(top.path(), ".", &["c/", "?"]), ["./", ".hidden 7", "empty/"]);
+        assert_eq!(walk(top.path(), "b", &["b/c/x", "deep"]), ["b/", "b/c/"]);
     }
 
     #[test]
@@ -244,7 +253,8 @@ mod tests {
         assert_eq!(
             walk(top.path(), ".", &[]),
             [
-                ".ferry-staging: the server takes no such name",
+                "./",
+                ".ferry-staging: Ferry keeps uploads there that are not whole",
                 "fifo: it is a FIFO",
                 "link: it is a symbolic link",
                 "loop: it is a symbolic link",
@@ -257,20 +267,20 @@ mod tests {
     fn what_vanishes_or_is_swapped_for_a_link_during_the_walk_leads_nowhere() {
         let (top, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::write(outside.path().join("secret"), "").unwrap();
-        for name in ["gone", "swapped"] {
+        for name in ["a-gone", "a-swapped"] {
             fs::create_dir(top.path().join(name)).unwrap();
         }
         fs::write(top.path().join("file"), "").unwrap();
         let folder = Folder::open(top.path()).unwrap();
         let mut walk = Walk::new(&folder, &RemotePath::root(), Excludes::default()).unwrap();
+        assert!(matches!(walk.next(), Some(Entry::Folder { .. })));
         assert!(matches!(walk.next(), Some(Entry::File { .. })));
-        assert_eq!(walk.by_ref().take(2).count(), 2);
-        fs::remove_dir(top.path().join("gone")).unwrap();
-        fs::remove_dir(top.path().join("swapped")).unwrap();
-        symlink(outside.path(), top.path().join("swapped")).unwrap();
+        fs::remove_dir(top.path().join("a-gone")).unwrap();
+        fs::remove_dir(top.path().join("a-swapped")).unwrap();
+        symlink(outside.path(), top.path().join("a-swapped")).unwrap();
         let rest: Vec<_> = walk.map(|entry| show(&entry)).collect();
         assert_eq!(rest.len(), 2, "{rest:?}");
-        assert!(rest[0].starts_with("gone: ") && rest[1].starts_with("swapped: "), "{rest:?}");
+        assert!(rest[0].starts_with("a-gone: ") && rest[1].starts_with("a-swapped: "), "{rest:?}");
     }
 
     #[test]
@@ -283,7 +293,7 @@ mod tests {
         }
         let told = walk(top.path(), ".", &[]);
         let (last, folders) = told.split_last().unwrap();
-        assert_eq!(folders.len(), 2048, "a path of 4095 bytes has so many names");
+        assert_eq!(folders.len(), 1 + 2048, "a path of 4095 bytes has so many names");
         assert!(last.ends_with("the server takes no such name"), "{last}");
         // The library would hold a descriptor for each folder to remove them.
         let (upper, lower) = (top.path().join("d"), top.path().join("e"));
@@ -301,6 +311,7 @@ mod tests {
             fs::write(top.path().join(number.to_string()), "").unwrap();
         });
         let mut told = walk(top.path(), ".", &[]);
+        assert_eq!(told.remove(0), "./");
         assert!(told[..TREE_SORTED_NAMES_MAX].is_sorted() && told[TREE_SORTED_NAMES_MAX..].is_sorted());
         told.sort();
         told.dedup();

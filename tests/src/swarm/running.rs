@@ -4,12 +4,11 @@
 use super::plan::Kind;
 use super::report::FailureKind;
 use crate::content::Content;
-use ferry_client::engine::{Payloads, Stop};
+use ferry_client::engine::{Announcement, Payloads, Stop};
 use ferry_common::dialogue::{Failure, RequestId};
 use ferry_common::path::HIDDEN_NAME;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::{Entry, EntryKind};
-use ferry_common::wire::file_time::FileTime;
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -103,9 +102,9 @@ impl Requests {
 }
 
 impl Payloads for Requests {
-    fn announce(&mut self, id: RequestId, length: u64, _mtime: FileTime) -> Result<(), Stop> {
+    fn announce(&mut self, id: RequestId, announced: Announcement) -> Result<(), Stop> {
         if let Some(running) = self.get_mut(id) {
-            running.announce(length);
+            running.announce(announced.length);
         }
         Ok(())
     }

@@ -1,0 +1,636 @@
+//! Files and folders of the server become files and folders beneath one folder of this host.
+
+use crate::engine::{Announcement, Session as Engine, Stop};
+use crate::exit_code::ExitCode;
+use crate::failure::{Failure, show_path};
+use crate::limits::{
+    TREE_AHEAD_BYTES, TREE_AHEAD_FILES, TREE_DEPTH_MAX, TREE_FILE_TRIES_MAX, TREE_LARGE_AHEAD_FILES,
+};
+use crate::mirror::board::Board;
+use crate::mirror::plan::{Class, Plan, Planned};
+use crate::mirror::pool::{Job, Member, Moved, Pool};
+use crate::mirror::server_walk::ServerWalk;
+use crate::mirror::summary::{Direction, Summary};
+use crate::mirror::{Options, Verdict, is_lost, judge, status_of};
+use crate::session::Session;
+use crate::terminal::screen::Results;
+use crate::tree::committer::{Committer, Outcome};
+use crate::tree::error::TreeError;
+use crate::tree::facts::Kind;
+use crate::tree::folder::{Folder, Made};
+use crate::tree::received::{Ending, Received};
+use crate::tree::receiving::Receiving;
+use crate::tree::same::{Comparison, Version, compare};
+use crate::tree::spool::Spool;
+use crossbeam_channel::TryRecvError;
+use ferry_common::dialogue::{self, RequestId, Success};
+use ferry_common::limits::EAGER_MAX_BYTES;
+use ferry_common::path::RemotePath;
+use ferry_common::wire::command::Command;
+use ferry_common::wire::digest::{Digest, Hasher};
+use ferry_common::wire::entry::{Entry, EntryKind};
+use ferry_common::wire::file_time::FileTime;
+use mio::Waker;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The session that asks for listings; all others move files.
+const SCOUT: Member = 0;
+/// The first of the sessions that move files: small ones before large ones.
+const FIRST_MOVER: Member = 1;
+
+/// Something of the server that is to be fetched.
+pub(crate) struct Item {
+    pub(crate) path: RemotePath,
+    pub(crate) entry: Entry,
+    /// What is in the folder goes beneath the local one, rather than the folder itself.
+    pub(crate) content_only: bool,
+}
+
+/// Fetches the items to beneath `to`, which exists.
+pub(crate) fn run(
+    session: &mut Session,
+    options: &Options,
+    items: &[Item],
+    to: &Path,
+) -> Result<(), Failure> {
+    let peer = session.peer()?;
+    let members = FIRST_MOVER + options.jobs;
+    let mut pool = Pool::new(peer, members, options.transfer.retry_for, session.interrupts())?;
+    let mut download = Download::new(options, &pool, to)?;
+    for item in items {
+        download.begin(item)?;
+    }
+    let result = pool.run(&mut download);
+    download.board.clear();
+    if options.dry_run {
+        result?;
+        download.summary.tell_plan();
+        return download.results.finish();
+    }
+    if result.is_err() {
+        download.save_whole_files();
+    }
+    let told = download.summary.tell(Direction::Down, options.transfer.verify, result.is_ok());
+    result.and(told)
+}
+
+/// See the module's documentation.
+struct Download<'a> {
+    options: &'a Options,
+    folder: Folder,
+    walk: ServerWalk,
+    plan: Plan,
+    running: Vec<Running>,
+    /// What has come of large files whose connection was lost.
+    beginnings: HashMap<RemotePath, (Receiving, Hasher)>,
+    /// Whole files for which the committer has no room yet.
+    uncommitted: VecDeque<Received>,
+    /// Whole files that have no name yet, or one that is not on the disk.
+    committing: HashMap<RemotePath, Weight>,
+    committer: Committer,
+    is_closed: bool,
+    /// Path and time of each folder.
+    folder_times: Spool,
+    summary: Summary,
+    board: Board,
+    results: Results,
+}
+
+/// What one session has been asked for.
+#[derive(Default)]
+struct Running {
+    fetches: HashMap<RequestId, Fetch>,
+    small_bytes: u64,
+    large_files: usize,
+}
+
+/// One file that was asked for.
+struct Fetch {
+    file: Planned,
+    receiving: Option<Receiving>,
+    hasher: Hasher,
+    /// Why this end does not want it any more.
+    failed: Option<TreeError>,
+}
+
+/// How a file counts in the summary.
+struct Weight {
+    bytes: u64,
+    replaces: bool,
+}
+
+impl<'a> Download<'a> {
+    fn new(options: &'a Options, pool: &Pool, to: &Path) -> Result<Self, Failure> {
+        let folder =
+            Folder::open(to).map_err(|error| Failure::Local(format!("{}: {error}", show_path(to))))?;
+        let committer = Committer::start(wake(pool.waker()))
+            .map_err(|error| Failure::local("start a thread for", to, &error))?;
+        Ok(Self {
+            options,
+            folder,
+            walk: ServerWalk::default(),
+            plan: Plan::default(),
+            running: std::iter::repeat_with(Running::default).take(FIRST_MOVER + options.jobs).collect(),
+            beginnings: HashMap::new(),
+            uncommitted: VecDeque::new(),
+            committing: HashMap::new(),
+            committer,
+            is_closed: false,
+            folder_times: Spool::default(),
+            summary: Summary::default(),
+            board: Board::new(),
+            results: Results::new(),
+        })
+    }
+
+    fn begin(&mut self, item: &Item) -> Result<(), Failure> {
+        let name_at = item.path.as_bytes().len() - item.path.file_name().map_or(0, <[u8]>::len);
+        match item.entry.kind {
+            EntryKind::File => self.consider_file(&item.path, name_at, &item.entry, false),
+            EntryKind::Dir if item.content_only || item.path.is_root() => {
+                let common_at = if item.path.is_root() { 0 } else { item.path.as_bytes().len() + 1 };
+                self.walk.push(&item.path, common_at, false).map_err(spool_failed)
+            }
+            EntryKind::Dir => self.consider_folder(&item.path, name_at, item.entry.mtime, false),
+        }
+    }
+
+    /// Takes in one entry of a listing.
+    fn consider(&mut self, id: RequestId, entry: &Entry) -> Result<(), Failure> {
+        let Some(listing) = self.walk.listing_mut(id) else { return Ok(()) };
+        let (common_at, is_new) = (listing.common_at, listing.is_new);
+        let Ok(path) = listing.path.join(&entry.name) else {
+            let path = [listing.path.as_bytes(), b"/", &entry.name].concat();
+            self.summary.complain(&path, "this name cannot be used here".to_owned(), ExitCode::Refused);
+            return Ok(());
+        };
+        let (folder, place) = (&mut self.folder, common(&listing.path, common_at));
+        if !listing.names.claim(&entry.name, || folder.is_case_folding(&place)) {
+            let why = "another name differs from it in case only, and this disk does not tell them apart";
+            self.summary.complain(path.as_bytes(), why.to_owned(), ExitCode::Local);
+            return Ok(());
+        }
+        match entry.kind {
+            EntryKind::File => self.consider_file(&path, common_at, entry, is_new),
+            EntryKind::Dir => self.consider_folder(&path, common_at, entry.mtime, is_new),
+        }
+    }
+
+    fn consider_folder(
+        &mut self,
+        path: &RemotePath,
+        common_at: usize,
+        mtime: FileTime,
+        is_in_new: bool,
+    ) -> Result<(), Failure> {
+        let local = common(path, common_at);
+        if local.as_bytes().iter().filter(|&&byte| byte == b'/').count() >= TREE_DEPTH_MAX {
+            let why = "it is too deep; does a link lead to a folder above it?".to_owned();
+            self.summary.complain(path.as_bytes(), why, ExitCode::Local);
+            return Ok(());
+        }
+        let made = if self.options.dry_run {
+            self.would_make(&local, is_in_new)
+        } else {
+            self.folder.make_folder(&local)
+        };
+        let made = match made {
+            Ok(made) => made,
+            Err(error) => {
+                self.summary.complain(path.as_bytes(), error.to_string(), ExitCode::Local);
+                return Ok(());
+            }
+        };
+        self.summary.folders += u64::from(made == Made::New);
+        if self.options.transfer.keep_times && !self.options.dry_run {
+            let (seconds, nanoseconds) = (mtime.seconds().to_ne_bytes(), mtime.nanoseconds().to_ne_bytes());
+            let record = [&seconds[..], &nanoseconds, local.as_bytes()].concat();
+            self.folder_times.push(&record).map_err(spool_failed)?;
+        }
+        self.walk.push(path, common_at, made == Made::New).map_err(spool_failed)
+    }
+
+    fn would_make(&mut self, local: &RemotePath, is_in_new: bool) -> Result<Made, TreeError> {
+        if is_in_new {
+            return Ok(Made::New);
+        }
+        Ok(if self.folder.facts(local)?.is_some() { Made::Existing } else { Made::New })
+    }
+
+    /// Plans the file, unless it is here already.
+    fn consider_file(
+        &mut self,
+        path: &RemotePath,
+        common_at: usize,
+        entry: &Entry,
+        is_in_new: bool,
+    ) -> Result<(), Failure> {
+        let file = Planned {
+            root: 0,
+            path: path.clone(),
+            common_at,
+            size_bytes: entry.size_bytes,
+            mtime: entry.mtime,
+            is_executable: Some(entry.executable),
+            tries: 0,
+            replaces: false,
+        };
+        let facts = if is_in_new { Ok(None) } else { self.folder.facts(&file.common_path()) };
+        let to = match facts {
+            Ok(facts) => facts.filter(|facts| facts.kind == Kind::File),
+            Err(error) => {
+                self.summary.complain(path.as_bytes(), error.to_string(), ExitCode::Local);
+                return Ok(());
+            }
+        };
+        let from = Version { size_bytes: entry.size_bytes, mtime: entry.mtime };
+        let to = to.map(|facts| Version { size_bytes: facts.size_bytes, mtime: facts.mtime });
+        let comparison = compare(from, to);
+        match comparison {
+            Comparison::Same => {
+                self.summary.same_files += 1;
+                return Ok(());
+            }
+            Comparison::Different if !self.options.transfer.overwrite => {
+                let why = "a different file is here; it is left alone (--no-overwrite)";
+                self.summary.complain(path.as_bytes(), why.to_owned(), ExitCode::Local);
+                return Ok(());
+            }
+            Comparison::New | Comparison::Different => {}
+        }
+        let file = Planned { replaces: comparison == Comparison::Different, ..file };
+        if self.options.dry_run {
+            self.count(&Weight { bytes: file.size_bytes, replaces: file.replaces });
+            return self.results.line(&format!("download {path}"));
+        }
+        self.board.plan(file.size_bytes);
+        self.plan.push(&file).map_err(spool_failed)
+    }
+
+    fn count(&mut self, weight: &Weight) {
+        self.summary.bytes += weight.bytes;
+        if weight.replaces {
+            self.summary.changed_files += 1;
+        } else {
+            self.summary.new_files += 1;
+        }
+    }
+
+    fn fetch_mut(&mut self, member: Member, id: RequestId) -> Option<&mut Fetch> {
+        self.running.get_mut(member)?.fetches.get_mut(&id)
+    }
+
+    /// Asks for as many files as may be on their way in this session.
+    fn refill_mover(&mut self, member: Member, session: &mut Engine) -> io::Result<()> {
+        let small_first = member == FIRST_MOVER;
+        let classes = if small_first { [Class::Small, Class::Large] } else { [Class::Large, Class::Small] };
+        for class in classes {
+            while self.uncommitted.is_empty() && self.running[member].has_room(class) {
+                let Some(file) = self.plan.pop(class)? else { break };
+                self.ask(member, file, session);
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, member: Member, file: Planned, session: &mut Engine) {
+        let (receiving, hasher) = match self.beginnings.remove(&file.path) {
+            Some((receiving, hasher)) => (Some(receiving), hasher),
+            None => (None, Hasher::default()),
+        };
+        let offset = receiving.as_ref().map_or(0, Receiving::length_bytes);
+        // The file may have become another one since its beginning came.
+        let digest = self.options.transfer.verify || offset > 0;
+        let id = session.request(Command::Download { path: file.path.clone(), offset, digest });
+        let running = &mut self.running[member];
+        running.add(&file);
+        running.fetches.insert(id, Fetch { file, receiving, hasher, failed: None });
+    }
+
+    /// All of the file has come.
+    fn finish(&mut self, fetch: Fetch, digest: Option<Digest>) {
+        let Fetch { file, receiving, hasher, failed } = fetch;
+        let is_checked = self.options.transfer.verify || hasher.length() > 0;
+        let receiving = match (failed, receiving) {
+            (Some(error), _) => {
+                return self.summary.complain(file.path.as_bytes(), error.to_string(), ExitCode::Local);
+            }
+            (None, None) => return,
+            (None, Some(receiving)) => receiving,
+        };
+        if is_checked && digest != Some(hasher.digest()) {
+            return self.ask_again(file, "what arrived is not what the server has sent", ExitCode::Mismatch);
+        }
+        let options = &self.options.transfer;
+        let ending = Ending {
+            mtime: options.keep_times.then_some(file.mtime),
+            is_executable: file.is_executable,
+            overwrite: options.overwrite,
+        };
+        let weight = Weight { bytes: receiving.length_bytes(), replaces: file.replaces };
+        self.committing.insert(receiving.path().clone(), weight);
+        self.uncommitted.push_back(receiving.finish(ending));
+        self.commit();
+    }
+
+    fn commit(&mut self) {
+        while self.committer.has_room()
+            && let Some(received) = self.uncommitted.pop_front()
+        {
+            self.committer.commit(received);
+        }
+    }
+
+    /// The file is to be asked for once more, but not for ever.
+    fn ask_again(&mut self, file: Planned, why: &str, status: ExitCode) {
+        if file.tries + 1 < TREE_FILE_TRIES_MAX {
+            self.plan.push_again(Planned { tries: file.tries + 1, ..file });
+        } else {
+            self.beginnings.remove(&file.path);
+            self.summary.complain(file.path.as_bytes(), why.to_owned(), status);
+        }
+    }
+
+    /// The request has failed.
+    fn fail(&mut self, fetch: Fetch, failure: &dialogue::Failure) {
+        if let Some(error) = fetch.failed {
+            return self.summary.complain(fetch.file.path.as_bytes(), error.to_string(), ExitCode::Local);
+        }
+        let (is_lost, status) = (is_lost(failure), status_of(failure));
+        match judge(failure) {
+            Verdict::Final => {
+                self.summary.complain(fetch.file.path.as_bytes(), failure.to_string(), status);
+            }
+            Verdict::Again => {
+                if is_lost {
+                    self.keep_beginning(fetch.file.clone(), fetch.receiving, fetch.hasher);
+                }
+                self.ask_again(fetch.file, &failure.to_string(), status);
+            }
+        }
+    }
+
+    /// What has come of a large file is gone on with.
+    fn keep_beginning(&mut self, file: Planned, receiving: Option<Receiving>, hasher: Hasher) {
+        if file.class() == Class::Large
+            && let Some(receiving) = receiving.filter(|receiving| receiving.length_bytes() > 0)
+        {
+            self.beginnings.insert(file.path, (receiving, hasher));
+        }
+    }
+
+    fn end_listing(&mut self, id: RequestId, result: Result<Success, dialogue::Failure>) {
+        let (Some(listing), Err(failure)) = (self.walk.end(id), result) else { return };
+        if judge(&failure) == Verdict::Again && listing.tries + 1 < TREE_FILE_TRIES_MAX {
+            self.walk.push_again(listing);
+        } else {
+            self.summary.complain(listing.path.as_bytes(), failure.to_string(), ExitCode::Refused);
+        }
+    }
+
+    fn take_outcome(&mut self, outcome: Outcome) {
+        let weight = self.committing.remove(&outcome.path);
+        match (outcome.result, weight) {
+            (Ok(()), Some(weight)) => {
+                self.board.finish_file();
+                self.count(&weight);
+            }
+            (Ok(()), None) => {}
+            (Err(error), _) => {
+                self.summary.complain(outcome.path.as_bytes(), error.to_string(), ExitCode::Local);
+            }
+        }
+    }
+
+    /// After the run was broken off: what is whole gets its name all the same.
+    fn save_whole_files(&mut self) {
+        while !self.is_closed {
+            self.commit();
+            if self.uncommitted.is_empty() {
+                self.committer.close();
+                self.is_closed = true;
+            } else if let Ok(outcome) = self.committer.outcome() {
+                self.take_outcome(outcome);
+            } else {
+                return;
+            }
+        }
+        while let Ok(outcome) = self.committer.outcome() {
+            self.take_outcome(outcome);
+        }
+    }
+
+    /// Everything in the folders has its name.
+    fn set_folder_times(&mut self) -> io::Result<()> {
+        while let Some(record) = self.folder_times.pop()? {
+            let Some((seconds, record)) = record.split_first_chunk() else { continue };
+            let Some((nanoseconds, path)) = record.split_first_chunk() else { continue };
+            let mtime = FileTime::new(i64::from_ne_bytes(*seconds), u32::from_ne_bytes(*nanoseconds));
+            if let Ok(path) = RemotePath::parse(path) {
+                // A time that cannot be set is no reason to call the folder not received.
+                let _ = self.folder.set_folder_time(&path, mtime);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_all_asked(&self) -> bool {
+        self.walk.is_over()
+            && self.plan.len() == 0
+            && self.uncommitted.is_empty()
+            && self.running.iter().all(|running| running.fetches.is_empty())
+    }
+}
+
+impl Running {
+    fn has_room(&self, class: Class) -> bool {
+        match class {
+            Class::Large => self.large_files < TREE_LARGE_AHEAD_FILES,
+            // A small file does not wait behind a large one.
+            Class::Small => {
+                self.large_files == 0
+                    && self.fetches.len() < TREE_AHEAD_FILES
+                    && self.small_bytes < TREE_AHEAD_BYTES
+            }
+        }
+    }
+
+    fn add(&mut self, file: &Planned) {
+        match file.class() {
+            Class::Large => self.large_files += 1,
+            Class::Small => self.small_bytes += file.size_bytes,
+        }
+    }
+
+    fn remove(&mut self, id: RequestId) -> Option<Fetch> {
+        let fetch = self.fetches.remove(&id)?;
+        match fetch.file.class() {
+            Class::Large => self.large_files = self.large_files.saturating_sub(1),
+            Class::Small => self.small_bytes = self.small_bytes.saturating_sub(fetch.file.size_bytes),
+        }
+        Some(fetch)
+    }
+}
+
+impl Job for Download<'_> {
+    fn refill(&mut self, member: Member, session: &mut Engine) -> Result<(), Failure> {
+        let refilled =
+            if member == SCOUT { self.walk.refill(session) } else { self.refill_mover(member, session) };
+        refilled.map_err(spool_failed)
+    }
+
+    fn wants(&self, member: Member) -> bool {
+        match member {
+            SCOUT => !self.walk.is_over(),
+            FIRST_MOVER => self.plan.len() > 0,
+            _ => self.plan.has(Class::Large) || self.plan.len() > TREE_AHEAD_FILES as u64,
+        }
+    }
+
+    fn announce(&mut self, member: Member, id: RequestId, announced: Announcement) -> Result<(), Stop> {
+        let Some(fetch) = self.running[member].fetches.get_mut(&id) else { return Ok(()) };
+        let Announcement { length, mtime, executable } = announced;
+        fetch.file.mtime = mtime;
+        fetch.file.is_executable = Some(executable);
+        if fetch.receiving.is_none() {
+            match self.folder.receive(&fetch.file.common_path(), length) {
+                Ok(receiving) => fetch.receiving = Some(receiving),
+                Err(error) => return fetch.refuse(error, length),
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, member: Member, id: RequestId, bytes: &[u8]) -> Result<(), Stop> {
+        let is_verified = self.options.transfer.verify;
+        let Some(fetch) = self.fetch_mut(member, id) else { return Ok(()) };
+        let Some(receiving) = fetch.receiving.as_mut().filter(|_| fetch.failed.is_none()) else {
+            return Ok(());
+        };
+        if let Err(error) = receiving.write(bytes) {
+            let left = fetch.file.size_bytes.saturating_sub(receiving.length_bytes());
+            return fetch.refuse(error, left);
+        }
+        if is_verified || fetch.file.class() == Class::Large {
+            fetch.hasher.update(bytes);
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, _member: Member, _id: RequestId, _offset: u64) -> Result<(), Stop> {
+        Err(Stop)
+    }
+
+    fn fill(
+        &mut self,
+        _member: Member,
+        _id: RequestId,
+        _offset: u64,
+        _into: &mut [u8],
+    ) -> Result<usize, Stop> {
+        Err(Stop)
+    }
+
+    fn trailer(&mut self, _member: Member, _id: RequestId) -> Result<Digest, Stop> {
+        Err(Stop)
+    }
+
+    fn entry(&mut self, _member: Member, id: RequestId, entry: Entry) -> Result<(), Failure> {
+        self.consider(id, &entry)
+    }
+
+    fn digest(&mut self, _member: Member, _id: RequestId, _length: u64, _digest: Digest) {}
+
+    fn done(
+        &mut self,
+        member: Member,
+        id: RequestId,
+        result: Result<Success, dialogue::Failure>,
+    ) -> Result<bool, Failure> {
+        let is_ok = result.is_ok();
+        if member == SCOUT {
+            self.end_listing(id, result);
+        } else if let Some(fetch) = self.running[member].remove(id) {
+            match result {
+                Ok(success) => self.finish(fetch, success.digest),
+                Err(failure) => self.fail(fetch, &failure),
+            }
+        }
+        Ok(is_ok)
+    }
+
+    fn lost(&mut self, member: Member) -> Result<(), Failure> {
+        if member == SCOUT {
+            self.walk.lose();
+            return Ok(());
+        }
+        let Running { fetches, .. } = std::mem::take(&mut self.running[member]);
+        let oldest = fetches.keys().min().copied();
+        for (id, Fetch { file, receiving, hasher, failed, .. }) in fetches {
+            if let Some(error) = failed {
+                self.summary.complain(file.path.as_bytes(), error.to_string(), ExitCode::Local);
+                continue;
+            }
+            self.keep_beginning(file.clone(), receiving, hasher);
+            // Only the oldest can be what the session has broken on.
+            if Some(id) == oldest {
+                self.ask_again(file, "the connection was lost each time", ExitCode::ConnectionLost);
+            } else {
+                self.plan.push_again(file);
+            }
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<bool, Failure> {
+        loop {
+            match self.committer.try_outcome() {
+                Ok(outcome) => self.take_outcome(outcome),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    self.set_folder_times().map_err(spool_failed)?;
+                    return Ok(true);
+                }
+            }
+        }
+        self.commit();
+        if !self.is_closed && self.is_all_asked() {
+            self.committer.close();
+            self.is_closed = true;
+        }
+        Ok(false)
+    }
+
+    fn show(&mut self, moved: Moved) {
+        self.board.show(moved);
+    }
+}
+
+impl Fetch {
+    /// This end cannot have the file. A few bytes that come all the same cost less than a new data connection.
+    fn refuse(&mut self, error: TreeError, left_bytes: u64) -> Result<(), Stop> {
+        self.failed = Some(error);
+        self.receiving = None;
+        if left_bytes <= EAGER_MAX_BYTES { Ok(()) } else { Err(Stop) }
+    }
+}
+
+fn wake(waker: Arc<Waker>) -> Box<dyn Fn() + Send> {
+    Box::new(move || {
+        // Where it fails, the job looks a little later.
+        let _ = waker.wake();
+    })
+}
+
+fn common(path: &RemotePath, common_at: usize) -> RemotePath {
+    let bytes = path.as_bytes().get(common_at..).unwrap_or_default();
+    // The end of a checked path is one.
+    RemotePath::parse(bytes).unwrap_or_else(|_| RemotePath::root())
+}
+
+fn spool_failed(error: io::Error) -> Failure {
+    Failure::Local(format!("Cannot remember which files are to come: {}", crate::failure::describe(&error)))
+}

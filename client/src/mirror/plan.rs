@@ -1,0 +1,170 @@
+//! The files that are known to be moved and not asked for yet, in bounded memory.
+
+use crate::limits::TREE_LARGE_MIN_BYTES;
+use crate::tree::spool::Spool;
+use ferry_common::path::RemotePath;
+use ferry_common::wire::file_time::FileTime;
+use std::collections::VecDeque;
+use std::io;
+
+/// A file that is to be moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Planned {
+    /// Which of the local folders it is in, where it is sent.
+    pub(crate) root: u32,
+    /// As the sending end names it.
+    pub(crate) path: RemotePath,
+    /// From this byte of the path on, the receiving end names it alike.
+    pub(crate) common_at: usize,
+    pub(crate) size_bytes: u64,
+    pub(crate) mtime: FileTime,
+    /// `None` where that is not known.
+    pub(crate) is_executable: Option<bool>,
+    /// The receiving end has another file of this name.
+    pub(crate) replaces: bool,
+    /// How often it was asked for in vain.
+    pub(crate) tries: u32,
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    small: Spool,
+    small_files: u64,
+    large: Spool,
+    large_files: u64,
+    /// Those whose turn has come again.
+    again: VecDeque<Planned>,
+}
+
+/// Which files a session is to move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    Small,
+    Large,
+}
+
+impl Planned {
+    pub(crate) fn class(&self) -> Class {
+        if self.size_bytes > TREE_LARGE_MIN_BYTES { Class::Large } else { Class::Small }
+    }
+
+    /// What the receiving end calls it beneath its own folder.
+    pub(crate) fn common_path(&self) -> RemotePath {
+        let bytes = self.path.as_bytes().get(self.common_at..).unwrap_or_default();
+        // The end of a checked path is one.
+        RemotePath::parse(bytes).unwrap_or_else(|_| RemotePath::root())
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut record = Vec::with_capacity(40 + self.path.as_bytes().len());
+        record.extend_from_slice(&self.root.to_ne_bytes());
+        record.extend_from_slice(&(self.common_at as u64).to_ne_bytes());
+        record.extend_from_slice(&self.size_bytes.to_ne_bytes());
+        record.extend_from_slice(&self.mtime.seconds().to_ne_bytes());
+        record.extend_from_slice(&self.mtime.nanoseconds().to_ne_bytes());
+        record.push(match self.is_executable {
+            None => 2,
+            Some(is_executable) => is_executable.into(),
+        });
+        record.push(self.replaces.into());
+        record.extend_from_slice(self.path.as_bytes());
+        record
+    }
+
+    fn decode(record: &[u8]) -> Option<Self> {
+        let (root, record) = record.split_first_chunk()?;
+        let (common_at, record) = record.split_first_chunk()?;
+        let (size_bytes, record) = record.split_first_chunk()?;
+        let (seconds, record) = record.split_first_chunk()?;
+        let (nanoseconds, record) = record.split_first_chunk()?;
+        let (&executable, record) = record.split_first()?;
+        let (&replaces, path) = record.split_first()?;
+        Some(Self {
+            root: u32::from_ne_bytes(*root),
+            path: RemotePath::parse(path).ok()?,
+            common_at: usize::try_from(u64::from_ne_bytes(*common_at)).ok()?,
+            size_bytes: u64::from_ne_bytes(*size_bytes),
+            mtime: FileTime::new(i64::from_ne_bytes(*seconds), u32::from_ne_bytes(*nanoseconds)),
+            is_executable: (executable < 2).then_some(executable == 1),
+            replaces: replaces == 1,
+            tries: 0,
+        })
+    }
+}
+
+impl Plan {
+    pub(crate) fn push(&mut self, file: &Planned) -> io::Result<()> {
+        let (spool, files) = match file.class() {
+            Class::Small => (&mut self.small, &mut self.small_files),
+            Class::Large => (&mut self.large, &mut self.large_files),
+        };
+        *files += 1;
+        spool.push(&file.encode())
+    }
+
+    /// Takes a file back that has to be asked for again.
+    pub(crate) fn push_again(&mut self, file: Planned) {
+        self.again.push_back(file);
+    }
+
+    pub(crate) fn pop(&mut self, class: Class) -> io::Result<Option<Planned>> {
+        if let Some(at) = self.again.iter().position(|file| file.class() == class) {
+            return Ok(self.again.remove(at));
+        }
+        let (spool, files) = match class {
+            Class::Small => (&mut self.small, &mut self.small_files),
+            Class::Large => (&mut self.large, &mut self.large_files),
+        };
+        let Some(record) = spool.pop()? else { return Ok(None) };
+        *files = files.saturating_sub(1);
+        Planned::decode(&record).map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    pub(crate) fn has(&self, class: Class) -> bool {
+        let files = match class {
+            Class::Small => self.small_files,
+            Class::Large => self.large_files,
+        };
+        files > 0 || self.again.iter().any(|file| file.class() == class)
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.small_files + self.large_files + self.again.len() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(path: &str, size_bytes: u64) -> Planned {
+        Planned {
+            root: 7,
+            path: RemotePath::parse(path.as_bytes()).unwrap(),
+            common_at: 2,
+            size_bytes,
+            mtime: FileTime::new(-5, 17_u32),
+            is_executable: Some(true),
+            replaces: true,
+            tries: 0,
+        }
+    }
+
+    #[test]
+    fn a_file_comes_back_as_it_went_in_and_only_to_its_class() {
+        let mut plan = Plan::default();
+        let (small, large) = (planned("a/small", 5), planned("a/large", TREE_LARGE_MIN_BYTES + 1));
+        plan.push(&small).unwrap();
+        plan.push(&large).unwrap();
+        assert_eq!(small.common_path(), RemotePath::parse(b"small").unwrap());
+        assert!(plan.has(Class::Small) && plan.has(Class::Large));
+        assert_eq!(plan.pop(Class::Large).unwrap(), Some(large.clone()));
+        assert_eq!(plan.pop(Class::Large).unwrap(), None);
+        plan.push_again(Planned { tries: 1, ..large.clone() });
+        assert_eq!(plan.len(), 2);
+        assert_eq!(plan.pop(Class::Small).unwrap(), Some(small));
+        assert_eq!(plan.pop(Class::Large).unwrap().map(|file| file.tries), Some(1));
+        assert!(!plan.has(Class::Small) && !plan.has(Class::Large));
+    }
+}

@@ -1,0 +1,396 @@
+//! Looks at both ends of a tree that is sent, ahead of the files: walks the local folders, has the server make those that
+//! it lacks, and asks about the files of those that it has. What is at the server already is not planned.
+
+use crate::engine::Session;
+use crate::exit_code::ExitCode;
+use crate::failure::Failure;
+use crate::limits::{TREE_AHEAD_QUESTIONS, TREE_FILE_TRIES_MAX, TREE_PLANNED_FILES_MAX};
+use crate::mirror::plan::Planned;
+use crate::mirror::{Verdict, judge, status_of};
+use crate::tree::walk::{Entry as Local, Walk};
+use ferry_common::dialogue::{self, RequestId, Success};
+use ferry_common::error::ErrorCode;
+use ferry_common::path::RemotePath;
+use ferry_common::wire::command::Command;
+use ferry_common::wire::entry::{Entry, EntryKind};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+/// What is to be looked at, one after the other.
+pub(crate) enum Start {
+    /// A folder and what is in it.
+    Tree { root: u32, walk: Walk },
+    /// A single file, in a folder that the server has.
+    File(Planned),
+}
+
+/// What the scout has found out.
+#[derive(Debug)]
+pub(crate) enum Finding {
+    /// The server has no such file, or another one, of this kind, size and time.
+    Missing(Planned),
+    There(Planned, Entry),
+    FolderMade,
+    /// Something cannot be sent, and why.
+    Failed {
+        path: Vec<u8>,
+        why: String,
+        status: ExitCode,
+    },
+    /// Something is not sent, which is no failure.
+    Skipped {
+        path: Vec<u8>,
+        why: String,
+    },
+}
+
+/// See the module's documentation.
+pub(crate) struct Scout {
+    /// Where each root goes to on the server.
+    bases: Vec<RemotePath>,
+    /// Nothing is made; folders are asked about.
+    dry_run: bool,
+    starts: VecDeque<Start>,
+    asked: BTreeMap<RequestId, Question>,
+    /// Questions that were lost with their session.
+    again: VecDeque<Question>,
+    folders: HashMap<u64, Folder>,
+    /// The folder whose files are being told.
+    current: u64,
+    /// Files that wait to be known about.
+    waiting_files: usize,
+    findings: VecDeque<Finding>,
+}
+
+/// A folder of the server in the time in which its files are looked at.
+struct Folder {
+    standing: Standing,
+    /// Files in it that were told before its standing was known.
+    waiting: Vec<Planned>,
+    is_current: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Asked,
+    /// There is nothing in it.
+    New,
+    Existing,
+    /// It cannot be one, which was told.
+    Impossible,
+}
+
+/// What the server was asked.
+#[derive(Debug)]
+enum Question {
+    Make {
+        folder: u64,
+        path: RemotePath,
+        tries: u32,
+    },
+    /// The name is taken: by a folder?
+    Look {
+        folder: u64,
+        path: RemotePath,
+        tries: u32,
+        is_folder: bool,
+    },
+    File {
+        file: Planned,
+        answer: Option<Entry>,
+    },
+}
+
+impl Scout {
+    pub(crate) fn new(bases: Vec<RemotePath>, starts: Vec<Start>, dry_run: bool) -> Self {
+        Self {
+            bases,
+            dry_run,
+            starts: starts.into(),
+            asked: BTreeMap::new(),
+            again: VecDeque::new(),
+            folders: HashMap::new(),
+            current: 0,
+            waiting_files: 0,
+            findings: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.starts.is_empty() && self.asked.is_empty() && self.again.is_empty() && self.findings.is_empty()
+    }
+
+    pub(crate) fn poll_finding(&mut self) -> Option<Finding> {
+        self.findings.pop_front()
+    }
+
+    /// What the server calls something of a root; `None` where that is too long for it.
+    pub(crate) fn remote(&self, root: u32, path: &RemotePath) -> Option<RemotePath> {
+        let base = self.bases.get(root as usize)?;
+        if path.is_root() {
+            return Some(base.clone());
+        }
+        if base.is_root() {
+            return Some(path.clone());
+        }
+        RemotePath::parse(&[base.as_bytes(), b"/", path.as_bytes()].concat()).ok()
+    }
+
+    /// The name of something of a root for a person: as the server would call it.
+    pub(crate) fn shown(&self, root: u32, path: &[u8]) -> Vec<u8> {
+        match self.bases.get(root as usize).filter(|base| !base.is_root()) {
+            Some(base) if path == b"." => base.as_bytes().to_vec(),
+            Some(base) => [base.as_bytes(), b"/", path].concat(),
+            None => path.to_vec(),
+        }
+    }
+
+    /// Looks further and asks, unless so much is known or asked already that it can wait. `planned` files wait to be sent.
+    pub(crate) fn refill(&mut self, session: &mut Session, planned: u64) {
+        while self.asked.len() < TREE_AHEAD_QUESTIONS
+            && let Some(question) = self.again.pop_front()
+        {
+            self.ask(question, session);
+        }
+        while self.asked.len() < TREE_AHEAD_QUESTIONS
+            && self.waiting_files + (planned as usize) < TREE_PLANNED_FILES_MAX
+            && self.findings.len() < TREE_PLANNED_FILES_MAX
+        {
+            match self.starts.front_mut() {
+                None => break,
+                Some(Start::File(_)) => {
+                    if let Some(Start::File(file)) = self.starts.pop_front() {
+                        self.ask(Question::File { file, answer: None }, session);
+                    }
+                }
+                Some(Start::Tree { root, walk }) => {
+                    let root = *root;
+                    match walk.next() {
+                        Some(entry) => self.consider(root, entry, session),
+                        None => {
+                            self.leave_current();
+                            self.starts.pop_front();
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn consider(&mut self, root: u32, entry: Local, session: &mut Session) {
+        match entry {
+            Local::Skipped { path, why } => {
+                let path = self.shown(root, &path);
+                let (why, is_failure) = (why.to_string(), why.is_failure());
+                self.findings.push_back(if is_failure {
+                    Finding::Failed { path, why, status: ExitCode::Local }
+                } else {
+                    Finding::Skipped { path, why }
+                });
+            }
+            Local::Folder { path } => {
+                self.leave_current();
+                self.current += 1;
+                let folder = self.current;
+                let entered = Folder { standing: Standing::Asked, waiting: Vec::new(), is_current: true };
+                self.folders.insert(folder, entered);
+                match self.remote(root, &path) {
+                    None => {
+                        let path = self.shown(root, path.as_bytes());
+                        self.fail_folder(folder, &path, too_long(), ExitCode::Usage);
+                    }
+                    // The shared folder itself is there.
+                    Some(remote) if remote.is_root() => self.settle(folder, Standing::Existing, session),
+                    Some(path) if self.dry_run => {
+                        self.ask(Question::Look { folder, path, tries: 0, is_folder: false }, session);
+                    }
+                    Some(path) => self.ask(Question::Make { folder, path, tries: 0 }, session),
+                }
+            }
+            Local::File { path, facts } => {
+                let file = Planned {
+                    root,
+                    path,
+                    common_at: 0,
+                    size_bytes: facts.size_bytes,
+                    mtime: facts.mtime,
+                    is_executable: Some(facts.is_executable),
+                    replaces: false,
+                    tries: 0,
+                };
+                self.place(file, session);
+            }
+        }
+    }
+
+    /// A file of the current folder.
+    fn place(&mut self, file: Planned, session: &mut Session) {
+        match self.folders.get_mut(&self.current).map(|folder| (folder.standing, folder)) {
+            Some((Standing::Asked, folder)) => {
+                folder.waiting.push(file);
+                self.waiting_files += 1;
+            }
+            Some((Standing::New, _)) => self.findings.push_back(Finding::Missing(file)),
+            Some((Standing::Existing, _)) => self.ask(Question::File { file, answer: None }, session),
+            Some((Standing::Impossible, _)) | None => {}
+        }
+    }
+
+    fn ask(&mut self, question: Question, session: &mut Session) {
+        let command = match &question {
+            Question::Make { path, .. } => Command::Mkdir { path: path.clone() },
+            Question::Look { path, .. } => Command::Stat { path: path.clone() },
+            Question::File { file, .. } => match self.remote(file.root, &file.path) {
+                Some(path) => Command::Stat { path },
+                None => {
+                    let path = file.path.as_bytes().to_vec();
+                    self.findings.push_back(Finding::Failed {
+                        path,
+                        why: too_long(),
+                        status: ExitCode::Usage,
+                    });
+                    return;
+                }
+            },
+        };
+        self.asked.insert(session.request(command), question);
+    }
+
+    /// What the server has under a name.
+    pub(crate) fn entry(&mut self, id: RequestId, entry: Entry) {
+        match self.asked.get_mut(&id) {
+            Some(Question::File { answer, .. }) => *answer = Some(entry),
+            Some(Question::Look { is_folder, .. }) => *is_folder = entry.kind == EntryKind::Dir,
+            Some(Question::Make { .. }) | None => {}
+        }
+    }
+
+    /// A question is answered.
+    pub(crate) fn done(
+        &mut self,
+        id: RequestId,
+        result: Result<Success, dialogue::Failure>,
+    ) -> Result<(), Failure> {
+        let Some(question) = self.asked.remove(&id) else { return Ok(()) };
+        match (question, result) {
+            (Question::Make { folder, .. }, Ok(_)) => {
+                self.findings.push_back(Finding::FolderMade);
+                self.found(folder, Standing::New);
+            }
+            (Question::Make { folder, path, .. }, Err(failure)) if is_code(&failure, ErrorCode::Exists) => {
+                self.again.push_back(Question::Look { folder, path, tries: 0, is_folder: false });
+            }
+            (Question::Look { folder, path, is_folder, .. }, Ok(_)) => {
+                if is_folder {
+                    self.found(folder, Standing::Existing);
+                } else {
+                    let why = "a file of this name is on the server; it is left alone".to_owned();
+                    self.fail_folder(folder, path.as_bytes(), why, ExitCode::Refused);
+                }
+            }
+            (Question::Look { folder, .. }, Err(failure))
+                if self.dry_run && is_code(&failure, ErrorCode::NotFound) =>
+            {
+                self.findings.push_back(Finding::FolderMade);
+                self.found(folder, Standing::New);
+            }
+            (
+                Question::Make { folder, path, tries } | Question::Look { folder, path, tries, .. },
+                Err(failure),
+            ) => {
+                if judge(&failure) == Verdict::Again && tries + 1 < TREE_FILE_TRIES_MAX {
+                    self.again.push_back(Question::Look { folder, path, tries: tries + 1, is_folder: false });
+                } else {
+                    self.fail_folder(folder, path.as_bytes(), failure.to_string(), status_of(&failure));
+                }
+            }
+            (Question::File { file, answer: Some(entry) }, Ok(_)) => {
+                self.findings.push_back(Finding::There(file, entry));
+            }
+            (Question::File { file, .. }, Err(failure)) if is_code(&failure, ErrorCode::NotFound) => {
+                self.findings.push_back(Finding::Missing(file));
+            }
+            (Question::File { file, .. }, Ok(_)) => {
+                let path = file.path;
+                return Err(Failure::Violation(format!("The server told nothing of {path}")));
+            }
+            (Question::File { file, .. }, Err(failure)) => self.fail_file(file, &failure),
+        }
+        Ok(())
+    }
+
+    fn fail_file(&mut self, file: Planned, failure: &dialogue::Failure) {
+        if judge(failure) == Verdict::Again && file.tries + 1 < TREE_FILE_TRIES_MAX {
+            let file = Planned { tries: file.tries + 1, ..file };
+            self.again.push_back(Question::File { file, answer: None });
+        } else {
+            let (path, why) = (self.shown(file.root, file.path.as_bytes()), failure.to_string());
+            self.findings.push_back(Finding::Failed { path, why, status: status_of(failure) });
+        }
+    }
+
+    /// The session is gone, with all questions.
+    pub(crate) fn lose(&mut self) {
+        for (_, question) in std::mem::take(&mut self.asked) {
+            self.again.push_back(match question {
+                // It may have been made. Then there may be files in it, of this very run too.
+                Question::Make { folder, path, tries } => Question::Make { folder, path, tries },
+                Question::Look { folder, path, tries, .. } => {
+                    Question::Look { folder, path, tries, is_folder: false }
+                }
+                Question::File { file, .. } => Question::File { file, answer: None },
+            });
+        }
+    }
+
+    /// Where no session is at hand: files of an existing folder are asked about with the next refill.
+    fn found(&mut self, folder: u64, standing: Standing) {
+        for file in self.take_waiting(folder, standing) {
+            match standing {
+                Standing::New => self.findings.push_back(Finding::Missing(file)),
+                Standing::Existing => self.again.push_back(Question::File { file, answer: None }),
+                Standing::Asked | Standing::Impossible => {}
+            }
+        }
+    }
+
+    fn settle(&mut self, folder: u64, standing: Standing, session: &mut Session) {
+        self.found(folder, standing);
+        while let Some(question) = self.again.pop_front() {
+            self.ask(question, session);
+        }
+    }
+
+    fn fail_folder(&mut self, folder: u64, path: &[u8], why: String, status: ExitCode) {
+        self.take_waiting(folder, Standing::Impossible);
+        self.findings.push_back(Finding::Failed { path: path.to_vec(), why, status });
+    }
+
+    fn take_waiting(&mut self, folder: u64, standing: Standing) -> Vec<Planned> {
+        let Some(known) = self.folders.get_mut(&folder) else { return Vec::new() };
+        known.standing = standing;
+        let waiting = std::mem::take(&mut known.waiting);
+        if !known.is_current {
+            self.folders.remove(&folder);
+        }
+        self.waiting_files -= waiting.len();
+        waiting
+    }
+
+    /// No more files of the current folder will be told.
+    fn leave_current(&mut self) {
+        if let Some(folder) = self.folders.get_mut(&self.current) {
+            folder.is_current = false;
+            if folder.standing != Standing::Asked {
+                self.folders.remove(&self.current);
+            }
+        }
+    }
+}
+
+fn is_code(failure: &dialogue::Failure, wanted: ErrorCode) -> bool {
+    matches!(failure, dialogue::Failure::Refused { code: Some(code), .. } if *code == wanted)
+}
+
+fn too_long() -> String {
+    "its path is too long for the server".to_owned()
+}

@@ -1,0 +1,222 @@
+//! What became of a tree, in words: how much was moved, and what was not and why.
+
+use crate::exit_code::ExitCode;
+use crate::failure::Failure;
+use crate::limits::{TREE_COMPLAINTS_MAX, TREE_COMPLAINTS_SHOWN};
+use crate::terminal::screen;
+use ferry_common::wire::words;
+use indicatif::DecimalBytes;
+use std::time::{Duration, Instant};
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Summary {
+    started: Instant,
+    pub(crate) folders: u64,
+    /// Files that only the sending end had.
+    pub(crate) new_files: u64,
+    /// Files that have replaced others.
+    pub(crate) changed_files: u64,
+    pub(crate) same_files: u64,
+    pub(crate) bytes: u64,
+    complaints: Vec<Complaint>,
+    complaints_left_out: u64,
+    status: Option<ExitCode>,
+}
+
+/// Something that was not moved.
+#[derive(Debug)]
+struct Complaint {
+    path: String,
+    why: String,
+}
+
+/// Which way files went, for the words of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Down,
+    Up,
+}
+
+impl Default for Summary {
+    fn default() -> Self {
+        Self {
+            started: Instant::now(),
+            folders: 0,
+            new_files: 0,
+            changed_files: 0,
+            same_files: 0,
+            bytes: 0,
+            complaints: Vec::new(),
+            complaints_left_out: 0,
+            status: None,
+        }
+    }
+}
+
+impl Summary {
+    /// Something could not be moved; the first such decides the exit status.
+    pub(crate) fn complain(&mut self, path: &[u8], why: String, status: ExitCode) {
+        self.status.get_or_insert(status);
+        self.note(path, why);
+    }
+
+    /// Something is not moved, which is no failure.
+    pub(crate) fn note(&mut self, path: &[u8], why: String) {
+        if self.complaints.len() < TREE_COMPLAINTS_MAX {
+            self.complaints.push(Complaint { path: words::display(path), why });
+        } else {
+            self.complaints_left_out += 1;
+        }
+    }
+
+    pub(crate) fn moved_files(&self) -> u64 {
+        self.new_files + self.changed_files
+    }
+
+    /// Tells all of it, and the failure of the command where anything failed.
+    pub(crate) fn tell(
+        &self,
+        direction: Direction,
+        is_verified: bool,
+        is_complete: bool,
+    ) -> Result<(), Failure> {
+        self.lines(direction, is_verified, is_complete, self.started.elapsed())
+            .iter()
+            .for_each(|line| screen::message(line));
+        match self.status {
+            None => Ok(()),
+            Some(status) => Err(Failure::Incomplete { status, not_moved: self.not_moved() }),
+        }
+    }
+
+    /// A dry run: what would be done.
+    pub(crate) fn tell_plan(&self) {
+        screen::message(&format!("{}; nothing was moved (-n)", self.counts()));
+        self.complaint_lines("would not be moved").iter().for_each(|line| screen::message(line));
+    }
+
+    fn not_moved(&self) -> u64 {
+        self.complaints.len() as u64 + self.complaints_left_out
+    }
+
+    fn counts(&self) -> String {
+        let mut parts = vec![format!("{} new", grouped(self.new_files))];
+        if self.changed_files > 0 {
+            parts.push(format!("{} changed", grouped(self.changed_files)));
+        }
+        if self.same_files > 0 {
+            parts.push(format!("{} the same", grouped(self.same_files)));
+        }
+        parts.join(", ")
+    }
+
+    fn lines(
+        &self,
+        direction: Direction,
+        is_verified: bool,
+        is_complete: bool,
+        elapsed: Duration,
+    ) -> Vec<String> {
+        let (done, not_done) = match direction {
+            Direction::Down => ("received", "were not received"),
+            Direction::Up => ("sent", "were not sent"),
+        };
+        let files = self.moved_files();
+        let mut first = format!("{} {} {done}", grouped(files), if files == 1 { "file" } else { "files" });
+        if self.folders > 0 {
+            let noun = if self.folders == 1 { "folder" } else { "folders" };
+            first.push_str(&format!(", {} {noun} made", grouped(self.folders)));
+        }
+        first.push_str(&format!(" ({})", self.counts()));
+        let seconds = elapsed.as_secs_f64().max(0.001);
+        let rate = DecimalBytes((self.bytes as f64 / seconds) as u64);
+        let mut second = format!("{} in {} ({rate}/s)", DecimalBytes(self.bytes), duration(elapsed));
+        if is_verified && files > 0 {
+            second.push_str(", all verified");
+        }
+        if !is_complete {
+            second.push_str("; not complete: the same command goes on from here");
+        }
+        let mut lines = vec![first, second];
+        lines.extend(self.complaint_lines(not_done));
+        lines
+    }
+
+    fn complaint_lines(&self, not_done: &str) -> Vec<String> {
+        if self.not_moved() == 0 {
+            return Vec::new();
+        }
+        let mut lines = vec![format!("{} {not_done}:", grouped(self.not_moved()))];
+        let shown = self.complaints.iter().take(TREE_COMPLAINTS_SHOWN);
+        lines.extend(shown.map(|Complaint { path, why }| format!("  {path}: {why}")));
+        let rest = self.not_moved().saturating_sub(TREE_COMPLAINTS_SHOWN as u64);
+        if rest > 0 {
+            lines.push(format!("  and {} more", grouped(rest)));
+        }
+        lines
+    }
+}
+
+/// `1,234,567`.
+pub(crate) fn grouped(number: u64) -> String {
+    indicatif::HumanCount(number).to_string()
+}
+
+/// `0.4 s`, `3 min 5 s`.
+pub(crate) fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds < 60 {
+        format!("{:.1} s", time.as_secs_f64())
+    } else if seconds < 3600 {
+        format!("{} min {} s", seconds / 60, seconds % 60)
+    } else {
+        format!("{} h {} min", seconds / 3600, seconds % 3600 / 60)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_tells_what_was_moved_and_what_was_not() {
+        let mut summary = Summary { folders: 2, new_files: 12, changed_files: 3, ..Summary::default() };
+        summary.same_files = 1189;
+        summary.bytes = 84_200_000;
+        summary.note(b"link", "it is a symbolic link".to_owned());
+        summary.complain(b"a b", "no space left".to_owned(), ExitCode::Refused);
+        summary.complain(b"c", "cannot be read".to_owned(), ExitCode::Local);
+        assert_eq!(summary.status, Some(ExitCode::Refused));
+        assert_eq!(
+            summary.lines(Direction::Up, true, true, Duration::from_millis(1300)),
+            [
+                "15 files sent, 2 folders made (12 new, 3 changed, 1,189 the same)",
+                "84.20 MB in 1.3 s (64.77 MB/s), all verified",
+                "3 were not sent:",
+                "  link: it is a symbolic link",
+                "  \"a b\": no space left",
+                "  c: cannot be read",
+            ]
+        );
+    }
+
+    #[test]
+    fn there_is_a_bound_to_what_is_kept_and_shown() {
+        let mut summary = Summary::default();
+        for at in 0..TREE_COMPLAINTS_MAX + 5 {
+            summary.complain(format!("{at}").as_bytes(), "no".to_owned(), ExitCode::Local);
+        }
+        assert_eq!(summary.complaints.len(), TREE_COMPLAINTS_MAX);
+        let lines = summary.complaint_lines("were not sent");
+        assert_eq!(lines.len(), TREE_COMPLAINTS_SHOWN + 2);
+        assert_eq!(lines[0], "1,005 were not sent:");
+        assert_eq!(lines.last().unwrap(), "  and 985 more");
+    }
+
+    #[test]
+    fn durations_read_well() {
+        let said = |seconds| duration(Duration::from_secs(seconds));
+        assert_eq!([said(0), said(65), said(3700)], ["0.0 s", "1 min 5 s", "1 h 1 min"]);
+    }
+}

@@ -1,0 +1,447 @@
+//! Files and folders of this host become files and folders of the server.
+
+use crate::engine::{Announcement, Session as Engine, Stop};
+use crate::exit_code::ExitCode;
+use crate::failure::{Failure, describe};
+use crate::limits::{TREE_AHEAD_BYTES, TREE_AHEAD_FILES, TREE_FILE_TRIES_MAX};
+use crate::mirror::board::Board;
+use crate::mirror::hashing::Hashing;
+use crate::mirror::plan::{Class, Plan, Planned};
+use crate::mirror::pool::{Job, Member, Moved, Pool};
+use crate::mirror::scout::{Finding, Scout, Start};
+use crate::mirror::sending::{Failed, Sending};
+use crate::mirror::summary::{Direction, Summary};
+use crate::mirror::{Options, Verdict, judge, status_of};
+use crate::session::Session;
+use crate::terminal::screen::Results;
+use crate::tree::folder::Folder;
+use crate::tree::same::{Comparison, Version, compare};
+use crate::tree::source::Source;
+use ferry_common::dialogue::{self, RequestId, Success};
+use ferry_common::error::ErrorCode;
+use ferry_common::limits::EAGER_MAX_BYTES;
+use ferry_common::path::RemotePath;
+use ferry_common::wire::command::Command;
+use ferry_common::wire::digest::{Digest, Hasher};
+use ferry_common::wire::entry::{Entry, EntryKind};
+use ferry_common::wire::words;
+use mio::Waker;
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+/// The session that has folders made and asks about files; all others move files.
+const SCOUT: Member = 0;
+/// The first of the sessions that move files: small ones before large ones.
+const FIRST_MOVER: Member = 1;
+
+/// A local folder that files are sent from, and where on the server they go.
+pub(crate) struct Root {
+    pub(crate) folder: Folder,
+    pub(crate) base: RemotePath,
+}
+
+/// Sends what the starts lead to.
+pub(crate) fn run(
+    session: &mut Session,
+    options: &Options,
+    roots: Vec<Root>,
+    starts: Vec<Start>,
+) -> Result<(), Failure> {
+    let peer = session.peer()?;
+    let members = FIRST_MOVER + options.jobs;
+    let mut pool = Pool::new(peer, members, options.transfer.retry_for, session.interrupts())?;
+    let bases = roots.iter().map(|root| root.base.clone()).collect();
+    let mut upload = Upload {
+        options,
+        folders: roots.into_iter().map(|root| root.folder).collect(),
+        scout: Scout::new(bases, starts, options.dry_run),
+        plan: Plan::default(),
+        running: std::iter::repeat_with(Running::default).take(members).collect(),
+        waker: pool.waker(),
+        summary: Summary::default(),
+        board: Board::new(),
+        results: Results::new(),
+    };
+    let result = pool.run(&mut upload);
+    upload.board.clear();
+    if options.dry_run {
+        result?;
+        upload.summary.tell_plan();
+        return upload.results.finish();
+    }
+    let told = upload.summary.tell(Direction::Up, options.transfer.verify, result.is_ok());
+    result.and(told)
+}
+
+/// See the module's documentation.
+struct Upload<'a> {
+    options: &'a Options,
+    folders: Vec<Folder>,
+    scout: Scout,
+    plan: Plan,
+    running: Vec<Running>,
+    waker: Arc<Waker>,
+    summary: Summary,
+    board: Board,
+    results: Results,
+}
+
+/// What one session has to do.
+#[derive(Default)]
+struct Running {
+    sendings: HashMap<RequestId, Sending>,
+    small_bytes: u64,
+    preparing: Option<Preparing>,
+}
+
+/// A large file before its upload: how much of it does the server have?
+struct Preparing {
+    file: Planned,
+    source: Source,
+    stage: Stage,
+}
+
+enum Stage {
+    Asking {
+        id: RequestId,
+        kept: Option<(u64, Digest)>,
+    },
+    Hashing {
+        kept: (u64, Digest),
+        hashing: Hashing,
+    },
+    /// Both ends have this.
+    Agreed(Box<Hasher>),
+}
+
+impl Upload<'_> {
+    fn take_findings(&mut self) -> Result<(), Failure> {
+        while let Some(finding) = self.scout.poll_finding() {
+            match finding {
+                Finding::Missing(file) => self.plan_file(file)?,
+                Finding::There(file, entry) => self.compare(file, &entry)?,
+                Finding::FolderMade => self.summary.folders += 1,
+                Finding::Failed { path, why, status } => self.summary.complain(&path, why, status),
+                Finding::Skipped { path, why } => self.summary.note(&path, why),
+            }
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self, file: Planned, entry: &Entry) -> Result<(), Failure> {
+        if entry.kind == EntryKind::Dir {
+            let why = "a folder of this name is on the server".to_owned();
+            self.complain(&file, why, ExitCode::Refused);
+            return Ok(());
+        }
+        let from = Version { size_bytes: file.size_bytes, mtime: file.mtime };
+        let to = Version { size_bytes: entry.size_bytes, mtime: entry.mtime };
+        match compare(from, Some(to)) {
+            Comparison::Same => self.summary.same_files += 1,
+            Comparison::New | Comparison::Different if !self.options.transfer.overwrite => {
+                let why = "a different file is on the server; it is left alone (--no-overwrite)";
+                self.complain(&file, why.to_owned(), ExitCode::Refused);
+            }
+            Comparison::New | Comparison::Different => self.plan_file(Planned { replaces: true, ..file })?,
+        }
+        Ok(())
+    }
+
+    fn plan_file(&mut self, file: Planned) -> Result<(), Failure> {
+        if self.options.dry_run {
+            let shown = self.scout.shown(file.root, file.path.as_bytes());
+            self.results.line(&format!("upload {}", words::display(&shown)))?;
+            self.count(&file);
+            return Ok(());
+        }
+        self.board.plan(file.size_bytes);
+        self.plan.push(&file).map_err(spool_failed)
+    }
+
+    fn complain(&mut self, file: &Planned, why: String, status: ExitCode) {
+        let shown = self.scout.shown(file.root, file.path.as_bytes());
+        self.summary.complain(&shown, why, status);
+    }
+
+    fn count(&mut self, file: &Planned) {
+        self.summary.bytes += file.size_bytes;
+        if file.replaces {
+            self.summary.changed_files += 1;
+        } else {
+            self.summary.new_files += 1;
+        }
+    }
+
+    /// Asks for as many files to be taken as may be on their way in this session.
+    fn refill_mover(&mut self, member: Member, session: &mut Engine) -> io::Result<()> {
+        self.go_on_preparing(member, session);
+        let small_first = member == FIRST_MOVER;
+        let classes = if small_first { [Class::Small, Class::Large] } else { [Class::Large, Class::Small] };
+        for class in classes {
+            while self.running[member].has_room(class) {
+                let Some(file) = self.plan.pop(class)? else { break };
+                self.start(member, file, session);
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, member: Member, mut file: Planned, session: &mut Engine) {
+        let opened = match self.folders.get_mut(file.root as usize) {
+            Some(folder) => folder.open_source(&file.path),
+            None => return,
+        };
+        let source = match opened {
+            Ok(source) => source,
+            Err(error) => {
+                return self.complain(&file, error.to_string(), ExitCode::Local);
+            }
+        };
+        file.mtime = source.facts.mtime;
+        file.is_executable = Some(source.facts.is_executable);
+        file.size_bytes = source.facts.size_bytes;
+        if file.class() == Class::Small {
+            match Sending::small(file, &source, self.options.transfer.verify) {
+                Ok(sending) => self.send(member, sending, session),
+                Err((file, failed)) => self.fail_locally(file, failed),
+            }
+        } else if let Some(path) = self.scout.remote(file.root, &file.path) {
+            let id = session.request(Command::Partial { path });
+            let stage = Stage::Asking { id, kept: None };
+            self.running[member].preparing = Some(Preparing { file, source, stage });
+        }
+    }
+
+    fn send(&mut self, member: Member, sending: Sending, session: &mut Engine) {
+        let file = &sending.file;
+        let Some(path) = self.scout.remote(file.root, &file.path) else { return };
+        let transfer = &self.options.transfer;
+        let options = sending.options(transfer.overwrite, transfer.keep_times);
+        let id = session.request(Command::Upload { path, size: file.size_bytes, options });
+        let running = &mut self.running[member];
+        running.small_bytes += file.small_bytes();
+        running.sendings.insert(id, sending);
+    }
+
+    /// A large file whose beginning is compared is sent when that is done.
+    fn go_on_preparing(&mut self, member: Member, session: &mut Engine) {
+        let verify = self.options.transfer.verify;
+        let Some(mut preparing) = self.running[member].preparing.take() else { return };
+        if let Stage::Hashing { kept, hashing } = &preparing.stage {
+            match hashing.result() {
+                None => {}
+                Some(Ok(own)) if (own.length(), own.digest()) == *kept => {
+                    preparing.stage = Stage::Agreed(Box::new(own))
+                }
+                // What the server has is not the beginning of this file.
+                Some(_) => preparing.stage = Stage::Agreed(Box::default()),
+            }
+        }
+        let Preparing { file, source, stage } = preparing;
+        match stage {
+            Stage::Agreed(beginning) => {
+                self.send(member, Sending::large(file, source, verify, *beginning), session);
+            }
+            stage @ (Stage::Asking { .. } | Stage::Hashing { .. }) => {
+                self.running[member].preparing = Some(Preparing { file, source, stage });
+            }
+        }
+    }
+
+    /// The server has told what it has of a large file.
+    fn end_asking(&mut self, member: Member) {
+        let waker = Arc::clone(&self.waker);
+        let Some(preparing) = &mut self.running[member].preparing else { return };
+        let Stage::Asking { kept, .. } = &preparing.stage else { return };
+        let kept = kept.filter(|&(length, _)| length > 0 && length <= preparing.source.facts.size_bytes);
+        let hashing = kept.and_then(|kept| {
+            let file = preparing.source.file.try_clone().ok()?;
+            Some((kept, Hashing::start(file, kept.0, waker).ok()?))
+        });
+        preparing.stage = match hashing {
+            Some((kept, hashing)) => Stage::Hashing { kept, hashing },
+            None => Stage::Agreed(Box::default()),
+        };
+    }
+
+    fn fail_locally(&mut self, file: Planned, failed: Failed) {
+        match failed {
+            Failed::Changed(why) => self.try_again(file, why, ExitCode::Local),
+            Failed::Final(why) => self.complain(&file, why, ExitCode::Local),
+        }
+    }
+
+    fn try_again(&mut self, file: Planned, why: String, status: ExitCode) {
+        if file.tries + 1 < TREE_FILE_TRIES_MAX {
+            self.plan.push_again(Planned { tries: file.tries + 1, ..file });
+        } else {
+            self.complain(&file, why, status);
+        }
+    }
+
+    fn finish(&mut self, sending: Sending, result: Result<Success, dialogue::Failure>) {
+        let digest = sending.digest();
+        let Sending { file, failed, .. } = sending;
+        match (result, failed) {
+            (_, Some(failed)) => self.fail_locally(file, failed),
+            (Ok(success), None) if digest.is_some() && success.digest != digest => {
+                let why = "what the server has stored is not what was sent".to_owned();
+                self.try_again(file, why, ExitCode::Mismatch);
+            }
+            (Ok(_), None) => {
+                self.board.finish_file();
+                self.count(&file);
+            }
+            (Err(dialogue::Failure::Refused { code: Some(ErrorCode::NoPartial), message }), None) => {
+                self.try_again(file, message, ExitCode::Refused);
+            }
+            (Err(failure), None) if judge(&failure) == Verdict::Again => {
+                self.try_again(file, failure.to_string(), status_of(&failure));
+            }
+            (Err(failure), None) => {
+                self.complain(&file, failure.to_string(), status_of(&failure));
+            }
+        }
+    }
+
+    fn sending_mut(&mut self, member: Member, id: RequestId) -> Result<&mut Sending, Stop> {
+        self.running.get_mut(member).and_then(|running| running.sendings.get_mut(&id)).ok_or(Stop)
+    }
+}
+
+impl Running {
+    fn has_room(&self, class: Class) -> bool {
+        let has_large = self.preparing.is_some()
+            || self.sendings.values().any(|sending| sending.file.class() == Class::Large);
+        match class {
+            Class::Large => !has_large,
+            // A small file does not wait behind a large one.
+            Class::Small => {
+                !has_large && self.sendings.len() < TREE_AHEAD_FILES && self.small_bytes < TREE_AHEAD_BYTES
+            }
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.sendings.is_empty() && self.preparing.is_none()
+    }
+}
+
+impl Planned {
+    /// What it counts among the small files on their way.
+    fn small_bytes(&self) -> u64 {
+        if self.class() == Class::Small { self.size_bytes.min(EAGER_MAX_BYTES) } else { 0 }
+    }
+}
+
+impl Job for Upload<'_> {
+    fn refill(&mut self, member: Member, session: &mut Engine) -> Result<(), Failure> {
+        if member == SCOUT {
+            self.scout.refill(session, self.plan.len());
+            self.take_findings()
+        } else {
+            self.refill_mover(member, session).map_err(spool_failed)
+        }
+    }
+
+    fn wants(&self, member: Member) -> bool {
+        match member {
+            SCOUT => !self.scout.is_over(),
+            FIRST_MOVER => self.plan.len() > 0,
+            _ => self.plan.has(Class::Large) || self.plan.len() > TREE_AHEAD_FILES as u64,
+        }
+    }
+
+    fn announce(&mut self, _member: Member, _id: RequestId, _announced: Announcement) -> Result<(), Stop> {
+        Err(Stop)
+    }
+
+    fn take(&mut self, _member: Member, _id: RequestId, _bytes: &[u8]) -> Result<(), Stop> {
+        Err(Stop)
+    }
+
+    fn begin(&mut self, member: Member, id: RequestId, offset: u64) -> Result<(), Stop> {
+        self.sending_mut(member, id)?.begin(offset)
+    }
+
+    fn fill(&mut self, member: Member, id: RequestId, offset: u64, into: &mut [u8]) -> Result<usize, Stop> {
+        self.sending_mut(member, id)?.fill(offset, into)
+    }
+
+    fn trailer(&mut self, member: Member, id: RequestId) -> Result<Digest, Stop> {
+        self.sending_mut(member, id)?.trailer()
+    }
+
+    fn entry(&mut self, member: Member, id: RequestId, entry: Entry) -> Result<(), Failure> {
+        if member == SCOUT {
+            self.scout.entry(id, entry);
+        }
+        Ok(())
+    }
+
+    fn digest(&mut self, member: Member, id: RequestId, length: u64, digest: Digest) {
+        if let Some(Preparing { stage: Stage::Asking { id: asked, kept }, .. }) =
+            &mut self.running[member].preparing
+            && *asked == id
+        {
+            *kept = Some((length, digest));
+        }
+    }
+
+    fn done(
+        &mut self,
+        member: Member,
+        id: RequestId,
+        result: Result<Success, dialogue::Failure>,
+    ) -> Result<bool, Failure> {
+        let is_ok = result.is_ok();
+        if member == SCOUT {
+            self.scout.done(id, result)?;
+            self.take_findings()?;
+        } else if let Some(sending) = self.running[member].sendings.remove(&id) {
+            let running = &mut self.running[member];
+            running.small_bytes = running.small_bytes.saturating_sub(sending.file.small_bytes());
+            self.finish(sending, result);
+        } else {
+            self.end_asking(member);
+        }
+        Ok(is_ok)
+    }
+
+    fn lost(&mut self, member: Member) -> Result<(), Failure> {
+        if member == SCOUT {
+            self.scout.lose();
+            return Ok(());
+        }
+        let Running { sendings, preparing, .. } = std::mem::take(&mut self.running[member]);
+        let oldest = sendings.keys().min().copied();
+        for (id, Sending { file, failed, .. }) in sendings {
+            match failed {
+                Some(failed) => self.fail_locally(file, failed),
+                // Only the oldest can be what the session has broken on.
+                None if Some(id) == oldest => {
+                    let why = "the connection was lost each time".to_owned();
+                    self.try_again(file, why, ExitCode::ConnectionLost);
+                }
+                None => self.plan.push_again(file),
+            }
+        }
+        if let Some(Preparing { file, .. }) = preparing {
+            self.plan.push_again(file);
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<bool, Failure> {
+        Ok(self.scout.is_over() && self.plan.len() == 0 && self.running.iter().all(Running::is_idle))
+    }
+
+    fn show(&mut self, moved: Moved) {
+        self.board.show(moved);
+    }
+}
+
+fn spool_failed(error: io::Error) -> Failure {
+    Failure::Local(format!("Cannot remember which files are to be sent: {}", describe(&error)))
+}

@@ -1,0 +1,199 @@
+//! Whole trees, down and up: they arrive as they are, what is there already is not moved again, what cannot be moved is told
+//! and stops nothing else, and no link leads out of where they go.
+#![allow(clippy::unwrap_used)]
+
+use ferry_tests::content::Content;
+use ferry_tests::ferry::{Ferry, Running};
+use ferry_tests::proxy::{Direction, Fault, Kind, Link, Proxy};
+use ferry_tests::server::{Options, Server};
+use ferry_tests::tree::{Node, assert_same, harvest, plant, without_folder_times};
+use rustix::fs::{CWD, FileType, Mode};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+const FILES: usize = 20_000;
+const FEW_FILES: usize = 1_000;
+
+#[test]
+fn a_tree_with_every_awkward_name_makes_the_round_trip() {
+    let (origin, server) = (Ferry::new(), Server::start());
+    plant(&origin.path("tree"), FILES, 1);
+    let planted = harvest(&origin.path("tree"));
+    assert!(planted.values().filter(|node| matches!(node, Node::File { .. })).count() == FILES);
+
+    let run = origin.run(server.control_address(), &["upload tree"]);
+    run.expect_status(0);
+    assert_same(&without_folder_times(planted.clone()), &without_folder_times(harvest(&server.path("tree"))));
+
+    plant(&server.path("other"), FEW_FILES, 2);
+    let back = Ferry::new();
+    back.run(server.control_address(), &["download tree"]).expect_status(0);
+    back.run(server.control_address(), &["download other"]).expect_status(0);
+    assert_same(&without_folder_times(planted), &without_folder_times(harvest(&back.path("tree"))));
+    assert_same(&harvest(&server.path("other")), &harvest(&back.path("other")));
+}
+
+#[test]
+fn what_is_there_already_is_not_moved_again() {
+    let (ferry, server) = (Ferry::new(), Server::start());
+    plant(&server.path("tree"), FEW_FILES, 3);
+    ferry.run(server.control_address(), &["download tree"]).expect_status(0);
+    let run = ferry.run(server.control_address(), &["download tree"]);
+    assert!(
+        run.expect_status(0).stderr.contains("0 files received (0 new, 1,000 the same)"),
+        "{}",
+        run.stderr
+    );
+
+    server.put("tree/*/more", "more");
+    let changed = harvest(&server.path("tree")).into_keys().find(|path| path.ends_with("file 500")).unwrap();
+    fs::write(server.path("tree").join(&changed), "changed").unwrap();
+    let run = ferry.run(server.control_address(), &["download tree"]);
+    assert!(run.expect_status(0).stderr.contains("(1 new, 1 changed, 999 the same)"), "{}", run.stderr);
+    assert_same(&harvest(&server.path("tree")), &harvest(&ferry.path("tree")));
+
+    // The other way, too.
+    fs::write(ferry.path("tree").join(&changed), "changed here").unwrap();
+    let run = ferry.run(server.control_address(), &["upload tree"]);
+    assert!(run.expect_status(0).stderr.contains("(0 new, 1 changed, 1,000 the same)"), "{}", run.stderr);
+    assert_eq!(fs::read(server.path("tree").join(&changed)).unwrap(), b"changed here");
+}
+
+#[test]
+fn links_and_pipes_have_a_sentence_each_and_stop_nothing() {
+    let (ferry, server) = (Ferry::new(), Server::start());
+    fs::create_dir_all(ferry.path("tree/folder")).unwrap();
+    ferry.put("tree/file", "content");
+    ferry.put("outside", "outside");
+    symlink("../outside", ferry.path("tree/link")).unwrap();
+    symlink("..", ferry.path("tree/loop")).unwrap();
+    rustix::fs::mknodat(CWD, ferry.path("tree/fifo"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+    let run = ferry.run(server.control_address(), &["upload tree"]);
+    run.expect_status(0);
+    for sentence in [
+        "3 were not sent:",
+        "  tree/fifo: it is a FIFO",
+        "  tree/link: it is a symbolic link",
+        "  tree/loop: it is a symbolic link",
+    ] {
+        assert!(run.stderr_lines().contains(&sentence), "{}", run.stderr);
+    }
+    let there: Vec<PathBuf> = harvest(&server.path("tree")).into_keys().collect();
+    assert_eq!(there, [PathBuf::from("file"), PathBuf::from("folder")]);
+}
+
+#[test]
+fn no_link_is_followed_where_a_tree_is_written() {
+    let (ferry, server) = (Ferry::new(), Server::start());
+    fs::create_dir_all(server.path("tree/evil")).unwrap();
+    fs::create_dir_all(server.path("tree/good")).unwrap();
+    server.put("tree/evil/file", "from the server");
+    server.put("tree/good/file", "from the server");
+    server.put("tree/name", "from the server");
+    let outside = Ferry::new();
+    outside.put("precious", "precious");
+    fs::create_dir(ferry.path("tree")).unwrap();
+    symlink(outside.local(), ferry.path("tree/evil")).unwrap();
+    symlink(outside.path("precious"), ferry.path("tree/name")).unwrap();
+    let run = ferry.run(server.control_address(), &["download tree"]);
+    run.expect_status(5);
+    assert!(
+        run.stderr.contains("tree/evil: a symbolic link has this name here; it is left alone"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(outside.files(), ["precious"]);
+    assert_eq!(outside.read("precious"), b"precious");
+    assert_eq!(ferry.read("tree/good/file"), b"from the server");
+    // A link in the place of a file is replaced itself.
+    assert_eq!(ferry.read("tree/name"), b"from the server");
+}
+
+#[test]
+fn a_file_that_cannot_have_its_name_stops_no_other_and_decides_the_status() {
+    let (ferry, server) = (Ferry::new(), Server::start());
+    fs::create_dir(server.path("tree")).unwrap();
+    for number in 0..200 {
+        server.put(format!("tree/{number}"), format!("{number}"));
+    }
+    fs::create_dir_all(ferry.path("tree/77")).unwrap();
+    let run = ferry.run(server.control_address(), &["download tree"]);
+    run.expect_status(5);
+    assert!(run.stderr.contains("199 files received"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("  tree/77: a folder has this name here; it is left alone"),
+        "{}",
+        run.stderr
+    );
+
+    fs::remove_dir(ferry.path("tree/77")).unwrap();
+    let read_only = Options::default().root(server.root()).arguments(&["--read-only"]).start();
+    ferry.put("tree/new", "new");
+    let run = ferry.run(read_only.control_address(), &["upload tree"]);
+    run.expect_status(4);
+    assert!(run.stderr.contains("  tree/new: "), "{}", run.stderr);
+}
+
+#[test]
+fn nothing_is_replaced_with_no_overwrite() {
+    let (ferry, server) = (Ferry::new(), Server::start());
+    fs::create_dir(server.path("tree")).unwrap();
+    fs::create_dir(ferry.path("tree")).unwrap();
+    server.put("tree/a", "of the server");
+    server.put("tree/b", "of the server");
+    ferry.put("tree/a", "mine");
+    let mut command = ferry.command(server.control_address());
+    command.args(["--no-overwrite", "-c", "download tree"]);
+    let run = Running::start(command, b"").finish();
+    run.expect_status(5);
+    assert_eq!((ferry.read("tree/a"), ferry.read("tree/b")), (b"mine".to_vec(), b"of the server".to_vec()));
+}
+
+/// Wherever the link breaks, everything arrives, and as it is.
+#[test]
+fn a_link_that_breaks_costs_no_file() {
+    let server = Server::start();
+    fs::create_dir(server.path("tree")).unwrap();
+    for number in 0..300 {
+        server.put(format!("tree/{number}"), Content::new(number, number * 37).bytes());
+    }
+    server.put("tree/large", Content::new(9, 3_000_000).bytes());
+    let planted = without_folder_times(harvest(&server.path("tree")));
+    let faults = [
+        (Link::Control, Direction::ToServer, 3_000),
+        (Link::Control, Direction::ToClient, 9_000),
+        (Link::Data, Direction::ToClient, 200_000),
+        (Link::Data, Direction::ToClient, 2_000_000),
+    ];
+    for (link, direction, after) in faults {
+        for kind in [Kind::Reset, Kind::End] {
+            let proxy = Proxy::before(server.control_address());
+            proxy.arm(Fault { link, direction, after, kind });
+            let ferry = Ferry::new();
+            let run = ferry.run(proxy.control_address(), &["download tree"]);
+            assert!(proxy.has_happened(), "{link:?} {after}");
+            run.expect_status(0);
+            assert_same(&planted, &without_folder_times(harvest(&ferry.path("tree"))));
+        }
+    }
+    let ferry = Ferry::new();
+    ferry.run(server.control_address(), &["download tree"]).expect_status(0);
+    let faults = [
+        (Link::Control, Direction::ToServer, 3_000),
+        (Link::Control, Direction::ToClient, 3_000),
+        (Link::Data, Direction::ToServer, 200_000),
+        (Link::Data, Direction::ToServer, 2_000_000),
+    ];
+    for (link, direction, after) in faults {
+        for kind in [Kind::Reset, Kind::End] {
+            let target = Server::start();
+            let proxy = Proxy::before(target.control_address());
+            proxy.arm(Fault { link, direction, after, kind });
+            let run = ferry.run(proxy.control_address(), &["upload tree"]);
+            assert!(proxy.has_happened(), "{link:?} {after}");
+            run.expect_status(0);
+            assert_same(&planted, &without_folder_times(harvest(&target.path("tree"))));
+        }
+    }
+}
