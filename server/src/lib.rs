@@ -5,6 +5,7 @@ mod asker;
 mod config;
 mod connection;
 mod disk;
+mod figures;
 mod files;
 pub mod limits;
 mod logging;

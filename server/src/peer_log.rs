@@ -1,15 +1,19 @@
 //! What the log says of peers: bounded lines in each second, with the rest told as a count for each peer, so that no
 //! peer fills a disk or makes the server busy with its log. Nothing is formatted that is not logged.
 
+mod lines;
+pub(crate) mod moved;
+
 use crate::limits::{LOG_LINES_PER_SECOND_MAX, LOG_PEER_LINES_PER_SECOND_MAX, LOG_PEERS_MAX, LOG_WINDOW};
 use crate::net::address::Address;
-use ferry_common::error::ErrorCode;
-use ferry_session::action::{Direction, Event, Length};
+use ferry_session::action::Event;
+use lines::Line;
 use log::Level;
+use moved::Moved;
 use std::collections::HashMap;
 use std::fmt::Arguments;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 #[derive(Debug, Default)]
 pub(crate) struct PeerLog {
@@ -40,9 +44,15 @@ impl PeerLog {
 
     /// Tells of something that happened to a session of `peer`.
     pub(crate) fn report(&mut self, peer: SocketAddr, event: &Event, now: Instant) {
-        let level = if matches!(event, Event::BrokenOff { .. }) { Level::Warn } else { Level::Info };
-        if self.admits(level, peer, now) {
-            report(peer, event);
+        let peer_ip = peer.ip().to_canonical();
+        self.tell(lines::level(event), peer, now, format_args!("{}", Line { peer: peer_ip, event }));
+    }
+
+    /// Tells that a session of `peer` has ended, and what it has moved.
+    pub(crate) fn report_end(&mut self, peer: SocketAddr, moved: &Moved, now: Instant) {
+        log::debug!("Closed connection with: {peer}");
+        if !moved.is_nothing() {
+            self.tell(Level::Info, peer, now, format_args!("{} left: {moved}", peer.ip().to_canonical()));
         }
     }
 
@@ -90,52 +100,6 @@ impl PeerLog {
         count.lines += 1;
         true
     }
-}
-
-fn report(peer: SocketAddr, event: &Event) {
-    match event {
-        Event::Received { command } => log::info!("MSG: Received {command} command from {peer}"),
-        Event::Refused { code, path: Some(path), .. } => {
-            if *code == ErrorCode::NotFound {
-                log::info!("File requested not found sending err msg... {path} for {peer}");
-            } else {
-                log::info!("Refused {path} to {peer}: {} ({})", code.message(), code.word());
-            }
-        }
-        Event::Refused { code, path: None, .. } => {
-            log::info!("Refused a line of {peer}: {} ({})", code.message(), code.word());
-        }
-        Event::Done { command, path } => log::info!("Done: {command} {path} for {peer}"),
-        Event::Finished { direction: Direction::Download, path, length, elapsed } => {
-            log::info!("File {path} upload done... {} to {peer}", figures(*length, *elapsed));
-        }
-        Event::Finished { direction: Direction::Upload, path, length, elapsed } => {
-            log::info!("Upload from client complete... {path} {} from {peer}", figures(*length, *elapsed));
-        }
-        Event::BrokenOff { direction, path, moved, length, code } => {
-            let direction = match direction {
-                Direction::Download => "Download",
-                Direction::Upload => "Upload",
-            };
-            match length {
-                Length::Exact(length) => {
-                    log::warn!(
-                        "{direction} of {path} broken off after {moved} of {length} bytes, {peer}: {code}"
-                    );
-                }
-                Length::UntilClose => {
-                    log::warn!("{direction} of {path} broken off after {moved} bytes, {peer}: {code}");
-                }
-            }
-        }
-    }
-}
-
-/// Bytes, duration and rate.
-fn figures(bytes: u64, elapsed: Duration) -> String {
-    let seconds = elapsed.as_secs_f64();
-    let rate_mb_s = if seconds > 0.0 { bytes as f64 / seconds / 1e6 } else { 0.0 };
-    format!("{bytes} bytes in {:.1} ms, {rate_mb_s:.1} MB/s", seconds * 1e3)
 }
 
 #[cfg(test)]

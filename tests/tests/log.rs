@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ferry_tests::binaries;
-use ferry_tests::conversation::Conversation;
+use ferry_tests::conversation::{Conversation, read_to_end};
 use ferry_tests::process::Process;
 use ferry_tests::server::{Options, Server, wait_for_exit};
 use ferry_tests::wait::{WAIT_LIMIT, wait_until};
@@ -98,7 +98,7 @@ fn what_peers_do_makes_so_many_lines_and_the_rest_is_counted() {
     let server = Server::start();
     let mut session = Conversation::with(&server);
     for _ in 0..200 {
-        session.send("stat missing\n".repeat(50));
+        session.send("download missing\n".repeat(50));
         for _ in 0..50 {
             session.answer().outcome.unwrap_err();
         }
@@ -116,4 +116,103 @@ fn connections_are_not_in_the_log_at_its_usual_level() {
     Conversation::with(&chatty).ask("help").outcome.unwrap();
     chatty.wait_for_log("Established Connection with");
     assert!(!server.log().iter().any(|line| line.contains("Connection with")));
+}
+
+/// What the log has at its usual level of a peer, without the time of day. How long something took, and how fast that was, is
+/// left open.
+fn told_of_peers(server: &Server) -> Vec<String> {
+    let is_time = |figure: &str| figure.ends_with(" ms") || figure.ends_with(" s");
+    let masked = |text: &str| {
+        let (figures, reason) = text.split_once(": ").unwrap_or((text, ""));
+        let figures: Vec<&str> = figures
+            .split("  ")
+            .filter(|figure| !figure.ends_with("/s"))
+            .map(|figure| if is_time(figure) { "TIME" } else { figure })
+            .collect();
+        format!("{}{}{reason}", figures.join("  "), if reason.is_empty() { "" } else { ": " })
+    };
+    let lines = server.log();
+    let lines = lines.iter().filter_map(|line| line.split_once(' '));
+    lines.filter(|(_, text)| text.contains("127.0.0.1")).map(|(_, text)| masked(text)).collect()
+}
+
+#[test]
+fn each_finished_thing_is_one_line_in_true_words() {
+    let server = Server::start();
+    server.put("my film", vec![7; 1_500_000]);
+    let mut session = Conversation::with(&server);
+    session.download("my film").unwrap();
+    session.download("nothing").unwrap_err();
+    session.ask("partial large").outcome.unwrap_err();
+    session.ask("stat large").outcome.unwrap_err();
+    session.upload("c.txt", b"content").unwrap();
+    for change in ["mkdir d", "mv c.txt d/c.txt", "rm d/c.txt"] {
+        session.ask(change).outcome.unwrap();
+    }
+    session.ask("mkdir d").outcome.unwrap_err();
+    session.ask("frobnicate").outcome.unwrap_err();
+    session.ask("exit").outcome.unwrap();
+    session.expect_end();
+    drop(session);
+    server.wait_for_log("left");
+    assert_eq!(
+        told_of_peers(&server),
+        [
+            "[INFO] 127.0.0.1 downloaded \"my film\"  1.5 MB  TIME",
+            "[INFO] 127.0.0.1 could not download nothing: no such file (not-found)",
+            "[INFO] 127.0.0.1 uploaded c.txt  7 B  TIME",
+            "[INFO] 127.0.0.1 made the directory d",
+            "[INFO] 127.0.0.1 renamed c.txt to d/c.txt",
+            "[INFO] 127.0.0.1 removed d/c.txt",
+            "[INFO] 127.0.0.1 could not make the directory d: this name is taken already (exists)",
+            "[INFO] 127.0.0.1 sent a line that was refused: unknown command; try help (unknown-command)",
+            "[INFO] 127.0.0.1 left: downloaded 1 file (1.5 MB), uploaded 1 file (7 B)",
+        ]
+    );
+}
+
+#[test]
+fn a_transfer_that_is_cut_is_one_line_however_it_is_cut() {
+    const SIZE_BYTES: u64 = 5_000_000;
+    let server = Server::start();
+    let mut closed = Conversation::with(&server);
+    closed.announce_upload("closed", SIZE_BYTES).unwrap();
+    closed.data.take();
+    closed.answer().outcome.unwrap_err();
+    let mut gone = Conversation::with(&server);
+    gone.send(format!("upload gone {SIZE_BYTES}\n"));
+    gone.reply();
+    gone.reset();
+    server.wait_for_log("uploading gone");
+    let of = |name: &str, reason: &str| {
+        format!("[WARN] 127.0.0.1 did not finish uploading {name}  0 B of 5.0 MB  TIME: {reason}")
+    };
+    let reason = "the connection was closed (broken-off)";
+    assert_eq!(told_of_peers(&server), [of("closed", reason), of("gone", reason)]);
+}
+
+#[test]
+fn transfers_that_the_end_of_the_server_cuts_are_told() {
+    let mut server = Server::start();
+    server.put("large", vec![7; 64 << 20]);
+    let mut session = Conversation::with(&server);
+    session.send("download large\n");
+    session.begin_download().unwrap();
+    server.process().signal(Signal::TERM);
+    // Nothing is read, so nothing can finish.
+    assert_eq!(server.wait_for_exit().code(), Some(0));
+    server.wait_for_log("127.0.0.1 did not finish downloading large");
+    read_to_end(session.data.as_mut().unwrap());
+}
+
+#[test]
+fn a_refusal_says_what_was_refused_and_why() {
+    let server = Options::default().arguments(&["--read-only"]).start();
+    let mut session = Conversation::with(&server);
+    session.upload("a", b"content").unwrap_err();
+    server.wait_for_log("could not");
+    assert_eq!(
+        told_of_peers(&server),
+        ["[INFO] 127.0.0.1 could not upload a: the server lets nothing be changed here (read-only)"]
+    );
 }

@@ -160,7 +160,7 @@ fn an_upload_that_goes_on_gives_way_to_nobody() {
 /// The server may still be busy with what came over the link that a client has lost when that client is back.
 #[test]
 fn who_asks_for_an_upload_just_before_it_breaks_off_gets_what_is_kept() {
-    let server = Server::start();
+    let server = Options::default().arguments(&["--log-level", "debug"]).start();
     let mut broken = begin(&server);
     wait_for_arrival(&server, SENT_BYTES);
     std::thread::scope(|scope| {

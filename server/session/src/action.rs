@@ -181,11 +181,41 @@ pub struct Publication {
 /// What happened, for the log.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
-    Received { command: &'static str },
-    Refused { code: ErrorCode, path: Option<RemotePath> },
-    Done { command: &'static str, path: RemotePath },
-    Finished { direction: Direction, path: RemotePath, length: u64, elapsed: Duration },
-    BrokenOff { direction: Direction, path: RemotePath, moved: u64, length: Length, code: ErrorCode },
+    Received {
+        command: &'static str,
+    },
+    /// A line that is no request.
+    NotUnderstood {
+        code: ErrorCode,
+    },
+    Refused {
+        command: &'static str,
+        code: ErrorCode,
+        path: RemotePath,
+    },
+    Changed(Change),
+    Finished {
+        direction: Direction,
+        path: RemotePath,
+        offset: u64,
+        length: u64,
+        elapsed: Duration,
+    },
+    BrokenOff(Box<BrokenOff>),
+}
+
+/// A transfer that has come to no good end.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BrokenOff {
+    pub direction: Direction,
+    pub path: RemotePath,
+    /// Where in the file it began.
+    pub offset: u64,
+    pub moved: u64,
+    /// How much was to be moved from the offset on.
+    pub length: Length,
+    pub elapsed: Duration,
+    pub code: ErrorCode,
 }
 
 /// Which way a transfer goes, as the client names it.

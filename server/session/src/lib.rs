@@ -20,7 +20,7 @@ pub mod request;
 mod work;
 
 use crate::access::Access;
-use crate::action::Action;
+use crate::action::{Action, Event};
 use crate::answer::Answer;
 use crate::dialect::{Answered, AnyDialect, Dialect, Heard};
 use crate::fact::{Fact, Scarcity};
@@ -197,6 +197,11 @@ impl<D: Dialect> Session<D> {
     /// When [`Fact::Timeout`] is due. It moves with every fact that is progress.
     pub fn deadline(&self) -> Instant {
         self.work.deadline(self.wait())
+    }
+
+    /// For the log of a session whose connection is gone: the transfer that was under way.
+    pub fn unfinished(&self, now: Instant) -> Option<Event> {
+        self.work.unfinished(ErrorCode::BrokenOff, now)
     }
 
     /// What the session makes of what it has.

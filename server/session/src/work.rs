@@ -31,6 +31,8 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Work {
     access: Access,
+    /// What the log calls the request that was begun last.
+    command: &'static str,
     phase: Phase,
     /// When the phase, or the newest step in it, began.
     since: Instant,
@@ -58,6 +60,7 @@ impl Work {
     pub(crate) fn new(access: Access, now: Instant) -> Self {
         Self {
             access,
+            command: "",
             phase: Phase::Ready,
             since: now,
             told: now,
@@ -197,7 +200,7 @@ impl Work {
     }
 
     fn log_refusal(&mut self, code: ErrorCode, path: RemotePath) {
-        self.log(Event::Refused { code, path: Some(path) });
+        self.log(Event::Refused { command: self.command, code, path });
     }
 
     pub(crate) fn log(&mut self, event: Event) {

@@ -8,6 +8,7 @@ use crate::limits::{GIVING_WAY_MIN_AGE, LINGER_MAX_BYTES, LINGER_TIMEOUT};
 use crate::net::address::Address;
 use crate::net::slots::Key;
 use crate::net::socket::{Received, Socket};
+use crate::peer_log::moved::Moved;
 use crate::seat::Seat;
 use ferry_session::Session;
 use ferry_session::fact::Fact;
@@ -30,6 +31,8 @@ pub(crate) struct Control {
     pub(crate) armed: Option<Instant>,
     pub(crate) session: Session,
     pub(crate) seat: Seat,
+    /// What the log says at its end.
+    pub(crate) moved: Moved,
     outbox: Outbox,
     /// The peer has sent its last byte, and it was read.
     input_ended: bool,
@@ -60,6 +63,7 @@ impl Control {
             armed: None,
             session,
             seat: Seat::new(),
+            moved: Moved::default(),
             outbox: Outbox::default(),
             input_ended: false,
             end_probed: false,

@@ -83,7 +83,7 @@ impl Reactor {
         let Some(control) = self.sessions.settle(key, now) else { return };
         let address = control.address();
         if control.is_closed() {
-            log::debug!("Closed connection with: {}", control.socket.peer());
+            self.report_end(key, now);
             self.release(key);
             if let Some(control) = self.sessions.get_mut(key) {
                 self.file_queue.leave(address, std::mem::take(&mut control.seat.file_turn));
@@ -99,6 +99,16 @@ impl Reactor {
         }
         self.rendezvous.note_idle(&mut control.seat, key, is_idle);
         self.sessions.queue(key);
+    }
+
+    /// Says in the log that a session has ended, and with it what was under way.
+    pub(super) fn report_end(&mut self, key: Key, now: Instant) {
+        let Some(control) = self.sessions.get(key) else { return };
+        let peer = control.socket.peer();
+        if let Some(event) = control.session.unfinished(now) {
+            self.peer_log.report(peer, &event, now);
+        }
+        self.peer_log.report_end(peer, &control.moved, now);
     }
 
     /// Lets go of everything that the session has.

@@ -40,7 +40,10 @@ impl Reactor {
         let attached = seat.data.attached();
         match action {
             Action::Reply(lines) => control.append_reply(&lines),
-            Action::Log(event) => self.peer_log.report(control.socket.peer(), &event, now),
+            Action::Log(event) => {
+                control.moved.note(&event);
+                self.peer_log.report(control.socket.peer(), &event, now);
+            }
             Action::List(query) => self.files.list(asker, query),
             Action::Query(Query::Partial { path }) => self.seek_partial(key, path, now),
             Action::Query(query) => self.files.query(asker, query),

@@ -40,7 +40,9 @@ impl Reactor {
     /// Lets go of every session, keeps what has come of their uploads, and waits a bounded time for the disk
     /// threads to be done with that. Gives back the log, which is to be ended last.
     pub(crate) fn finish(mut self) -> LogWriter {
+        let now = Instant::now();
         for key in self.sessions.keys() {
+            self.report_end(key, now);
             self.release(key);
         }
         let Self { files, log_writer, .. } = self;

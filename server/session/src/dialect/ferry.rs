@@ -134,7 +134,7 @@ impl Ferry {
         }
         Answered {
             text: Reply::err(error.code, error.message),
-            event: Event::Refused { code: error.code, path: None },
+            event: Event::NotUnderstood { code: error.code },
             is_mistake: true,
             payload_bytes: error.eager_bytes,
             is_last: false,
@@ -145,7 +145,7 @@ impl Ferry {
     fn hello(&self, version: Option<u64>) -> Answered {
         if version == Some(0) {
             let code = ErrorCode::Version;
-            let event = Event::Refused { code, path: None };
+            let event = Event::NotUnderstood { code };
             return Answered {
                 text: Reply::err(code, code),
                 event,
@@ -196,7 +196,7 @@ fn wrong_protocol(message: impl Display) -> Answered {
 }
 
 fn last_refusal(code: ErrorCode, message: impl Display) -> Answered {
-    let event = Event::Refused { code, path: None };
+    let event = Event::NotUnderstood { code };
     Answered { text: Reply::err(code, message), event, is_mistake: true, payload_bytes: 0, is_last: true }
 }
 

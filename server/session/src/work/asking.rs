@@ -6,7 +6,6 @@ use crate::action::{Action, Event, Found, ListQuery, ListingPart, Query};
 use crate::answer::Answer;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::OUTBOX_PAUSE_BYTES;
-use ferry_common::path::RemotePath;
 use std::time::Instant;
 
 impl Work {
@@ -69,8 +68,7 @@ impl Work {
         let change = change.clone();
         match changed {
             Ok(()) => {
-                let (command, path) = (change.name(), RemotePath::clone(change.path()));
-                self.log(Event::Done { command, path });
+                self.log(Event::Changed(change));
                 self.finish(Answer::Done, now);
             }
             Err(code) => self.refuse_change(&change, code, now),

@@ -31,7 +31,8 @@ impl Work {
 
     /// Begins a request that the work [admits](Work::admits), between commands.
     pub(crate) fn begin(&mut self, request: Request, now: Instant) {
-        self.log(Event::Received { command: request.name() });
+        self.command = request.name();
+        self.log(Event::Received { command: self.command });
         match request {
             Request::List { path, format } => self.list(&path, format, now),
             Request::Query(query) => match query.cleared(&self.access) {

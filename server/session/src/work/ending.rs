@@ -2,7 +2,7 @@
 
 use super::Work;
 use super::phase::Phase;
-use crate::action::{Action, Direction};
+use crate::action::{Action, Direction, Event};
 use crate::answer::Answer;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::GIVE_WAY_SILENCE;
@@ -12,8 +12,28 @@ impl Work {
     /// Ends the session with a reason, whatever was under way.
     pub(crate) fn give_up(&mut self, code: ErrorCode, reason: &'static str, now: Instant) {
         self.owed.clear();
+        if let Some(event) = self.unfinished(code, now) {
+            self.log(event);
+        }
         self.answer(Answer::Ending { code, reason });
         self.close(now);
+    }
+
+    /// For the log: the transfer that is under way, where the session ends and it with that.
+    pub(crate) fn unfinished(&self, code: ErrorCode, now: Instant) -> Option<Event> {
+        match &self.phase {
+            Phase::Connecting(transfer) | Phase::Moving(transfer) | Phase::Checking(transfer) => {
+                Some(transfer.broken_off(code, now))
+            }
+            Phase::Ready
+            | Phase::Listing(_)
+            | Phase::Asking(_)
+            | Phase::Changing(_)
+            | Phase::Opening { .. }
+            | Phase::Staging { .. }
+            | Phase::Dropping { .. }
+            | Phase::Closed => None,
+        }
     }
 
     pub(crate) fn close(&mut self, now: Instant) {

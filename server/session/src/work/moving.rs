@@ -5,7 +5,7 @@ use super::pace::Pace;
 use super::phase::Phase;
 use super::transfer::{Trailer, Transfer, TransferKind};
 use super::{Output, Work};
-use crate::action::{Action, Direction, End, Event, Length, Opened};
+use crate::action::{Action, Direction, End, Length, Opened};
 use crate::answer::{Answer, Subject};
 use crate::request::UploadSpec;
 use ferry_common::error::ErrorCode;
@@ -154,7 +154,7 @@ impl Work {
                 }
                 if let Some(transfer) = self.phase.take_transfer() {
                     self.act(Action::Discard);
-                    self.log_finished(&transfer, now);
+                    self.log(transfer.finished(now));
                     self.finish(Answer::Moved { length: transfer.moved, digest }, now);
                 }
             }
@@ -179,20 +179,17 @@ impl Work {
 
     pub(crate) fn handle_published(&mut self, id: u64, published: Result<Digest, ErrorCode>, now: Instant) {
         let Some(transfer) = self.owed.find(id) else { return };
-        let (path, size, length) = (RemotePath::clone(&transfer.path), transfer.size(), transfer.moved);
-        let started = transfer.started;
-        let answer = match published {
+        let (event, answer) = match published {
             Ok(digest) => {
-                let elapsed = now.saturating_duration_since(started);
-                let direction = Direction::Upload;
-                self.log(Event::Finished { direction, path, length, elapsed });
-                Answer::Moved { length: size, digest: Some(digest) }
+                (transfer.finished(now), Answer::Moved { length: transfer.size(), digest: Some(digest) })
             }
             Err(code) => {
-                self.log_refusal(code, path.clone());
-                Answer::Refused { code, subject: Subject::Path(path) }
+                let path = RemotePath::clone(&transfer.path);
+                let answer = Answer::Refused { code, subject: Subject::Path(path) };
+                (transfer.broken_off(code, now), answer)
             }
         };
+        self.log(event);
         if self.is_ready() {
             self.since = now;
         }
@@ -279,13 +276,6 @@ impl Work {
         }
     }
 
-    fn log_finished(&mut self, transfer: &Transfer, now: Instant) {
-        let elapsed = now.saturating_duration_since(transfer.started);
-        let (direction, path, length) =
-            (transfer.direction(), RemotePath::clone(&transfer.path), transfer.moved);
-        self.log(Event::Finished { direction, path, length, elapsed });
-    }
-
     /// Ends a transfer whose file cannot be gone on with, and answers its command.
     fn fail(&mut self, code: ErrorCode, now: Instant) {
         self.act(Action::Discard);
@@ -305,11 +295,9 @@ impl Work {
 
     fn end_transfer(&mut self, code: ErrorCode, now: Instant) {
         let Some(transfer) = self.phase.take_transfer() else { return };
-        let direction = transfer.direction();
-        let length = transfer.length();
-        let (path, moved) = (RemotePath::clone(&transfer.path), transfer.moved);
-        self.answer(Answer::Refused { code, subject: Subject::Path(path.clone()) });
-        self.log(Event::BrokenOff { direction, path, moved, length, code });
+        let subject = Subject::Path(RemotePath::clone(&transfer.path));
+        self.answer(Answer::Refused { code, subject });
+        self.log(transfer.broken_off(code, now));
         self.enter(Phase::Ready, now);
     }
 

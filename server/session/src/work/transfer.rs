@@ -1,8 +1,10 @@
 //! One transfer of a session.
 
 use crate::access::Cleared;
-use crate::action::{Direction, Length, Publication};
+use crate::action::{BrokenOff, Direction, Event, Length, Publication};
 use crate::request::{DownloadSpec, UploadSpec};
+use ferry_common::error::ErrorCode;
+use ferry_common::path::RemotePath;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::file_time::FileTime;
 use std::time::Instant;
@@ -90,6 +92,30 @@ impl Transfer {
 
     pub(crate) fn is_sent_until_close(&self) -> bool {
         matches!(&self.kind, TransferKind::Download { spec, .. } if spec.until_close)
+    }
+
+    /// For the log: all has moved, and what was to be done with it is done.
+    pub(crate) fn finished(&self, now: Instant) -> Event {
+        Event::Finished {
+            direction: self.direction(),
+            path: RemotePath::clone(&self.path),
+            offset: self.offset,
+            length: self.moved,
+            elapsed: now.saturating_duration_since(self.started),
+        }
+    }
+
+    /// For the log: the transfer ends, and its file is not whole at the other end or not under its name here.
+    pub(crate) fn broken_off(&self, code: ErrorCode, now: Instant) -> Event {
+        Event::BrokenOff(Box::new(BrokenOff {
+            direction: self.direction(),
+            path: RemotePath::clone(&self.path),
+            offset: self.offset,
+            moved: self.moved,
+            length: self.length(),
+            elapsed: now.saturating_duration_since(self.started),
+            code,
+        }))
     }
 
     /// How an upload is to be published; `None` for a download.

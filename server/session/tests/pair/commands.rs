@@ -374,10 +374,11 @@ fn the_log_tells_what_happened() {
     let finished = Event::Finished {
         direction: Direction::Upload,
         path: path(b"a"),
+        offset: 0,
         length: 2,
         elapsed: std::time::Duration::ZERO,
     };
-    let refused = Event::Refused { code: ErrorCode::NotFound, path: Some(path(b"b")) };
+    let refused = Event::Refused { command: "download", code: ErrorCode::NotFound, path: path(b"b") };
     let received = [Verb::Upload, Verb::Download].map(|verb| Event::Received { command: verb.word() });
     let [upload, download] = received;
     assert_eq!(pair.server.events, [upload, finished, download, refused]);

@@ -40,7 +40,7 @@ impl Dialect for Toy {
             };
             return Heard::Request(Request::Upload { path, spec });
         }
-        let event = Event::Refused { code: ErrorCode::UnknownCommand, path: None };
+        let event = Event::NotUnderstood { code: ErrorCode::UnknownCommand };
         let text = b"WHAT?\n".to_vec();
         Heard::Answered(Answered { text, event, is_mistake: true, payload_bytes: 0, is_last: false })
     }
