@@ -5,7 +5,9 @@ use crate::limits::{RETRY_FOR_DEFAULT_S, RETRY_FOR_MAX_S};
 use crate::prompt::input::{self, PromptCommand};
 use crate::terminal::screen;
 use crate::transfer::TransferOptions;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
+use clap_mangen::Man;
 use ferry_common::limits::{CONTROL_PORT, PROTOCOL_VERSION};
 use ferry_common::wire::{printable, words};
 use std::env;
@@ -16,58 +18,94 @@ use std::time::Duration;
 static VERSION: LazyLock<String> =
     LazyLock::new(|| format!("{} (protocol version {PROTOCOL_VERSION})", env!("CARGO_PKG_VERSION")));
 
+const FIRST_EXAMPLES: &str = "\
+Examples:
+  ferry nas.local                       a prompt; help there lists the commands
+  ferry nas.local -c 'download a.txt'   one command, then exit";
+
 static AFTER_HELP: LazyLock<String> = LazyLock::new(|| {
     format!(
         "Commands:\n{}\n\n\
          Examples:\n  \
-         ferry                                 a prompt, with the server on this host\n  \
-         ferry nas.local                       a prompt, with the server on another host\n  \
+         ferry                                 a prompt, with the server here\n  \
+         ferry nas.local                       a prompt, with a server elsewhere\n  \
          ferry nas.local -c 'download a.txt'   one command, then exit\n  \
          ferry nas.local < commands.txt        the commands of a file, one a line\n\n\
-         Without -c, commands are read from standard input: at a prompt with history and Tab\n\
-         completion where it is a terminal, else one a line. Results go to standard output, messages\n\
-         and progress to standard error.\n\n\
-         A transfer that was interrupted, even by kill -9, is gone on with by the same command, where\n\
-         both ends agree on what has moved already.\n\n{EXIT_STATUS_HELP}",
+         Without -c, commands are read from standard input: at a prompt with history and\n\
+         Tab completion where it is a terminal, else one a line. Results go to standard\n\
+         output, messages and progress to standard error.\n\n\
+         A transfer that was interrupted, even by kill -9, is gone on with by the same\n\
+         command, where both ends agree on what has moved already.\n\n{EXIT_STATUS_HELP}",
         input::help()
     )
 });
 
-/// List, download and upload the files that a Ferry server shares.
+/// List, download and upload the files that a Ferry server shares
 #[derive(Debug, Parser)]
-#[command(name = "ferry", version = VERSION.as_str(), after_help = AFTER_HELP.as_str(), max_term_width = 100)]
+#[command(name = "ferry", version = VERSION.as_str(), max_term_width = 80,
+          after_help = FIRST_EXAMPLES, after_long_help = AFTER_HELP.as_str())]
 pub(crate) struct Cli {
     /// Name or address of the server
     #[arg(default_value = "localhost")]
     pub(crate) host: String,
 
-    /// Its control port; the port for file data is learnt from the server
+    /// Its port for commands
+    ///
+    /// The port for file data is learnt from the server.
     #[arg(default_value_t = CONTROL_PORT, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: u16,
 
-    /// Run this command instead of asking for commands; may be repeated, stops at the first failure
+    /// Run this command instead of asking for commands
+    ///
+    /// May be repeated; stops at the first failure.
     #[arg(short, long = "command", value_name = "CMD", value_parser = parse_command)]
     pub(crate) commands: Vec<PromptCommand>,
 
-    /// When the connection is lost during a transfer, try to go on for so long; 0 gives up at once
+    /// How long to try again when the connection is lost
+    ///
+    /// That is, when it is lost during a transfer; 0 gives up at once.
     #[arg(long, value_name = "SECONDS", default_value_t = RETRY_FOR_DEFAULT_S,
           value_parser = clap::value_parser!(u64).range(..=RETRY_FOR_MAX_S))]
     pub(crate) retry_for: u64,
 
-    /// Do not compare the digests of the two ends after a transfer
+    /// Do not compare the digests of the two ends
     #[arg(long)]
     pub(crate) no_verify: bool,
 
-    /// Never replace an existing file, neither here nor on the server
+    /// Never replace a file, neither here nor there
     #[arg(long)]
     pub(crate) no_overwrite: bool,
 
-    /// Let a transferred file have the time of its transfer; without this it keeps its modification time
+    /// Do not keep modification times
+    ///
+    /// A transferred file has the time of its transfer then.
     #[arg(long)]
     pub(crate) no_times: bool,
+
+    /// Print completions for a shell, and exit
+    ///
+    /// That is bash, elvish, fish, powershell or zsh.
+    #[arg(long, value_name = "SHELL", exclusive = true, hide_possible_values = true)]
+    completions: Option<Shell>,
+
+    /// Print the manual page, and exit
+    #[arg(long, exclusive = true)]
+    man: bool,
 }
 
 impl Cli {
+    /// What is to be printed in place of connecting: completions or the manual page.
+    pub(crate) fn document(&self) -> Option<Vec<u8>> {
+        let mut text = Vec::new();
+        match (self.completions, self.man) {
+            (Some(shell), _) => clap_complete::generate(shell, &mut Self::command(), "ferry", &mut text),
+            // Writing into memory does not fail.
+            (None, true) => drop(Man::new(Self::command()).render(&mut text)),
+            (None, false) => return None,
+        }
+        Some(text)
+    }
+
     pub(crate) fn transfer_options(&self) -> TransferOptions {
         TransferOptions {
             verify: !self.no_verify,
@@ -102,11 +140,18 @@ fn parse_command(text: &str) -> Result<PromptCommand, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    /// A line that is broken here, and again where it is too long for a terminal, cannot be read.
+    #[test]
+    fn no_line_of_the_help_is_broken_twice() {
+        for line in AFTER_HELP.lines().chain(FIRST_EXAMPLES.lines()) {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::terminal::screen;
 use clap::Parser as _;
 use signal_hook::consts::SIGINT;
 use signal_hook::low_level::emulate_default_handler;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write as _};
 use std::sync::Arc;
 
 /// The whole program.
@@ -33,6 +33,10 @@ pub fn main() -> std::process::ExitCode {
         Ok(cli) => cli,
         Err(error) => return cli::explain(&error),
     };
+    if let Some(document) = cli.document() {
+        let written = io::stdout().write_all(&document);
+        return if written.is_ok() { ExitCode::Success.into() } else { ExitCode::Local.into() };
+    }
     let is_prompt = cli.commands.is_empty() && io::stdin().is_terminal();
     let at_rest = if is_prompt { AtRest::Ignore } else { AtRest::Exit };
     let interrupts = match Interrupts::install(at_rest) {

@@ -127,14 +127,14 @@ impl PromptVerb {
 
     fn summary(self) -> &'static str {
         match self {
-            Self::Ls => "list the shared folder, or PATH in it; -l adds kind, size and time",
+            Self::Ls => "list the folder, or PATH; -l adds kind, size, time",
             Self::Download => "fetch a file, as LOCAL or under its own name",
             Self::Upload => "send a file, as REMOTE or under its own name",
             Self::Stat => "tell kind, size and time of a file or directory",
-            Self::Sum => "tell the digest of a file on the server, as xxh128sum would",
+            Self::Sum => "tell the digest of a file, as xxh128sum would",
             Self::Mkdir => "make a directory on the server",
             Self::Rm => "remove a file or an empty directory on the server",
-            Self::Mv => "rename on the server; -f replaces a file that has the name TO",
+            Self::Mv => "rename on the server; -f replaces a file named TO",
             Self::Help => "this list",
             Self::Exit => "end the session",
             Self::Quit => "the same",
@@ -210,7 +210,8 @@ pub(crate) fn help() -> String {
     text + "\n\
         A name with spaces goes in double quotes: download \"my file.txt\"\n\
         Inside quotes \\\" \\\\ \\n \\r \\t \\xHH stand for what cannot be typed.\n\
-        At the prompt, Tab completes commands and names, Ctrl-C stops a transfer, Ctrl-D exits."
+        At the prompt, Tab completes commands and names, Ctrl-C stops a transfer,\n\
+        Ctrl-D exits."
 }
 
 fn parse_ls(arguments: &[Vec<u8>]) -> Result<PromptCommand, Failure> {
