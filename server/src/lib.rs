@@ -2,6 +2,7 @@
 
 mod admission;
 mod asker;
+mod banner;
 mod config;
 mod connection;
 mod disk;
@@ -14,18 +15,23 @@ mod peer_log;
 mod reactor;
 mod rendezvous;
 mod seat;
+mod served_folder;
 mod store;
 
 use admission::descriptors::{self, DescriptorPlan};
+use banner::{Banner, Reach, Rights};
 use clap::Parser;
 use config::Config;
 use ferry_common::wire::{printable, words};
+use log::LevelFilter;
 use logging::LogWriter;
 use net::acceptor::Acceptor;
 use reactor::Reactor;
 use rustix::io::Errno;
 use std::env;
 use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
 use store::folder::Folder;
@@ -37,14 +43,17 @@ pub fn run() -> ExitCode {
         Ok(config) => config,
         Err(error) => return explain(&error),
     };
+    if let Some(document) = config.document() {
+        return match io::stdout().write_all(&document) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     let log_writer = match logging::start(config.log_level, config.log_file.as_deref()) {
         Ok(writer) => writer,
         Err(error) => {
-            let file = config.log_file.unwrap_or_default();
-            eprintln!(
-                "ferryd: cannot write the log {}: {error}; choose another with --log-file",
-                file.display()
-            );
+            let file = shown(&config.log_file.unwrap_or_default());
+            eprintln!("ferryd: cannot write the log {file}: {error}; choose another with --log-file");
             return ExitCode::FAILURE;
         }
     };
@@ -72,18 +81,35 @@ fn explain(error: &clap::Error) -> ExitCode {
 
 /// Everything from the flags to the end of serving; an error is one line that says what to do.
 fn serve(config: &Config, log_writer: LogWriter) -> Result<(), String> {
-    let folder = open_folder(config)?;
+    let rights = Rights { read_only: config.read_only, no_overwrite: config.no_overwrite };
+    let directory = served_folder::choose(config.directory.as_deref(), rights.sentence())?;
+    let folder = open_folder(config, &directory)?;
     let plan = DescriptorPlan::new(descriptors::raise_limit(), config.max_sessions)
         .map_err(|error| error.to_string())?;
     let acceptor = Acceptor::bind(config).map_err(|error| error.to_string())?;
     let (control_port, data_port) = (acceptor.control_port, acceptor.data_port);
+    let is_log_at_terminal = log_writer.is_terminal();
     let mut reactor = Reactor::new(folder, acceptor, plan, config, log_writer)
         .map_err(|error| format!("cannot start: {error}"))?;
-    log::info!("Serving: {}", config.directory.display());
-    log::info!("Server Port: {control_port}");
-    log::info!("File Transfer Port: {data_port}");
-    log::info!("Room for {} sessions and {} data connections", plan.sessions, plan.data_slots);
-    log::info!("The server is ready to receive");
+    if io::stderr().is_terminal() && config.log_level >= LevelFilter::Info {
+        let banner = Banner {
+            directory: &shown(&directory.canonicalize().unwrap_or_else(|_| directory.clone())),
+            free_bytes: free_bytes(&directory),
+            reach: &Reach::of(&config.listen),
+            control_port,
+            data_port,
+            rights,
+        };
+        // Where standard error is gone, there is nobody to be told.
+        let _ = io::stderr().write_all(banner.text().as_bytes());
+    }
+    if !is_log_at_terminal {
+        log::info!("Serving: {}", shown(&directory));
+        log::info!("Server Port: {control_port}");
+        log::info!("File Transfer Port: {data_port}");
+        log::info!("Room for {} sessions and {} data connections", plan.sessions, plan.data_slots);
+        log::info!("The server is ready to receive");
+    }
     reactor.run().map_err(|error| format!("cannot go on: {error}"))?;
     let log_writer = reactor.finish();
     log::info!("Stopped");
@@ -91,8 +117,18 @@ fn serve(config: &Config, log_writer: LogWriter) -> Result<(), String> {
     Ok(())
 }
 
-fn open_folder(config: &Config) -> Result<Folder, String> {
-    let directory = &config.directory;
+/// A path of this machine as a terminal may be given it.
+fn shown(path: &Path) -> String {
+    words::escape_text(path.as_os_str().as_bytes())
+}
+
+/// What the users of a file system may still write to it.
+fn free_bytes(directory: &Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(directory).ok()?;
+    stat.f_bavail.checked_mul(stat.f_frsize)
+}
+
+fn open_folder(config: &Config, directory: &Path) -> Result<Folder, String> {
     let retention = Retention { age_s: config.partial_age, bytes: config.partial_bytes };
     let folder = Folder::open(directory, config.durability, retention)
         .map_err(|errno| folder_advice(directory, errno))?;
@@ -105,7 +141,7 @@ fn open_folder(config: &Config) -> Result<Folder, String> {
             }
             _ => "the file system of the folder may lack it; serve another folder",
         };
-        format!("cannot serve {}: ferryd cannot do without {call} ({errno}): {reason}", directory.display())
+        format!("cannot serve {}: ferryd cannot do without {call} ({errno}): {reason}", shown(directory))
     })?;
     if config.read_only {
         return Ok(folder);
@@ -119,7 +155,7 @@ fn open_folder(config: &Config) -> Result<Folder, String> {
             | StagingError::Occupied(_)
             | StagingError::OfAnotherUser { .. } => "",
         };
-        let shown = directory.display();
+        let shown = shown(directory);
         format!("cannot prepare uploads in {shown}: {error}{advice}, or serve it with --read-only")
     })
 }
@@ -131,5 +167,5 @@ fn folder_advice(directory: &Path, errno: Errno) -> String {
         Errno::ACCESS => "it is not readable; change its permissions or name another".to_owned(),
         other => other.to_string(),
     };
-    format!("cannot serve {}: {reason}", directory.display())
+    format!("cannot serve {}: {reason}", shown(directory))
 }

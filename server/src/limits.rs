@@ -171,6 +171,10 @@ pub const LOG_WINDOW: Duration = Duration::from_secs(1);
 pub const LOG_FINISH_TIMEOUT: Duration = Duration::from_secs(1);
 /// Lines of the log that may wait to be written; beyond that they are dropped and counted.
 pub const LOG_QUEUE_LINES: usize = 16 * 1024;
+/// Addresses that the start tells at a terminal; a machine with virtual networks may have very many.
+pub const BANNER_ADDRESSES_MAX: usize = 8;
+/// What is read of the answer to the one question that the server asks.
+pub const CONSENT_MAX_BYTES: u64 = 64;
 /// Shortcomings of file systems that the server remembers having logged.
 pub const SHORTFALLS_TOLD_MAX: usize = 1024;
 

@@ -1,15 +1,20 @@
 //! The log. Lines are handed to a thread that writes them; when it cannot keep up, lines are dropped and
-//! counted, so that no thread ever waits for a terminal or a disk to take the log.
+//! counted, so that no thread ever waits for a terminal or a disk to take the log. A terminal is given the local time of
+//! day, a file or pipe the time in UTC.
+
+mod terminal_lines;
 
 use crate::limits::{LOG_FINISH_TIMEOUT, LOG_QUEUE_LINES};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
+use jiff::Zoned;
 use log::LevelFilter;
 use simplelog::{ConfigBuilder, FormatItem, WriteLogger};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use terminal_lines::TerminalLines;
 
 /// UTC, to the millisecond.
 const TIME_FORMAT: &[FormatItem<'_>] =
@@ -22,6 +27,7 @@ pub(crate) struct LogWriter {
     /// Disconnected when the thread has ended.
     ended: Receiver<()>,
     is_file: bool,
+    is_terminal: bool,
 }
 
 /// What the writing thread is to do next.
@@ -40,6 +46,8 @@ enum Output {
 /// Collects the pieces of a line and queues it whole.
 struct LineQueue {
     line: Vec<u8>,
+    /// Where the log is read at a terminal.
+    terminal: Option<TerminalLines>,
     queue: Sender<Message>,
     dropped: Arc<AtomicU64>,
 }
@@ -58,18 +66,26 @@ pub(crate) fn start(level: LevelFilter, file: Option<&Path>) -> io::Result<LogWr
         write_lines(output, &lines, &counter);
         drop(end);
     })?;
+    let is_terminal = file.is_none() && io::stderr().is_terminal();
     let config = ConfigBuilder::new()
         .set_time_format_custom(TIME_FORMAT)
+        .set_time_level(if is_terminal { LevelFilter::Off } else { LevelFilter::Error })
         .set_target_level(LevelFilter::Off)
         .set_thread_level(LevelFilter::Off)
         .set_location_level(LevelFilter::Off)
         .build();
-    let line_queue = LineQueue { line: Vec::new(), queue: queue.clone(), dropped };
+    let terminal = is_terminal.then(TerminalLines::default);
+    let line_queue = LineQueue { line: Vec::new(), terminal, queue: queue.clone(), dropped };
     WriteLogger::init(level, config, line_queue).map_err(io::Error::other)?;
-    Ok(LogWriter { messages: queue, ended, is_file: file.is_some() })
+    Ok(LogWriter { messages: queue, ended, is_file: file.is_some(), is_terminal })
 }
 
 impl LogWriter {
+    /// The log is read by a person, as it comes.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
     /// Has the log file opened again, which may have been renamed (log rotation does that); false where there is no file.
     pub(crate) fn reopen(&self) -> bool {
         // A queue that is full has its lines written to the old file; the next SIGHUP may do better.
@@ -131,7 +147,11 @@ impl Write for LineQueue {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.line.extend_from_slice(bytes);
         if self.line.ends_with(b"\n") {
-            match self.queue.try_send(Message::Write(std::mem::take(&mut self.line))) {
+            let mut line = std::mem::take(&mut self.line);
+            if let Some(terminal) = &mut self.terminal {
+                line = terminal.shown(&line, &Zoned::now());
+            }
+            match self.queue.try_send(Message::Write(line)) {
                 Ok(()) | Err(TrySendError::Disconnected(_)) => {}
                 Err(TrySendError::Full(_)) => {
                     self.dropped.fetch_add(1, Ordering::Relaxed);

@@ -17,6 +17,7 @@ pub mod random;
 pub mod screen;
 pub mod server;
 pub mod session;
+pub mod snapshot;
 pub mod swarm;
 pub mod terminal;
 pub mod tracing;

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 const FILE_LINES_MAX: usize = 600;
 
 /// The folders of the server as the README's table has them, from the one that uses all others to the one that uses none.
-/// What is beside them is used by all (`limits`, `config`, `asker`, `figures`, `logging`, `peer_log`), or uses all (`lib`, `main`).
+/// What is beside them is used by all (`limits`, `config`, `asker`, `figures`, `logging`, `peer_log`), is used by `lib` alone
+/// (`banner`, `served_folder`), or uses all (`lib`, `main`).
 const SERVER: &[&str] =
     &["reactor", "connection", "rendezvous", "files", "seat", "admission", "disk", "store", "net"];
 
