@@ -9,7 +9,8 @@ use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Verb;
 use ferry_common::wire::entry::EntryKind;
 use ferry_session::Policy;
-use ferry_session::action::{Direction, Event};
+use ferry_session::action::{BrokenOff, Direction, Event, Length};
+use ferry_session::fact::{Fact, Scarcity};
 
 const EAGER_MAX: usize = EAGER_MAX_BYTES as usize;
 
@@ -382,4 +383,30 @@ fn the_log_tells_what_happened() {
     let received = [Verb::Upload, Verb::Download].map(|verb| Event::Received { command: verb.word() });
     let [upload, download] = received;
     assert_eq!(pair.server.events, [upload, finished, download, refused]);
+}
+
+#[test]
+fn a_transfer_that_ends_with_its_session_is_in_the_log() {
+    let mut pair = Pair::new();
+    pair.server.store.put("long", &bytes(100_000, 1));
+    pair.upload("first", b"1");
+    pair.run();
+    pair.request("download long");
+    pair.server_reads(usize::MAX);
+    pair.server_disk();
+    let code = ErrorCode::Busy;
+    assert!(pair.session.unfinished(pair.now).is_some());
+    pair.session.handle(Fact::CrowdedOut(Scarcity::Sessions), pair.now);
+    pair.perform();
+    assert_eq!(pair.session.unfinished(pair.now), None, "it is told once");
+    let broken_off = BrokenOff {
+        direction: Direction::Download,
+        path: RemotePath::parse(b"long").unwrap(),
+        offset: 0,
+        moved: 0,
+        length: Length::Exact(100_000),
+        elapsed: std::time::Duration::ZERO,
+        code,
+    };
+    assert_eq!(pair.server.events.last(), Some(&Event::BrokenOff(Box::new(broken_off))));
 }
