@@ -32,6 +32,8 @@ struct Count {
     peer: SocketAddr,
     lines: u64,
     left_out: u64,
+    /// Of the lines that were left out.
+    moved: Moved,
 }
 
 impl PeerLog {
@@ -44,8 +46,14 @@ impl PeerLog {
 
     /// Tells of something that happened to a session of `peer`.
     pub(crate) fn report(&mut self, peer: SocketAddr, event: &Event, now: Instant) {
-        let peer_ip = peer.ip().to_canonical();
-        self.tell(lines::level(event), peer, now, format_args!("{}", Line { peer: peer_ip, event }));
+        let level = lines::level(event);
+        if self.admits(level, peer, now) {
+            log::log!(level, "{}", Line { peer: peer.ip().to_canonical(), event });
+        } else if log::log_enabled!(level)
+            && let Some(count) = self.peers.get_mut(&Address::from(peer))
+        {
+            count.moved.note(event);
+        }
     }
 
     /// Tells that a session of `peer` has ended, and what it has moved.
@@ -67,10 +75,8 @@ impl PeerLog {
         if self.since.is_none_or(|since| now < since + LOG_WINDOW) {
             return;
         }
-        for Count { peer, left_out, .. } in self.peers.values() {
-            if *left_out > 0 {
-                log::warn!("Left out {left_out} lines about {}: too many at once", peer.ip());
-            }
+        for count in self.peers.values().filter(|count| count.left_out > 0) {
+            log::warn!("{}", count.sentence());
         }
         if self.left_out_beside > 0 {
             log::warn!("Left out {} lines about other peers: too many at once", self.left_out_beside);
@@ -91,7 +97,7 @@ impl PeerLog {
             self.left_out_beside += 1;
             return false;
         }
-        let count = self.peers.entry(address).or_insert(Count { peer, lines: 0, left_out: 0 });
+        let count = self.peers.entry(address).or_insert(Count::of(peer));
         if self.lines >= LOG_LINES_PER_SECOND_MAX || count.lines >= LOG_PEER_LINES_PER_SECOND_MAX {
             count.left_out += 1;
             return false;
@@ -102,9 +108,26 @@ impl PeerLog {
     }
 }
 
+impl Count {
+    fn of(peer: SocketAddr) -> Self {
+        Self { peer, lines: 0, left_out: 0, moved: Moved::default() }
+    }
+
+    /// What stands in the place of the lines that were left out.
+    fn sentence(&self) -> String {
+        let Self { left_out, moved, .. } = self;
+        let peer = self.peer.ip().to_canonical();
+        let separator = if moved.is_nothing() { "" } else { "; " };
+        format!("Left out {left_out} lines about {peer}: too many at once{separator}{moved}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ferry_common::path::RemotePath;
+    use ferry_session::action::Direction;
+    use std::time::Duration;
 
     fn peer(host: u32, port: u16) -> SocketAddr {
         (std::net::Ipv4Addr::from(0x0a00_0000 + host), port).into()
@@ -137,6 +160,27 @@ mod tests {
         assert_eq!(admitted(&mut log, peer(2, 1), now, 1), 1, "another has its own");
         assert_eq!(admitted(&mut log, peer(1, 1), now + LOG_WINDOW, 1), 1, "a new second");
         assert_eq!(log.due(), None);
+    }
+
+    #[test]
+    fn what_was_moved_is_told_of_the_lines_that_are_left_out() {
+        let (mut log, now) = (PeerLog::default(), Instant::now());
+        let uploaded = Event::Finished {
+            direction: Direction::Upload,
+            path: RemotePath::root(),
+            offset: 0,
+            length: 1000,
+            elapsed: Duration::ZERO,
+        };
+        admitted(&mut log, peer(1, 1), now, LOG_PEER_LINES_PER_SECOND_MAX - 1);
+        for _ in 0..4 {
+            log.report(peer(1, 1), &uploaded, now);
+        }
+        let count = &log.peers[&Address::from(peer(1, 1))];
+        let told = "Left out 3 lines about 10.0.0.1: too many at once; uploaded 3 files (3.0 kB)";
+        assert_eq!(count.sentence(), told);
+        let count = Count { left_out: 2, ..Count::of(peer(1, 1)) };
+        assert_eq!(count.sentence(), "Left out 2 lines about 10.0.0.1: too many at once");
     }
 
     #[test]
