@@ -141,17 +141,17 @@ pub(crate) const TREE_LOOKUPS_MAX: usize = 16;
 pub(crate) const TREE_TEMPORARY_NAMES_MAX: usize = 16;
 /// A received file of this size has its room on the disk reserved before it comes: below it a failure is cheaper.
 pub(crate) const TREE_RESERVED_MIN_BYTES: u64 = 1024 * 1024;
-/// Received files that are flushed and named together. Each holds a descriptor until it has its name, and so may its
-/// folder.
-pub(crate) const TREE_COMMIT_BATCH_FILES: usize = 256;
-/// The size of such files together, beyond which a batch takes no more.
-pub(crate) const TREE_COMMIT_BATCH_BYTES: u64 = 64 * 1024 * 1024;
-/// Received files that wait for the committer: as many as make the next batch.
-pub(crate) const TREE_COMMIT_QUEUE_FILES: usize = TREE_COMMIT_BATCH_FILES;
-/// From this many files on, one flush of their file system takes less time than a flush of each (measured on ext4).
-pub(crate) const TREE_SHARED_FLUSH_MIN_FILES: usize = 8;
-/// Names that wait for the flush of the next batch are flushed by themselves if none has come within this time.
-pub(crate) const TREE_NAMES_DELAY: Duration = Duration::from_millis(500);
+/// Received files that are not named yet. Each holds a descriptor, so a low limit on those makes it fewer.
+pub(crate) const TREE_COMMIT_FILES_MAX: usize = 1024;
+/// Descriptors that received files and their folders leave to everything else.
+pub(crate) const TREE_OTHER_DESCRIPTORS: usize = 256;
+/// The size of received files, beyond which no more are flushed together, so that none waits long for others.
+pub(crate) const TREE_COMMIT_JOB_BYTES: u64 = 64 * 1024 * 1024;
+/// Received files that are named before the network is looked after again: a few milliseconds on a local disk.
+pub(crate) const TREE_COMMIT_NAMES_PER_TURN: usize = 64;
+/// From this many files and folders on, one flush of their file system takes less time than a flush of each (measured
+/// on ext4).
+pub(crate) const TREE_SHARED_FLUSH_MIN: usize = 8;
 /// Names of one folder that are read, sorted and told at a time. A folder with more is sorted piece by piece.
 pub(crate) const TREE_SORTED_NAMES_MAX: usize = 50_000;
 /// What a spool holds in memory; the rest is in a temporary file.

@@ -5,6 +5,7 @@
 
 pub(crate) mod case;
 pub(crate) mod committer;
+mod directory;
 pub(crate) mod error;
 pub(crate) mod facts;
 pub(crate) mod file_system;

@@ -10,14 +10,17 @@ use ferry_tests::tree::{Node, assert_same, harvest, plant, without_folder_times}
 use rustix::fs::{CWD, FileType, Mode};
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+/// In memory, where there are so many files: to remove them takes some disks minutes.
+const BIG_TREES: &str = "/dev/shm";
 const FILES: usize = 20_000;
 const FEW_FILES: usize = 1_000;
 
 #[test]
 fn a_tree_with_every_awkward_name_makes_the_round_trip() {
-    let (origin, server) = (Ferry::new(), Server::start());
+    let within = Path::new(BIG_TREES);
+    let (origin, server) = (Ferry::within(within), Options::default().within(within).start());
     plant(&origin.path("tree"), FILES, 1);
     let planted = harvest(&origin.path("tree"));
     assert!(planted.values().filter(|node| matches!(node, Node::File { .. })).count() == FILES);
@@ -27,7 +30,7 @@ fn a_tree_with_every_awkward_name_makes_the_round_trip() {
     assert_same(&without_folder_times(planted.clone()), &without_folder_times(harvest(&server.path("tree"))));
 
     plant(&server.path("other"), FEW_FILES, 2);
-    let back = Ferry::new();
+    let back = Ferry::within(within);
     back.run(server.control_address(), &["download tree"]).expect_status(0);
     back.run(server.control_address(), &["download other"]).expect_status(0);
     assert_same(&without_folder_times(planted), &without_folder_times(harvest(&back.path("tree"))));
@@ -132,7 +135,7 @@ fn a_file_that_cannot_have_its_name_stops_no_other_and_decides_the_status() {
     ferry.put("tree/new", "new");
     let run = ferry.run(read_only.control_address(), &["upload tree"]);
     run.expect_status(4);
-    assert!(run.stderr.contains("  tree/new: "), "{}", run.stderr);
+    assert!(run.stderr.contains("  tree: "), "{}", run.stderr);
 }
 
 #[test]

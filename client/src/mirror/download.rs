@@ -8,21 +8,20 @@ use crate::limits::{
 };
 use crate::mirror::board::Board;
 use crate::mirror::plan::{Class, Plan, Planned};
-use crate::mirror::pool::{Job, Member, Moved, Pool};
+use crate::mirror::pool::{Job, Member, Moved, Pool, Tick};
 use crate::mirror::server_walk::ServerWalk;
 use crate::mirror::summary::{Direction, Summary};
 use crate::mirror::{Options, Verdict, is_lost, judge, status_of};
 use crate::session::Session;
 use crate::terminal::screen::Results;
-use crate::tree::committer::{Committer, Outcome};
+use crate::tree::committer::{Committer, Flush, Outcome};
 use crate::tree::error::TreeError;
 use crate::tree::facts::Kind;
 use crate::tree::folder::{Folder, Made};
-use crate::tree::received::{Ending, Received};
+use crate::tree::received::Ending;
 use crate::tree::receiving::Receiving;
 use crate::tree::same::{Comparison, Version, compare};
 use crate::tree::spool::Spool;
-use crossbeam_channel::TryRecvError;
 use ferry_common::dialogue::{self, RequestId, Success};
 use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::RemotePath;
@@ -31,7 +30,7 @@ use ferry_common::wire::digest::{Digest, Hasher};
 use ferry_common::wire::entry::{Entry, EntryKind};
 use ferry_common::wire::file_time::FileTime;
 use mio::Waker;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -71,7 +70,8 @@ pub(crate) fn run(
         return download.results.finish();
     }
     if result.is_err() {
-        download.save_whole_files();
+        // What is whole gets its name all the same.
+        pool.settle(|| download.commit())?;
     }
     let told = download.summary.tell(Direction::Down, options.transfer.verify, result.is_ok());
     result.and(told)
@@ -86,12 +86,11 @@ struct Download<'a> {
     running: Vec<Running>,
     /// What has come of large files whose connection was lost.
     beginnings: HashMap<RemotePath, (Receiving, Hasher)>,
-    /// Whole files for which the committer has no room yet.
-    uncommitted: VecDeque<Received>,
     /// Whole files that have no name yet, or one that is not on the disk.
     committing: HashMap<RemotePath, Weight>,
     committer: Committer,
-    is_closed: bool,
+    /// Nothing but the flush of the folders is left.
+    is_closing: bool,
     /// Path and time of each folder.
     folder_times: Spool,
     summary: Summary,
@@ -126,7 +125,7 @@ impl<'a> Download<'a> {
     fn new(options: &'a Options, pool: &Pool, to: &Path) -> Result<Self, Failure> {
         let folder =
             Folder::open(to).map_err(|error| Failure::Local(format!("{}: {error}", show_path(to))))?;
-        let committer = Committer::start(wake(pool.waker()))
+        let committer = Committer::start(Flush::Full, wake(pool.waker()))
             .map_err(|error| Failure::local("start a thread for", to, &error))?;
         Ok(Self {
             options,
@@ -135,10 +134,9 @@ impl<'a> Download<'a> {
             plan: Plan::default(),
             running: std::iter::repeat_with(Running::default).take(FIRST_MOVER + options.jobs).collect(),
             beginnings: HashMap::new(),
-            uncommitted: VecDeque::new(),
             committing: HashMap::new(),
             committer,
-            is_closed: false,
+            is_closing: false,
             folder_times: Spool::default(),
             summary: Summary::default(),
             board: Board::new(),
@@ -288,7 +286,7 @@ impl<'a> Download<'a> {
         let small_first = member == FIRST_MOVER;
         let classes = if small_first { [Class::Small, Class::Large] } else { [Class::Large, Class::Small] };
         for class in classes {
-            while self.uncommitted.is_empty() && self.running[member].has_room(class) {
+            while self.committer.has_room() && self.running[member].has_room(class) {
                 let Some(file) = self.plan.pop(class)? else { break };
                 self.ask(member, file, session);
             }
@@ -332,16 +330,7 @@ impl<'a> Download<'a> {
         };
         let weight = Weight { bytes: receiving.length_bytes(), replaces: file.replaces };
         self.committing.insert(receiving.path().clone(), weight);
-        self.uncommitted.push_back(receiving.finish(ending));
-        self.commit();
-    }
-
-    fn commit(&mut self) {
-        while self.committer.has_room()
-            && let Some(received) = self.uncommitted.pop_front()
-        {
-            self.committer.commit(received);
-        }
+        self.committer.commit(receiving.finish(ending));
     }
 
     /// The file is to be asked for once more, but not for ever.
@@ -405,21 +394,16 @@ impl<'a> Download<'a> {
         }
     }
 
-    /// After the run was broken off: what is whole gets its name all the same.
-    fn save_whole_files(&mut self) {
-        while !self.is_closed {
-            self.commit();
-            if self.uncommitted.is_empty() {
-                self.committer.close();
-                self.is_closed = true;
-            } else if let Ok(outcome) = self.committer.outcome() {
-                self.take_outcome(outcome);
-            } else {
-                return;
-            }
-        }
-        while let Ok(outcome) = self.committer.outcome() {
+    /// Names what can have its name, and hears of what has.
+    fn commit(&mut self) -> Tick {
+        let has_more = self.committer.turn();
+        while let Some(outcome) = self.committer.next_outcome() {
             self.take_outcome(outcome);
+        }
+        match (has_more, self.committer.is_idle()) {
+            (true, _) => Tick::More,
+            (false, false) => Tick::Waiting,
+            (false, true) => Tick::Over,
         }
     }
 
@@ -440,7 +424,6 @@ impl<'a> Download<'a> {
     fn is_all_asked(&self) -> bool {
         self.walk.is_over()
             && self.plan.len() == 0
-            && self.uncommitted.is_empty()
             && self.running.iter().all(|running| running.fetches.is_empty())
     }
 }
@@ -585,23 +568,18 @@ impl Job for Download<'_> {
         Ok(())
     }
 
-    fn tick(&mut self) -> Result<bool, Failure> {
-        loop {
-            match self.committer.try_outcome() {
-                Ok(outcome) => self.take_outcome(outcome),
-                Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => {
-                    self.set_folder_times().map_err(spool_failed)?;
-                    return Ok(true);
-                }
+    fn tick(&mut self) -> Result<Tick, Failure> {
+        match self.commit() {
+            Tick::Over if self.is_closing => Ok(Tick::Over),
+            Tick::Over if self.is_all_asked() => {
+                self.set_folder_times().map_err(spool_failed)?;
+                self.is_closing = true;
+                self.committer.flush_folders(self.folder.file_systems());
+                Ok(Tick::More)
             }
+            Tick::Over => Ok(Tick::Waiting),
+            tick @ (Tick::More | Tick::Waiting) => Ok(tick),
         }
-        self.commit();
-        if !self.is_closed && self.is_all_asked() {
-            self.committer.close();
-            self.is_closed = true;
-        }
-        Ok(false)
     }
 
     fn show(&mut self, moved: Moved) {

@@ -15,6 +15,7 @@ use ferry_common::wire::command::Command;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::Entry;
 use mio::{Events, Poll, Token, Waker};
+use rustix::process::{Resource, Rlimit};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -58,11 +59,21 @@ pub(crate) trait Job {
     /// The session is gone: none of its requests ends any more.
     fn lost(&mut self, member: Member) -> Result<(), Failure>;
 
-    /// Does what is due beside the sessions. True once nothing is left to be done.
-    fn tick(&mut self) -> Result<bool, Failure>;
+    /// Does what is due beside the sessions.
+    fn tick(&mut self) -> Result<Tick, Failure>;
 
     /// How much has moved, for the display.
     fn show(&mut self, moved: Moved);
+}
+
+/// What is left of a job beside the sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tick {
+    /// More can be done at once.
+    More,
+    /// Something is waited for.
+    Waiting,
+    Over,
 }
 
 /// What a display needs to know of the sessions.
@@ -160,6 +171,7 @@ impl Pool {
         retry_for: Duration,
         interrupts: &Arc<Interrupts>,
     ) -> io::Result<Self> {
+        allow_descriptors();
         let poll = Poll::new()?;
         let now = Instant::now();
         let idle = || Slot { state: State::Idle, delay: RETRY_FIRST_DELAY, moved: 0, moved_at: now };
@@ -188,10 +200,11 @@ impl Pool {
             if self.interrupts.signal().is_some() {
                 return Err(Failure::Interrupted);
             }
-            if job.tick()? {
-                return Ok(());
-            }
-            let mut has_work = false;
+            let mut has_work = match job.tick()? {
+                Tick::Over => return Ok(()),
+                Tick::More => true,
+                Tick::Waiting => false,
+            };
             for member in 0..self.slots.len() {
                 has_work |= self.serve(member, job)?;
             }
@@ -199,18 +212,35 @@ impl Pool {
             self.moved.is_cut_off = self.outage.is_some() && !self.slots.iter().any(Slot::is_ready);
             job.show(self.moved);
             let timeout = if has_work { Duration::ZERO } else { POOL_TICK };
-            if let Err(error) = self.poll.poll(&mut events, Some(timeout))
-                && error.kind() != io::ErrorKind::Interrupted
-            {
-                let reason = connect::describe(&error);
-                return Err(Failure::Local(format!("Cannot wait for the network: {reason}")));
-            }
+            self.wait(&mut events, timeout)?;
             for event in events.iter().filter(|event| event.token() != WAKER) {
                 let slot = self.slots.get_mut(event.token().0 / 2);
                 if let Some(session) = slot.and_then(Slot::session_mut) {
                     session.latch(event);
                 }
             }
+        }
+    }
+
+    /// Waits for what threads do for a job whose sessions are of no more use.
+    pub(crate) fn settle(&mut self, mut tick: impl FnMut() -> Tick) -> Result<(), Failure> {
+        let mut events = Events::with_capacity(POOL_EVENTS);
+        loop {
+            match tick() {
+                Tick::Over => return Ok(()),
+                Tick::More => {}
+                Tick::Waiting => self.wait(&mut events, POOL_TICK)?,
+            }
+        }
+    }
+
+    fn wait(&mut self, events: &mut Events, timeout: Duration) -> Result<(), Failure> {
+        match self.poll.poll(events, Some(timeout)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                let reason = connect::describe(&error);
+                Err(Failure::Local(format!("Cannot wait for the network: {reason}")))
+            }
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 
@@ -358,6 +388,13 @@ impl Pool {
     fn violation(&self, what: &str) -> Failure {
         Failure::Violation(format!("{} breaks the protocol: {what}", self.peer))
     }
+}
+
+/// Every small file that is on its way has a descriptor, more than many systems give by default.
+fn allow_descriptors() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    // Where it cannot be raised, fewer files are named together.
+    let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 impl Slot {

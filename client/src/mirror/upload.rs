@@ -7,7 +7,7 @@ use crate::limits::{TREE_AHEAD_BYTES, TREE_AHEAD_FILES, TREE_FILE_TRIES_MAX};
 use crate::mirror::board::Board;
 use crate::mirror::hashing::Hashing;
 use crate::mirror::plan::{Class, Plan, Planned};
-use crate::mirror::pool::{Job, Member, Moved, Pool};
+use crate::mirror::pool::{Job, Member, Moved, Pool, Tick};
 use crate::mirror::scout::{Finding, Scout, Start};
 use crate::mirror::sending::{Failed, Sending};
 use crate::mirror::summary::{Direction, Summary};
@@ -433,8 +433,9 @@ impl Job for Upload<'_> {
         Ok(())
     }
 
-    fn tick(&mut self) -> Result<bool, Failure> {
-        Ok(self.scout.is_over() && self.plan.len() == 0 && self.running.iter().all(Running::is_idle))
+    fn tick(&mut self) -> Result<Tick, Failure> {
+        let is_over = self.scout.is_over() && self.plan.len() == 0;
+        Ok(if is_over && self.running.iter().all(Running::is_idle) { Tick::Over } else { Tick::Waiting })
     }
 
     fn show(&mut self, moved: Moved) {

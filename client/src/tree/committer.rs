@@ -1,256 +1,173 @@
-//! The thread that gives received files their names, batch by batch. The members of a batch share their flush, and the
-//! names of a batch are flushed together with the content of the next, so that thousands of files cost a few flushes.
+//! Gives received files their names. What has come while the last flush ran shares the next one, and so do the names that
+//! were given meanwhile: thousands of files cost a few flushes. A file is reported when nothing of it can be lost any
+//! more, at [`Flush::Full`] not by a loss of power either.
 //!
-//! A file is reported when nothing of it can be lost any more, by a loss of power either.
+//! A thread of its own flushes, and does nothing else. Files are named on the thread that makes them: a file system has
+//! one lock for all files without a name (ext4: its list of orphans), and two threads that take turns at it are several
+//! times slower than one alone (measured).
+
+mod flusher;
 
 use crate::limits::{
-    TREE_COMMIT_BATCH_BYTES, TREE_COMMIT_BATCH_FILES, TREE_COMMIT_QUEUE_FILES, TREE_NAMES_DELAY,
-    TREE_SHARED_FLUSH_MIN_FILES,
+    TREE_COMMIT_FILES_MAX, TREE_COMMIT_JOB_BYTES, TREE_COMMIT_NAMES_PER_TURN, TREE_OTHER_DESCRIPTORS,
 };
-use crate::tree::error::TreeError;
-use crate::tree::file_system::{self, FileSystem};
-use crate::tree::folder::Directory;
+use crate::tree::file_system::FileSystem;
 use crate::tree::received::Received;
-use crossbeam_channel::{Receiver, RecvError, RecvTimeoutError, Sender, TryRecvError};
-use ferry_common::path::RemotePath;
-use rustix::io::Errno;
-use std::collections::HashMap;
+use crossbeam_channel::{Receiver, Sender};
+pub(crate) use flusher::Outcome;
+use flusher::{Done, Job, Named};
+use rustix::process::Resource;
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What became of one file.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    pub(crate) path: RemotePath,
-    pub(crate) result: Result<(), TreeError>,
+/// What has to be on the disk before a file is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flush {
+    /// Its content before its name appears, and then its name.
+    Full,
+    /// Nothing: what was named outlasts this program, and no loss of power. There is no option for it yet.
+    #[allow(dead_code)]
+    None,
 }
 
-/// The end of the thread that hands files over. After it is dropped no further file gets its name, but for the one
-/// that is being named.
+/// See the module's documentation. What has no name when this is dropped does not get one.
 pub(crate) struct Committer {
-    /// `None` once everything was handed over.
-    files: Option<Sender<Received>>,
-    outcomes: Receiver<Outcome>,
-    is_dropped: Arc<AtomicBool>,
-}
-
-/// The thread's own end.
-struct Worker {
-    files: Receiver<Received>,
-    outcomes: Sender<Outcome>,
-    is_dropped: Arc<AtomicBool>,
-    waker: Box<dyn Fn() + Send>,
-    /// Those whose names are not flushed.
+    flush: Flush,
+    jobs: Sender<Job>,
+    done: Receiver<Done>,
+    /// How many files the flusher has, if it has a job.
+    in_job: Option<usize>,
+    /// Those that have come since.
+    waiting: VecDeque<Received>,
+    /// Those whose content is on the disk.
+    flushed: VecDeque<Received>,
+    /// Those whose names are not.
     named: Vec<Named>,
-}
-
-/// A file that has its name.
-struct Named {
-    path: RemotePath,
-    directory: Arc<Directory>,
-    file_system: Arc<FileSystem>,
+    /// Where folders were made and given their times.
+    changed: Vec<Arc<FileSystem>>,
+    outcomes: VecDeque<Outcome>,
+    files_max: usize,
 }
 
 impl Committer {
-    /// `waker` is called on the new thread whenever outcomes have come, and at the end.
-    pub(crate) fn start(waker: Box<dyn Fn() + Send>) -> io::Result<Self> {
-        let (files, files_out) = crossbeam_channel::bounded(TREE_COMMIT_QUEUE_FILES);
-        // There are never more than the files that the owner of this end has handed over and does not ask about.
-        let (outcomes_in, outcomes) = crossbeam_channel::unbounded();
-        let is_dropped = Arc::new(AtomicBool::new(false));
-        let dropped = Arc::clone(&is_dropped);
-        let worker =
-            Worker { files: files_out, outcomes: outcomes_in, is_dropped: dropped, waker, named: Vec::new() };
-        std::thread::Builder::new().name("committer".to_owned()).spawn(|| worker.run())?;
-        Ok(Self { files: Some(files), outcomes, is_dropped })
+    /// `waker` is called on another thread when there is something to do for [`Committer::turn`].
+    pub(crate) fn start(flush: Flush, waker: Box<dyn Fn() + Send>) -> io::Result<Self> {
+        let (jobs, jobs_out) = crossbeam_channel::bounded(1);
+        let (done_in, done) = crossbeam_channel::bounded(1);
+        if flush == Flush::Full {
+            let run = move || flusher::run(&jobs_out, &done_in, &*waker);
+            std::thread::Builder::new().name("flusher".to_owned()).spawn(run)?;
+        }
+        Ok(Self {
+            flush,
+            jobs,
+            done,
+            in_job: None,
+            waiting: VecDeque::new(),
+            flushed: VecDeque::new(),
+            named: Vec::new(),
+            changed: Vec::new(),
+            outcomes: VecDeque::new(),
+            files_max: files_max(rustix::process::getrlimit(Resource::Nofile).current),
+        })
     }
 
-    /// True where a file can be handed over at once. Where not, it can after the next outcome.
+    /// True where one more file may be begun that will be handed over. Where not, it may after a turn.
     pub(crate) fn has_room(&self) -> bool {
-        self.files.as_ref().is_some_and(|files| !files.is_full())
+        self.waiting.len() + self.in_job.unwrap_or(0) + self.flushed.len() < self.files_max
     }
 
-    /// Hands a file over; waits where there is no room.
-    pub(crate) fn commit(&self, received: Received) {
-        if let Some(files) = &self.files {
-            // The thread takes files for as long as this end is there.
-            let _ = files.send(received);
-        }
-    }
-
-    /// No more files will come: what is there is named and flushed at once.
-    pub(crate) fn close(&mut self) {
-        self.files = None;
-    }
-
-    /// Waits for the next outcome; an error when all are told after [`Committer::close`].
-    pub(crate) fn outcome(&self) -> Result<Outcome, RecvError> {
-        self.outcomes.recv()
-    }
-
-    /// The next outcome: `Empty` while there is none, `Disconnected` when all are told after [`Committer::close`].
-    pub(crate) fn try_outcome(&self) -> Result<Outcome, TryRecvError> {
-        self.outcomes.try_recv()
-    }
-}
-
-impl Drop for Committer {
-    fn drop(&mut self) {
-        self.is_dropped.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Worker {
-    fn run(mut self) {
-        loop {
-            let first = if self.named.is_empty() {
-                self.files.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                self.files.recv_timeout(TREE_NAMES_DELAY)
-            };
-            match first {
-                Ok(first) => {
-                    let batch = self.gather(first);
-                    self.commit(batch);
-                    if self.named.len() > TREE_COMMIT_BATCH_FILES {
-                        self.flush_names();
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => self.flush_names(),
-                Err(RecvTimeoutError::Disconnected) => break,
+    /// Takes a file that is whole.
+    pub(crate) fn commit(&mut self, received: Received) {
+        match (received.dress(), self.flush) {
+            (Err(error), _) => {
+                let path = received.path().clone();
+                self.outcomes.push_back(Outcome { path, result: Err(error) });
             }
-            (self.waker)();
-        }
-        self.flush_names();
-        let waker = self.waker;
-        // Whoever is woken finds the channel at its end.
-        drop(self.outcomes);
-        waker();
-    }
-
-    /// Takes what is there, without waiting.
-    fn gather(&self, first: Received) -> Vec<Received> {
-        let mut bytes = first.length_bytes();
-        let mut batch = vec![first];
-        while batch.len() < TREE_COMMIT_BATCH_FILES && bytes < TREE_COMMIT_BATCH_BYTES {
-            let Ok(next) = self.files.try_recv() else { break };
-            bytes = bytes.saturating_add(next.length_bytes());
-            batch.push(next);
-        }
-        batch
-    }
-
-    fn commit(&mut self, batch: Vec<Received>) {
-        let dressed = self.keep_good(batch, Received::dress);
-        let flushed = self.flush_content(dressed);
-        for received in flushed {
-            if self.is_dropped.load(Ordering::Relaxed) {
-                return;
+            (Ok(()), Flush::None) => {
+                let path = received.path().clone();
+                self.outcomes.push_back(Outcome { path, result: received.publish() });
             }
-            let named = Named {
-                path: received.path().clone(),
-                directory: Arc::clone(received.directory()),
-                file_system: Arc::clone(received.file_system()),
-            };
+            (Ok(()), Flush::Full) => {
+                self.waiting.push_back(received);
+                self.give_job();
+            }
+        }
+    }
+
+    /// Has folders and their times brought to the disk, once the last file has its name. They are not reported: where a
+    /// file system has no shared flush, it is left to the system.
+    pub(crate) fn flush_folders(&mut self, changed: Vec<Arc<FileSystem>>) {
+        if self.flush == Flush::Full {
+            self.changed = changed;
+            self.give_job();
+        }
+    }
+
+    /// Names files whose content is on the disk. True where there are more than one turn takes.
+    pub(crate) fn turn(&mut self) -> bool {
+        if let Ok(done) = self.done.try_recv() {
+            self.in_job = None;
+            self.outcomes.extend(done.outcomes);
+            self.flushed.extend(done.flushed);
+        }
+        // Before the names are given: the flusher does not wait for them.
+        self.give_job();
+        for _ in 0..TREE_COMMIT_NAMES_PER_TURN {
+            let Some(received) = self.flushed.pop_front() else { break };
+            let named = Named::of(&received);
             match received.publish() {
                 Ok(()) => self.named.push(named),
-                Err(error) => self.report(named.path, Err(error)),
+                Err(error) => self.outcomes.push_back(Outcome { path: named.path, result: Err(error) }),
             }
         }
+        self.give_job();
+        !self.flushed.is_empty()
     }
 
-    /// Reports those with which something does not go well, and gives back the others.
-    fn keep_good(
-        &self,
-        batch: Vec<Received>,
-        work: impl Fn(&Received) -> Result<(), TreeError>,
-    ) -> Vec<Received> {
-        let mut good = Vec::with_capacity(batch.len());
-        for received in batch {
-            match work(&received) {
-                Ok(()) => good.push(received),
-                Err(error) => self.report(received.path().clone(), Err(error)),
-            }
+    pub(crate) fn next_outcome(&mut self) -> Option<Outcome> {
+        self.outcomes.pop_front()
+    }
+
+    /// True when every file that was handed over is reported.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.in_job.is_none()
+            && self.waiting.is_empty()
+            && self.flushed.is_empty()
+            && self.named.is_empty()
+            && self.changed.is_empty()
+            && self.outcomes.is_empty()
+    }
+
+    /// Names alone are a job only where no file waits for its own, as they cost a flush.
+    fn give_job(&mut self) {
+        let has_files = !self.waiting.is_empty() || !self.flushed.is_empty();
+        let has_more = !self.named.is_empty() || !self.changed.is_empty();
+        let has_work = !self.waiting.is_empty() || !has_files && has_more;
+        if self.in_job.is_some() || !has_work {
+            return;
         }
-        good
-    }
-
-    fn flush_content(&mut self, batch: Vec<Received>) -> Vec<Received> {
-        let mut flushed = Vec::with_capacity(batch.len());
-        for members in by_file_system(batch, Received::file_system) {
-            let file_system = members.first().map(|first| Arc::clone(first.file_system()));
-            if let Some(file_system) = file_system.filter(|_| members.len() >= TREE_SHARED_FLUSH_MIN_FILES)
-                && file_system.flush_all()
-            {
-                self.report_names_on(&file_system);
-                flushed.extend(members);
-            } else {
-                // The error of each names its file.
-                flushed.extend(self.keep_good(members, Received::flush));
-            }
+        let (mut content, mut bytes) = (Vec::new(), 0_u64);
+        while bytes < TREE_COMMIT_JOB_BYTES
+            && let Some(received) = self.waiting.pop_front()
+        {
+            bytes = bytes.saturating_add(received.length_bytes());
+            content.push(received);
         }
-        flushed
-    }
-
-    /// Everything on the file system was flushed, the names of earlier files with it.
-    fn report_names_on(&mut self, file_system: &Arc<FileSystem>) {
-        let is_there = |named: &Named| Arc::ptr_eq(&named.file_system, file_system);
-        let (durable, left) = self.named.drain(..).partition(is_there);
-        self.named = left;
-        let durable: Vec<Named> = durable;
-        durable.into_iter().for_each(|named| self.report(named.path, Ok(())));
-    }
-
-    fn flush_names(&mut self) {
-        for members in by_file_system(std::mem::take(&mut self.named), |named| &named.file_system) {
-            let by_directory = by_directory(members);
-            let is_shared = by_directory.len() >= TREE_SHARED_FLUSH_MIN_FILES
-                && by_directory[0].first().is_some_and(|first| first.file_system.flush_all());
-            for members in by_directory {
-                let Some(first) = members.first() else { continue };
-                let result = if is_shared { Ok(()) } else { flush_directory(&first.directory) };
-                for named in members {
-                    self.report(named.path, result.map_err(TreeError::system("flushed to the disk")));
-                }
-            }
-        }
-    }
-
-    fn report(&self, path: RemotePath, result: Result<(), TreeError>) {
-        // There is nobody to be told after the other end was dropped.
-        let _ = self.outcomes.send(Outcome { path, result });
+        self.in_job = Some(content.len());
+        let names = std::mem::take(&mut self.named);
+        let changed = if has_files { Vec::new() } else { std::mem::take(&mut self.changed) };
+        // The flusher lives as long as this end, and has no job.
+        let _ = self.jobs.send(Job { content, names, changed });
     }
 }
 
-fn by_file_system<T>(members: Vec<T>, file_system: impl Fn(&T) -> &Arc<FileSystem>) -> Vec<Vec<T>> {
-    grouped(members, |member| Arc::as_ptr(file_system(member)))
-}
-
-fn by_directory(members: Vec<Named>) -> Vec<Vec<Named>> {
-    grouped(members, |named| Arc::as_ptr(&named.directory))
-}
-
-/// Keeps the order within each group.
-fn grouped<T, K: Eq + std::hash::Hash>(members: Vec<T>, key: impl Fn(&T) -> K) -> Vec<Vec<T>> {
-    let (mut places, mut groups) = (HashMap::new(), Vec::new());
-    for member in members {
-        let place = *places.entry(key(&member)).or_insert_with(|| {
-            groups.push(Vec::new());
-            groups.len() - 1
-        });
-        groups[place].push(member);
-    }
-    groups
-}
-
-fn flush_directory(directory: &Directory) -> Result<(), Errno> {
-    match directory.to_read() {
-        Ok(readable) => file_system::flush(readable),
-        // One may write to a folder that one may not read. Then its names cannot be flushed.
-        Err(Errno::ACCESS) => Ok(()),
-        Err(errno) => Err(errno),
-    }
+/// Each file holds a descriptor, and in the worst case its folder another one until its name is flushed, by when as many
+/// files may have come again.
+fn files_max(descriptors_max: Option<u64>) -> usize {
+    let most = descriptors_max.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
+    (most.saturating_sub(TREE_OTHER_DESCRIPTORS) / 3).clamp(1, TREE_COMMIT_FILES_MAX)
 }
 
 #[cfg(test)]
@@ -258,16 +175,18 @@ mod tests {
     use super::*;
     use crate::tree::folder::Folder;
     use crate::tree::received::Ending;
+    use ferry_common::path::RemotePath;
+    use std::collections::HashSet;
     use std::fs;
     use std::path::Path;
 
     const ENDING: Ending = Ending { mtime: None, is_executable: None, overwrite: true };
 
     /// A committer that sends a word at each call of its waker.
-    fn start() -> (Committer, Receiver<()>) {
+    fn start(flush: Flush) -> (Committer, Receiver<()>) {
         let (woken_in, woken) = crossbeam_channel::unbounded();
         let waker = move || woken_in.send(()).unwrap_or_default();
-        (Committer::start(Box::new(waker)).unwrap(), woken)
+        (Committer::start(flush, Box::new(waker)).unwrap(), woken)
     }
 
     fn received(folder: &mut Folder, name: &str) -> Received {
@@ -278,16 +197,16 @@ mod tests {
     }
 
     /// Waits for every outcome there is.
-    fn finish(mut committer: Committer, woken: &Receiver<()>) -> Vec<Outcome> {
-        committer.close();
+    fn finish(committer: &mut Committer, woken: &Receiver<()>) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
-        loop {
-            match committer.try_outcome() {
-                Ok(outcome) => outcomes.push(outcome),
-                Err(TryRecvError::Empty) => woken.recv().unwrap(),
-                Err(TryRecvError::Disconnected) => return outcomes,
+        while !committer.is_idle() {
+            while committer.turn() {}
+            outcomes.extend(std::iter::from_fn(|| committer.next_outcome()));
+            if committer.in_job.is_some() {
+                woken.recv().unwrap();
             }
         }
+        outcomes
     }
 
     fn names(top: &Path) -> usize {
@@ -295,59 +214,81 @@ mod tests {
     }
 
     #[test]
-    fn every_file_is_named_and_reported_once_and_in_whatever_folder() {
-        let top = tempfile::tempdir().unwrap();
-        let mut folder = Folder::open(top.path()).unwrap();
-        let (committer, woken) = start();
-        let mut outcomes = 0;
-        for number in 0..3 * TREE_COMMIT_QUEUE_FILES {
-            let directory = format!("d{}", number % 11);
-            folder.make_folder(&RemotePath::parse(directory.as_bytes()).unwrap()).unwrap();
-            while !committer.has_room() {
-                woken.recv().unwrap();
-                while let Ok(Outcome { result: Ok(()), .. }) = committer.try_outcome() {
-                    outcomes += 1;
+    fn every_file_is_named_and_reported_once_in_whatever_folder() {
+        const FILES: usize = 1000;
+        for flush in [Flush::Full, Flush::None] {
+            let top = tempfile::tempdir().unwrap();
+            let mut folder = Folder::open(top.path()).unwrap();
+            let (mut committer, woken) = start(flush);
+            let mut reported = HashSet::new();
+            for number in 0..FILES {
+                let directory = format!("d{}", number % 11);
+                folder.make_folder(&RemotePath::parse(directory.as_bytes()).unwrap()).unwrap();
+                while !committer.has_room() {
+                    woken.recv().unwrap();
+                    committer.turn();
                 }
+                while let Some(outcome) = committer.next_outcome() {
+                    assert!(outcome.result.is_ok() && reported.insert(outcome.path));
+                }
+                committer.commit(received(&mut folder, &format!("{directory}/{number}")));
+                assert!(committer.waiting.len() + committer.flushed.len() <= committer.files_max);
             }
-            committer.commit(received(&mut folder, &format!("{directory}/{number}")));
-        }
-        outcomes += finish(committer, &woken).into_iter().filter(|outcome| outcome.result.is_ok()).count();
-        assert_eq!(outcomes, 3 * TREE_COMMIT_QUEUE_FILES);
-        for number in 0..3 * TREE_COMMIT_QUEUE_FILES {
-            let name = format!("d{}/{number}", number % 11);
-            assert_eq!(fs::read(top.path().join(&name)).unwrap(), name.as_bytes());
+            for outcome in finish(&mut committer, &woken) {
+                assert!(outcome.result.is_ok() && reported.insert(outcome.path));
+            }
+            assert_eq!(reported.len(), FILES, "{flush:?}");
+            for number in 0..FILES {
+                let name = format!("d{}/{number}", number % 11);
+                assert_eq!(fs::read(top.path().join(&name)).unwrap(), name.as_bytes());
+            }
         }
     }
 
-    /// The first files of an upload that stands still must not wait for the next.
+    /// The first flush is for the content, after which the file has its name; the second for the name.
     #[test]
-    fn the_names_of_the_last_batch_are_flushed_when_no_other_comes() {
+    fn a_file_is_named_when_its_content_is_flushed_and_reported_when_its_name_is() {
         let top = tempfile::tempdir().unwrap();
         let mut folder = Folder::open(top.path()).unwrap();
-        let (committer, woken) = start();
+        let (mut committer, woken) = start(Flush::Full);
         committer.commit(received(&mut folder, "a"));
-        let outcome = loop {
-            woken.recv().unwrap();
-            if let Ok(outcome) = committer.try_outcome() {
-                break outcome;
-            }
-            assert!(top.path().join("a").exists(), "woken when it has its name, and when that is flushed");
-        };
-        assert!(outcome.result.is_ok() && outcome.path.as_bytes() == b"a");
+        woken.recv().unwrap();
+        assert_eq!(names(top.path()), 0);
+        assert!(!committer.turn() && names(top.path()) == 1 && committer.next_outcome().is_none());
+        woken.recv().unwrap();
+        assert!(!committer.turn() && !committer.is_idle());
+        assert!(committer.next_outcome().is_some_and(|outcome| outcome.result.is_ok()));
+        assert!(committer.is_idle());
+    }
+
+    #[test]
+    fn what_comes_during_a_flush_shares_the_next_and_so_do_names() {
+        let top = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(top.path()).unwrap();
+        let (mut committer, woken) = start(Flush::Full);
+        (0..20).for_each(|number| committer.commit(received(&mut folder, &number.to_string())));
+        assert_eq!((committer.in_job, committer.waiting.len()), (Some(1), 19));
+        woken.recv().unwrap();
+        committer.turn();
+        assert_eq!((committer.in_job, committer.named.len()), (Some(19), 1));
+        woken.recv().unwrap();
+        committer.turn();
+        // The names of the first job and the second go together.
+        assert_eq!((committer.in_job, committer.named.len()), (Some(0), 0));
+        assert_eq!(finish(&mut committer, &woken).len(), 20);
+        assert!(woken.try_recv().is_err(), "three flushes have done");
     }
 
     #[test]
     fn a_failure_names_its_file_and_harms_no_other() {
         let top = tempfile::tempdir().unwrap();
-        for name in ["3", "7"] {
-            fs::create_dir(top.path().join(name)).unwrap();
-        }
+        fs::create_dir(top.path().join("3")).unwrap();
         let mut folder = Folder::open(top.path()).unwrap();
-        let (committer, woken) = start();
-        for number in 0..20 {
-            committer.commit(received(&mut folder, &number.to_string()));
-        }
-        let outcomes = finish(committer, &woken);
+        let (mut committer, woken) = start(Flush::Full);
+        (0..20).for_each(|number| committer.commit(received(&mut folder, &number.to_string())));
+        // Too late to be seen when it was handed over.
+        fs::create_dir(top.path().join("7")).unwrap();
+        let outcomes = finish(&mut committer, &woken);
         let failed = outcomes.iter().filter(|outcome| outcome.result.is_err());
         let mut failed: Vec<_> = failed.map(|outcome| outcome.path.to_string()).collect();
         failed.sort();
@@ -356,22 +297,36 @@ mod tests {
     }
 
     #[test]
-    fn nothing_gets_its_name_after_the_other_end_is_dropped() {
+    fn nothing_gets_its_name_after_the_committer_is_dropped() {
         let top = tempfile::tempdir().unwrap();
         let mut folder = Folder::open(top.path()).unwrap();
-        let (woken_in, woken) = crossbeam_channel::unbounded();
-        let (go_on, may_go_on) = crossbeam_channel::unbounded::<()>();
-        let waker = move || {
-            let _ = woken_in.send(());
-            let _ = may_go_on.recv();
-        };
-        let committer = Committer::start(Box::new(waker)).unwrap();
-        committer.commit(received(&mut folder, "a"));
-        woken.recv().unwrap();
-        committer.commit(received(&mut folder, "b"));
+        let (mut committer, woken) = start(Flush::Full);
+        (0..20).for_each(|number| committer.commit(received(&mut folder, &number.to_string())));
         drop(committer);
-        drop(go_on);
+        // Until the flusher has ended.
         while woken.recv().is_ok() {}
-        assert!(top.path().join("a").exists() && names(top.path()) == 1);
+        assert_eq!(names(top.path()), 0);
+    }
+
+    #[test]
+    fn folders_are_flushed_last_and_only_where_that_was_asked_for() {
+        let top = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(top.path()).unwrap();
+        for (flush, expected) in [(Flush::Full, Some(1)), (Flush::None, None)] {
+            let (mut committer, woken) = start(flush);
+            committer.commit(received(&mut folder, "a"));
+            committer.flush_folders(folder.file_systems());
+            assert_eq!((committer.in_job, committer.changed.len()), (expected, expected.unwrap_or(0)));
+            assert_eq!(finish(&mut committer, &woken).len(), 1);
+            committer.flush_folders(folder.file_systems());
+            assert_eq!(committer.is_idle(), flush == Flush::None);
+            assert_eq!(finish(&mut committer, &woken).len(), 0);
+        }
+    }
+
+    #[test]
+    fn files_in_flight_leave_descriptors_for_everything_else() {
+        assert_eq!(files_max(Some(1024)), (1024 - TREE_OTHER_DESCRIPTORS) / 3);
+        assert_eq!((files_max(Some(10)), files_max(None)), (1, TREE_COMMIT_FILES_MAX));
     }
 }

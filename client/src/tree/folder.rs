@@ -2,6 +2,7 @@
 //! it, without following a link.
 
 use crate::limits::{TREE_FILE_SYSTEMS_MAX, TREE_FOLDERS_MAX};
+use crate::tree::directory::Directory;
 use crate::tree::error::TreeError;
 use crate::tree::facts::{Facts, Kind};
 use crate::tree::file_system::FileSystem;
@@ -30,47 +31,12 @@ pub(crate) struct Folder {
     file_systems: Vec<Arc<FileSystem>>,
 }
 
-/// An open folder, itself or beneath it. It can be reached through, and needs no right to be read.
-#[derive(Debug)]
-pub(crate) struct Directory {
-    descriptor: OwnedFd,
-    path: RemotePath,
-    device: u64,
-}
-
 /// What became of a wish for a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Made {
     New,
     /// A folder has the name already.
     Existing,
-}
-
-impl AsFd for Directory {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.descriptor.as_fd()
-    }
-}
-
-impl Directory {
-    pub(super) fn device(&self) -> u64 {
-        self.device
-    }
-
-    /// Opened again for what needs the right to read it, as a flush does.
-    pub(super) fn to_read(&self) -> Result<OwnedFd, Errno> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        rustix::fs::openat(&self.descriptor, ".", flags, Mode::empty())
-    }
-
-    /// What has the name itself, be it a link; `None` where nothing has it.
-    pub(super) fn look_at(&self, name: &[u8]) -> Result<Option<Facts>, Errno> {
-        match rustix::fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(Facts::of(&stat))),
-            Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(errno),
-        }
-    }
 }
 
 impl Folder {
@@ -137,6 +103,14 @@ impl Folder {
         Source::open(directory.as_fd(), name)
     }
 
+    /// Those that the folder is on, and every file that was begun in it.
+    pub(crate) fn file_systems(&mut self) -> Vec<Arc<FileSystem>> {
+        if let Ok(top) = self.directory(&RemotePath::root()) {
+            self.file_system_of(&top);
+        }
+        self.file_systems.clone()
+    }
+
     /// Begins a file of this size, in a folder that exists.
     pub(crate) fn receive(&mut self, path: &RemotePath, size_bytes: u64) -> Result<Receiving, TreeError> {
         if path.is_root() {
@@ -184,7 +158,7 @@ impl Folder {
     }
 
     fn file_system_of(&mut self, directory: &Directory) -> Arc<FileSystem> {
-        let device = directory.device();
+        let device = directory.device;
         if let Some(known) = self.file_systems.iter().find(|known| known.device() == device) {
             return Arc::clone(known);
         }

@@ -3,7 +3,8 @@
 //! A `?` and the inside of `[]` stand for whole characters; a byte that is part of none counts as one. A bracket or a
 //! brace that is not closed stands for itself, as does everything that was quoted.
 //!
-//! The regular expressions that patterns become are of characters, so each byte that is no text becomes a character
+//! Patterns become regular expressions here, not by `globset`, which is for bytes: its `?` does not match an `ü`. Those
+//! expressions are of characters, so each byte that is no text becomes a character
 //! that no text has a use for.
 
 mod syntax;
@@ -11,27 +12,8 @@ mod syntax;
 use crate::limits::PATTERN_PROGRAM_MAX_BYTES;
 use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use std::borrow::Cow;
-use syntax::Sequence;
-use thiserror::Error;
-
-/// The first of 256 characters for private use, at the very end of what there is.
-const BYTES_AS_CHARACTERS: u32 = 0x10_ff00;
-
-/// One byte of what was typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Symbol {
-    pub(crate) byte: u8,
-    /// It stands for itself.
-    pub(crate) is_quoted: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub(crate) enum PatternError {
-    #[error("the pattern is too long or too complicated")]
-    TooComplex,
-    #[error("a / cannot stand within {{}}")]
-    SlashInBraces,
-}
+pub(crate) use syntax::{PatternError, Symbol};
+use syntax::{Sequence, characters};
 
 /// What was typed as one path, with something in it that is not literal.
 #[derive(Debug)]
@@ -66,19 +48,6 @@ pub(crate) struct Excludes {
     all: RegexSet,
     /// Those with a slash at the end.
     folders: RegexSet,
-}
-
-impl Symbol {
-    /// For text in which a backslash quotes what follows it.
-    pub(crate) fn of_escaped(text: &[u8]) -> Vec<Self> {
-        let mut bytes = text.iter().copied();
-        let mut symbols = Vec::with_capacity(text.len());
-        while let Some(byte) = bytes.next() {
-            let next = if byte == b'\\' { bytes.next() } else { None };
-            symbols.push(Self { byte: next.unwrap_or(byte), is_quoted: next.is_some() });
-        }
-        symbols
-    }
 }
 
 impl Pattern {
@@ -194,20 +163,6 @@ fn as_text(name: &[u8]) -> Cow<'_, str> {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Owned(characters(name).map(|(_, character)| character).collect()),
     }
-}
-
-/// Characters, and the place of the first byte of each.
-fn characters(bytes: &[u8]) -> impl Iterator<Item = (usize, char)> {
-    let mut place = 0;
-    bytes.utf8_chunks().flat_map(move |chunk| {
-        let start = place;
-        let invalid_start = start + chunk.valid().len();
-        place = invalid_start + chunk.invalid().len();
-        let of_byte = |byte: u8| char::from_u32(BYTES_AS_CHARACTERS + u32::from(byte)).unwrap_or('\u{fffd}');
-        let text = chunk.valid().char_indices().map(move |(offset, character)| (start + offset, character));
-        let rest = chunk.invalid().iter().enumerate();
-        text.chain(rest.map(move |(offset, &byte)| (invalid_start + offset, of_byte(byte))))
-    })
 }
 
 #[cfg(test)]

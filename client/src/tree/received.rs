@@ -5,12 +5,12 @@
 //! replaced.
 
 use crate::transfer::attributes;
+use crate::tree::directory::Directory;
 use crate::tree::error::TreeError;
 use crate::tree::facts::{Facts, Kind};
 use crate::tree::file_system::{self, FileSystem};
-use crate::tree::folder::Directory;
-use crate::tree::receiving::{Receiving, Temporary};
-use crate::tree::temporary;
+use crate::tree::receiving::Receiving;
+use crate::tree::temporary::{self, Temporary};
 use ferry_common::path::RemotePath;
 use ferry_common::wire::file_time::FileTime;
 use rustix::fd::{AsFd, AsRawFd};
@@ -55,12 +55,15 @@ enum Before {
     Link,
 }
 
-impl Received {
-    pub(super) fn new(receiving: Receiving, ending: Ending) -> Self {
-        let Receiving { file, path, directory, file_system, temporary, length_bytes } = receiving;
-        Self { file, path, directory, file_system, temporary, length_bytes, ending }
+impl Receiving {
+    /// The file is whole.
+    pub(crate) fn finish(self, ending: Ending) -> Received {
+        let Self { file, path, directory, file_system, temporary, length_bytes } = self;
+        Received { file, path, directory, file_system, temporary, length_bytes, ending }
     }
+}
 
+impl Received {
     pub(crate) fn path(&self) -> &RemotePath {
         &self.path
     }
@@ -358,6 +361,8 @@ mod tests {
         let folder = |path: &Path| fs::create_dir(path).unwrap();
         assert!(matches!(publish(PLAIN, &folder), (Err(TreeError::InTheWay(Kind::Folder)), _)));
         assert!(matches!(publish(NEW, &folder), (Err(TreeError::Exists), _)));
+        let fifo = |path: &Path| rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        assert!(matches!(publish(PLAIN, &fifo), (Err(TreeError::InTheWay(Kind::Fifo)), _)));
     }
 
     #[test]

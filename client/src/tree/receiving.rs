@@ -2,13 +2,12 @@
 //! name at all, so that nothing is left of it after a kill; elsewhere it has a hidden one, and is private.
 
 use crate::limits::TREE_RESERVED_MIN_BYTES;
+use crate::tree::directory::Directory;
 use crate::tree::error::TreeError;
 use crate::tree::file_system::FileSystem;
-use crate::tree::folder::Directory;
-use crate::tree::received::{Ending, Received};
-use crate::tree::temporary;
+use crate::tree::temporary::{self, Temporary};
 use ferry_common::path::RemotePath;
-use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags};
+use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::Write as _;
@@ -33,24 +32,6 @@ pub(crate) struct Receiving {
     /// `None` where the file has no name yet.
     pub(super) temporary: Option<Temporary>,
     pub(super) length_bytes: u64,
-}
-
-/// The hidden name of a file, which is removed when this is dropped.
-#[derive(Debug)]
-pub(super) struct Temporary {
-    pub(super) directory: Arc<Directory>,
-    pub(super) name: Vec<u8>,
-    /// False when the file has another name, or what has this one is another program's.
-    pub(super) is_ours: bool,
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if self.is_ours {
-            // What cannot be removed now could not be by anybody else.
-            let _ = rustix::fs::unlinkat(&self.directory, &self.name, AtFlags::empty());
-        }
-    }
 }
 
 impl Receiving {
@@ -90,11 +71,6 @@ impl Receiving {
 
     pub(crate) fn length_bytes(&self) -> u64 {
         self.length_bytes
-    }
-
-    /// The file is whole.
-    pub(crate) fn finish(self, ending: Ending) -> Received {
-        Received::new(self, ending)
     }
 }
 

@@ -1,9 +1,30 @@
 //! Names for what is there for a moment only: hidden, and free.
 
 use crate::limits::TREE_TEMPORARY_NAMES_MAX;
+use crate::tree::directory::Directory;
 use ferry_common::limits::NAME_MAX_BYTES;
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use rustix::rand::GetRandomFlags;
+use std::sync::Arc;
+
+/// The hidden name of a file, which is removed when this is dropped.
+#[derive(Debug)]
+pub(super) struct Temporary {
+    pub(super) directory: Arc<Directory>,
+    pub(super) name: Vec<u8>,
+    /// False when the file has another name, or what has this one is another program's.
+    pub(super) is_ours: bool,
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if self.is_ours {
+            // What cannot be removed now could not be by anybody else.
+            let _ = rustix::fs::unlinkat(&self.directory, &self.name, AtFlags::empty());
+        }
+    }
+}
 
 /// Has something made under a free name that tells what it is for: `.NAME.ferry-XXXXXXXX`. `make` fails with `EEXIST`
 /// where the name is taken.

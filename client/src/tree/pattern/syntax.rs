@@ -1,9 +1,28 @@
 //! The parts of a pattern for one name, and the regular expression that they make. Pure.
 
-use super::{PatternError, Symbol, characters};
 use crate::limits::{PATTERN_DEPTH_MAX, PATTERN_MAX_BYTES};
 use ferry_common::limits::PATH_MAX_BYTES;
 use std::fmt::Write as _;
+use thiserror::Error;
+
+/// The first of 256 characters for private use, at the very end of what there is.
+const BYTES_AS_CHARACTERS: u32 = 0x10_ff00;
+
+/// One byte of what was typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Symbol {
+    pub(crate) byte: u8,
+    /// It stands for itself.
+    pub(crate) is_quoted: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum PatternError {
+    #[error("the pattern is too long or too complicated")]
+    TooComplex,
+    #[error("a / cannot stand within {{}}")]
+    SlashInBraces,
+}
 
 /// Parts one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +46,19 @@ enum Part {
 
 /// A character of what was typed, and whether it was quoted.
 type Typed = (char, bool);
+
+impl Symbol {
+    /// For text in which a backslash quotes what follows it.
+    pub(crate) fn of_escaped(text: &[u8]) -> Vec<Self> {
+        let mut bytes = text.iter().copied();
+        let mut symbols = Vec::with_capacity(text.len());
+        while let Some(byte) = bytes.next() {
+            let next = if byte == b'\\' { bytes.next() } else { None };
+            symbols.push(Self { byte: next.unwrap_or(byte), is_quoted: next.is_some() });
+        }
+        symbols
+    }
+}
 
 impl Sequence {
     pub(super) fn parse(name: &[Symbol]) -> Result<Self, PatternError> {
@@ -235,4 +267,18 @@ fn write_class(is_negated: bool, ranges: &[(char, char)], out: &mut String) {
         write_escaped(*to, out);
     }
     out.push_str("]&&[^/]]");
+}
+
+/// Characters, and the place of the first byte of each.
+pub(super) fn characters(bytes: &[u8]) -> impl Iterator<Item = (usize, char)> {
+    let mut place = 0;
+    bytes.utf8_chunks().flat_map(move |chunk| {
+        let start = place;
+        let invalid_start = start + chunk.valid().len();
+        place = invalid_start + chunk.invalid().len();
+        let of_byte = |byte: u8| char::from_u32(BYTES_AS_CHARACTERS + u32::from(byte)).unwrap_or('\u{fffd}');
+        let text = chunk.valid().char_indices().map(move |(offset, character)| (start + offset, character));
+        let rest = chunk.invalid().iter().enumerate();
+        text.chain(rest.map(move |(offset, &byte)| (invalid_start + offset, of_byte(byte))))
+    })
 }
