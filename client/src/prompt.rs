@@ -7,3 +7,4 @@ pub(crate) mod input;
 pub(crate) mod listing;
 pub(crate) mod names;
 pub(crate) mod repl;
+pub(crate) mod status;

@@ -40,6 +40,8 @@ pub enum Step {
     Entry { id: RequestId, entry: Entry },
     /// The answer to `sum` or `partial`.
     Digest { id: RequestId, length: u64, digest: Digest },
+    /// The answer to `df`.
+    Space { id: RequestId, free_bytes: u64, total_bytes: u64 },
     /// A line for a person: of `help`, `hello`, or of a later version of the protocol.
     Info { id: RequestId, words: Vec<Vec<u8>> },
     /// The request has ended.
@@ -98,7 +100,7 @@ struct Pending {
     /// The final line, while bytes of a download are still to be read.
     answer: Option<Result<Success, Failure>>,
     payload: Payload,
-    /// Lines of a listing, or digests, that have come.
+    /// Lines that have come of what was asked for.
     told: u64,
     /// Of a download, once it was announced.
     length: u64,
@@ -139,6 +141,7 @@ impl Dialogue {
             | Command::Stat { .. }
             | Command::Sum { .. }
             | Command::Partial { .. }
+            | Command::Df { .. }
             | Command::Mkdir { .. }
             | Command::Rm { .. }
             | Command::Mv { .. }
@@ -231,6 +234,10 @@ impl Dialogue {
                 pending.told += 1;
                 self.steps.push_back(Step::Digest { id, length, digest });
             }
+            (Reply::Space { free_bytes, total_bytes }, Command::Df { .. }) => {
+                pending.told += 1;
+                self.steps.push_back(Step::Space { id, free_bytes, total_bytes });
+            }
             (Reply::Info { words, .. }, _) => self.steps.push_back(Step::Info { id, words }),
             (Reply::Data { port, ticket }, Command::Download { .. } | Command::Upload { .. })
                 if pending.may_begin() =>
@@ -272,6 +279,7 @@ impl Dialogue {
                 | Reply::Download { .. }
                 | Reply::Upload { .. }
                 | Reply::Digest { .. }
+                | Reply::Space { .. }
                 | Reply::Ok { .. },
                 _,
             ) => return Err(Violation("the server sent a reply that does not fit the command".to_owned())),
@@ -291,6 +299,7 @@ impl Dialogue {
             | Reply::Download { .. }
             | Reply::Upload { .. }
             | Reply::Digest { .. }
+            | Reply::Space { .. }
             | Reply::Info { .. }
             | Reply::Ok { .. } => Err(Violation("the server sent a reply to no command".to_owned())),
         }
@@ -429,6 +438,7 @@ impl Pending {
             Command::Ls { .. } => (success.number == Some(self.told), format!("{} entries", self.told)),
             Command::Stat { .. } => (self.told == 1, "one entry".to_owned()),
             Command::Sum { .. } | Command::Partial { .. } => (self.told == 1, "one digest".to_owned()),
+            Command::Df { .. } => (self.told == 1, "one file system".to_owned()),
             Command::Download { .. } => {
                 (success.number == Some(self.length), format!("{} bytes", self.length))
             }

@@ -35,6 +35,7 @@ fn near_lines() -> impl Strategy<Value = Vec<u8>> {
         "upload",
         "sum",
         "partial",
+        "df",
         "mkdir",
         "rm",
         "mv",
@@ -62,6 +63,7 @@ fn near_lines() -> impl Strategy<Value = Vec<u8>> {
         "(upload)",
         "(sum)",
         "(partial)",
+        "(df)",
         "(x)",
         "file",
         "dir",
@@ -140,6 +142,8 @@ fn command() -> impl Strategy<Value = Command> {
         (remote_path(), prop::option::of(0..=FILE_MAX_BYTES))
             .prop_map(|(path, length)| Command::Sum { path, length }),
         remote_path().prop_map(|path| Command::Partial { path }),
+        remote_path().prop_map(|path| Command::Df { path }),
+        Just(Command::Df { path: RemotePath::root() }),
         remote_path().prop_map(|path| Command::Mkdir { path }),
         remote_path().prop_map(|path| Command::Rm { path }),
         (remote_path(), remote_path(), any::<bool>()).prop_map(|(from, to, replace)| Command::Mv {
@@ -306,6 +310,7 @@ proptest! {
         mtime in file_time(),
         executable in any::<bool>(),
         port in any::<u16>(),
+        other in any::<u64>(),
         key in any::<u64>(),
         secret in any::<[u8; TICKET_SECRET_BYTES]>(),
         digest in digest(),
@@ -321,6 +326,7 @@ proptest! {
                 Reply::Download { length, mtime, executable },
             ),
             (Reply::upload(length), Reply::Upload { offset: length }),
+            (Reply::space(length, other), Reply::Space { free_bytes: length, total_bytes: other }),
             (Reply::ok_with(length), Reply::Ok { words: words.clone() }),
             (Reply::ok_transfer(length, None), Reply::Ok { words: words.clone() }),
             (

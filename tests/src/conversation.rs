@@ -91,6 +91,7 @@ impl Conversation {
                 | Reply::Download { .. }
                 | Reply::Upload { .. }
                 | Reply::Digest { .. }
+                | Reply::Space { .. }
                 | Reply::Info { .. }) => {
                     replies.push(reply);
                     continue;

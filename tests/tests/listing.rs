@@ -61,6 +61,7 @@ fn a_very_long_listing_streams_in_bounded_memory_and_others_stay_quick() {
                     | Reply::Download { .. }
                     | Reply::Upload { .. }
                     | Reply::Digest { .. }
+                    | Reply::Space { .. }
                     | Reply::Info { .. }
                     | Reply::Err { .. }) => panic!("{other:?}"),
                 }

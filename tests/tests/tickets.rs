@@ -32,6 +32,7 @@ fn ticket_of(session: &mut Conversation) -> (u16, Vec<u8>) {
         | Reply::Download { .. }
         | Reply::Upload { .. }
         | Reply::Digest { .. }
+        | Reply::Space { .. }
         | Reply::Info { .. }
         | Reply::Ok { .. }
         | Reply::Err { .. }) => panic!("{other:?}"),

@@ -6,6 +6,7 @@ use crate::mirror;
 use crate::prompt::input::{self, PromptCommand};
 use crate::prompt::listing;
 use crate::prompt::names;
+use crate::prompt::status;
 use crate::session::Session;
 use crate::terminal::screen::Results;
 use crate::transfer::TransferOptions;
@@ -49,6 +50,7 @@ pub(crate) fn run(
         PromptCommand::Mkdir { path } => names::make_directory(session, path)?,
         PromptCommand::Rm { path } => names::remove(session, path)?,
         PromptCommand::Mv { from, to, replace } => names::rename(session, from, to, *replace)?,
+        PromptCommand::Df { path } => status::show_room(session, path)?,
         PromptCommand::Help => {
             let mut results = Results::new();
             results.line(&input::help())?;

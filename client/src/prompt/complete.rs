@@ -148,6 +148,7 @@ fn expected(words: &[Vec<u8>]) -> Expected {
                 | PromptVerb::Stat
                 | PromptVerb::Download
                 | PromptVerb::Sum
+                | PromptVerb::Df
                 | PromptVerb::Mkdir
                 | PromptVerb::Rm
                 | PromptVerb::Mv,
@@ -165,6 +166,7 @@ fn expected(words: &[Vec<u8>]) -> Expected {
                 | PromptVerb::Download
                 | PromptVerb::Upload
                 | PromptVerb::Sum
+                | PromptVerb::Df
                 | PromptVerb::Mkdir
                 | PromptVerb::Rm
                 | PromptVerb::Mv

@@ -29,6 +29,9 @@ pub(crate) enum PromptCommand {
     Sum {
         path: RemotePath,
     },
+    Df {
+        path: RemotePath,
+    },
     Mkdir {
         path: RemotePath,
     },
@@ -52,6 +55,7 @@ pub(crate) enum PromptVerb {
     Upload,
     Stat,
     Sum,
+    Df,
     Mkdir,
     Rm,
     Mv,
@@ -67,6 +71,7 @@ impl PromptVerb {
         Self::Upload,
         Self::Stat,
         Self::Sum,
+        Self::Df,
         Self::Mkdir,
         Self::Rm,
         Self::Mv,
@@ -82,6 +87,7 @@ impl PromptVerb {
             Self::Upload => "upload",
             Self::Stat => "stat",
             Self::Sum => "sum",
+            Self::Df => "df",
             Self::Mkdir => "mkdir",
             Self::Rm => "rm",
             Self::Mv => "mv",
@@ -102,6 +108,7 @@ impl PromptVerb {
             | Self::Upload
             | Self::Stat
             | Self::Sum
+            | Self::Df
             | Self::Mkdir
             | Self::Rm
             | Self::Mv => true,
@@ -116,6 +123,7 @@ impl PromptVerb {
             Self::Upload => "upload LOCAL [REMOTE]",
             Self::Stat => "stat PATH",
             Self::Sum => "sum PATH",
+            Self::Df => "df [PATH]",
             Self::Mkdir => "mkdir PATH",
             Self::Rm => "rm PATH",
             Self::Mv => "mv [-f] FROM TO",
@@ -132,6 +140,7 @@ impl PromptVerb {
             Self::Upload => "send a file, as REMOTE or under its own name",
             Self::Stat => "tell kind, size and time of a file or directory",
             Self::Sum => "tell the digest of a file, as xxh128sum would",
+            Self::Df => "tell how much room the server has for uploads",
             Self::Mkdir => "make a directory on the server",
             Self::Rm => "remove a file or an empty directory on the server",
             Self::Mv => "rename on the server; -f replaces a file named TO",
@@ -148,6 +157,7 @@ impl PromptVerb {
             Self::Ls => "; a name with spaces goes in double quotes: ls \"my folder\"",
             Self::Stat => "; a name with spaces goes in double quotes: stat \"my file.txt\"",
             Self::Sum => "; a name with spaces goes in double quotes: sum \"my file.txt\"",
+            Self::Df => "; a name with spaces goes in double quotes: df \"my folder\"",
             Self::Mkdir => "; a name with spaces goes in double quotes: mkdir \"my folder\"",
             Self::Rm => "; a name with spaces goes in double quotes: rm \"my file.txt\"",
             Self::Mv => "; a name with spaces goes in double quotes: mv \"my file.txt\" other.txt",
@@ -169,6 +179,8 @@ pub(crate) fn parse(line: &[u8]) -> Result<Option<PromptCommand>, Failure> {
         (PromptVerb::Ls, arguments) => parse_ls(arguments)?,
         (PromptVerb::Stat, [path]) => PromptCommand::Stat { path: remote_path(path)? },
         (PromptVerb::Sum, [path]) => PromptCommand::Sum { path: remote_path(path)? },
+        (PromptVerb::Df, []) => PromptCommand::Df { path: RemotePath::root() },
+        (PromptVerb::Df, [path]) => PromptCommand::Df { path: remote_path(path)? },
         (PromptVerb::Mkdir, [path]) => PromptCommand::Mkdir { path: remote_path(path)? },
         (PromptVerb::Rm, [path]) => PromptCommand::Rm { path: remote_path(path)? },
         (PromptVerb::Mv, [option, from, to]) if option == b"-f" => parse_mv(from, to, true)?,
@@ -189,6 +201,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<Option<PromptCommand>, Failure> {
             | PromptVerb::Upload
             | PromptVerb::Stat
             | PromptVerb::Sum
+            | PromptVerb::Df
             | PromptVerb::Mkdir
             | PromptVerb::Rm
             | PromptVerb::Mv
@@ -314,6 +327,8 @@ mod tests {
             PromptCommand::Download { remote: remote("a/b"), local: Some("../c".into()) }
         );
         assert_eq!(command("sum a"), PromptCommand::Sum { path: remote("a") });
+        assert_eq!(command("df"), PromptCommand::Df { path: RemotePath::root() });
+        assert_eq!(command("df a"), PromptCommand::Df { path: remote("a") });
         assert_eq!(command("mkdir a/b"), PromptCommand::Mkdir { path: remote("a/b") });
         assert_eq!(command("rm a"), PromptCommand::Rm { path: remote("a") });
         for (line, from, to, replace) in [

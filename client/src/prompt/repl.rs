@@ -125,6 +125,7 @@ impl Prompt {
             PromptCommand::Ls { .. }
             | PromptCommand::Stat { .. }
             | PromptCommand::Sum { .. }
+            | PromptCommand::Df { .. }
             | PromptCommand::Download { .. }
             | PromptCommand::Help
             | PromptCommand::Exit => {}

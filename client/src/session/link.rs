@@ -12,7 +12,7 @@ use crate::terminal::interrupt::{Interrupts, Slot};
 use ferry_common::dialogue::{self, Dialogue, Step, Success};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::PROTOCOL_VERSION;
-use ferry_common::wire::command::Command;
+use ferry_common::wire::command::{Command, Verb};
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::Entry;
 use ferry_common::wire::file_time::FileTime;
@@ -33,6 +33,9 @@ pub(crate) trait Handler {
 
     /// The answer to `sum` or `partial`: so many bytes have this digest.
     fn digest(&mut self, _length: u64, _digest: Digest) {}
+
+    /// The answer to `df`.
+    fn space(&mut self, _free_bytes: u64, _total_bytes: u64) {}
 
     /// Reads exactly `length` bytes from `data`, of a file that has these attributes on the server.
     fn receive(&mut self, _data: &mut dyn Read, _length: u64, _attributes: Attributes) -> Result<(), Broken> {
@@ -75,6 +78,7 @@ pub(crate) struct Link {
 /// The state of one command.
 struct Progress<'a> {
     handler: &'a mut dyn Handler,
+    verb: Verb,
     /// Why this end broke the transfer off; it outranks what the server says then.
     stopped: Option<Failure>,
     /// How the data connection ended, where it did so by itself.
@@ -148,6 +152,7 @@ impl Link {
         let deadline = patience.map(|patience| Instant::now() + patience);
         let mut progress = Progress {
             handler,
+            verb: command.verb(),
             stopped: None,
             data_error: None,
             deadline,
@@ -236,6 +241,10 @@ impl Link {
             Step::Digest { length, digest, .. } => {
                 progress.is_answered = true;
                 progress.handler.digest(length, digest);
+            }
+            Step::Space { free_bytes, total_bytes, .. } => {
+                progress.is_answered = true;
+                progress.handler.space(free_bytes, total_bytes);
             }
             // Facts for a person at a bare terminal, or of a later version.
             Step::Info { .. } | Step::Done { .. } => {}
@@ -361,6 +370,11 @@ impl Link {
             {
                 // Said for no command, just before this one came.
                 self.give_up(Failure::SessionEnded(format!("{} had ended the session", self.peer)))
+            }
+            (Err(dialogue::Failure::Refused { code: code @ Some(ErrorCode::UnknownCommand), .. }), None) => {
+                let (peer, verb) = (self.peer, progress.verb.word());
+                let message = format!("The server at {peer} is an older one, which does not know {verb}");
+                Failure::Refused { code, message }
             }
             (Err(dialogue::Failure::Refused { code, message }), None) => {
                 Failure::Refused { code, message: format!("The server says: {message}") }

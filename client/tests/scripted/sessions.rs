@@ -47,6 +47,19 @@ fn what_is_no_ferry_server_is_told_apart() {
 }
 
 #[test]
+fn an_older_server_is_told_as_such_by_name_of_the_command() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = serve(|mut server| {
+        server.greet();
+        server.expect("df");
+        server.say("err unknown-command no such command; try help\n");
+    });
+    let finished = run(directory.path(), server.address(), &["df"]);
+    assert_eq!(finished.status, 4, "{finished:?}");
+    assert!(finished.messages.ends_with("is an older one, which does not know df\n"), "{finished:?}");
+}
+
+#[test]
 fn a_full_server_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let server = serve(|mut server| {

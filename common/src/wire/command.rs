@@ -39,6 +39,10 @@ pub enum Command {
     Partial {
         path: RemotePath,
     },
+    /// How much room the file system of this path has.
+    Df {
+        path: RemotePath,
+    },
     Mkdir {
         path: RemotePath,
     },
@@ -90,6 +94,7 @@ pub enum Verb {
     Upload,
     Sum,
     Partial,
+    Df,
     Mkdir,
     Rm,
     Mv,
@@ -115,6 +120,7 @@ impl Verb {
         Self::Upload,
         Self::Sum,
         Self::Partial,
+        Self::Df,
         Self::Mkdir,
         Self::Rm,
         Self::Mv,
@@ -132,6 +138,7 @@ impl Verb {
             Self::Upload => "upload",
             Self::Sum => "sum",
             Self::Partial => "partial",
+            Self::Df => "df",
             Self::Mkdir => "mkdir",
             Self::Rm => "rm",
             Self::Mv => "mv",
@@ -152,6 +159,7 @@ impl Verb {
             }
             Self::Sum => "sum PATH [LENGTH]",
             Self::Partial => "partial PATH",
+            Self::Df => "df [PATH]",
             Self::Mkdir => "mkdir PATH",
             Self::Rm => "rm PATH",
             Self::Mv => "mv FROM TO [replace]",
@@ -170,6 +178,9 @@ impl Verb {
             Self::Upload => "receive SIZE bytes as a file; an existing one is replaced when all have come",
             Self::Sum => "tell the digest of a file, or of its first LENGTH bytes",
             Self::Partial => "tell what is kept of an upload that broke off, and its digest",
+            Self::Df => {
+                "tell the free and the whole room of a file system (that of the served folder if none is named)"
+            }
             Self::Mkdir => "make a directory",
             Self::Rm => "remove a file or an empty directory",
             Self::Mv => "rename, never over an existing name unless told to replace a file",
@@ -220,6 +231,8 @@ impl Command {
                 Ok(Self::Sum { path: parse_path(path)?, length: Some(parse_size("LENGTH", length)?) })
             }
             (Verb::Partial, [path]) => Ok(Self::Partial { path: parse_path(path)? }),
+            (Verb::Df, []) => Ok(Self::Df { path: RemotePath::root() }),
+            (Verb::Df, [path]) => Ok(Self::Df { path: parse_path(path)? }),
             (Verb::Mkdir, [path]) => Ok(Self::Mkdir { path: parse_path(path)? }),
             (Verb::Rm, [path]) => Ok(Self::Rm { path: parse_path(path)? }),
             (Verb::Mv, [from, to]) => {
@@ -243,6 +256,7 @@ impl Command {
                 | Verb::Upload
                 | Verb::Sum
                 | Verb::Partial
+                | Verb::Df
                 | Verb::Mkdir
                 | Verb::Rm
                 | Verb::Mv
@@ -262,6 +276,7 @@ impl Command {
             Self::Upload { .. } => Verb::Upload,
             Self::Sum { .. } => Verb::Sum,
             Self::Partial { .. } => Verb::Partial,
+            Self::Df { .. } => Verb::Df,
             Self::Mkdir { .. } => Verb::Mkdir,
             Self::Rm { .. } => Verb::Rm,
             Self::Mv { .. } => Verb::Mv,
@@ -275,8 +290,9 @@ impl Command {
     pub fn encode(&self) -> Vec<u8> {
         let mut line = self.verb().word().as_bytes().to_vec();
         match self {
-            Self::Ls { path } if path.is_root() => {}
+            Self::Ls { path } | Self::Df { path } if path.is_root() => {}
             Self::Ls { path }
+            | Self::Df { path }
             | Self::Stat { path }
             | Self::Partial { path }
             | Self::Mkdir { path }
@@ -460,6 +476,8 @@ mod tests {
             ("sum a", Command::Sum { path: path("a"), length: None }),
             ("sum a 10", Command::Sum { path: path("a"), length: Some(10) }),
             ("partial a", Command::Partial { path: path("a") }),
+            ("df", Command::Df { path: RemotePath::root() }),
+            ("df photos", Command::Df { path: path("photos") }),
             ("mkdir a/b", Command::Mkdir { path: path("a/b") }),
             ("rm a", Command::Rm { path: path("a") }),
             ("mv a b", Command::Mv { from: path("a"), to: path("b"), replace: false }),

@@ -33,6 +33,11 @@ pub enum Reply {
         length: u64,
         digest: Digest,
     },
+    /// `(df)`: what uploads may take of a file system, and all that it has.
+    Space {
+        free_bytes: u64,
+        total_bytes: u64,
+    },
     /// Any other `(word) ...` line: for a person, or of a later version.
     Info {
         verb: Vec<u8>,
@@ -91,6 +96,10 @@ impl Reply {
     /// `(verb)`, a number of bytes, and their digest.
     pub fn digest(verb: &str, length: u64, digest: Digest) -> Vec<u8> {
         format!("({verb}) {length} {digest}\n").into_bytes()
+    }
+
+    pub fn space(free_bytes: u64, total_bytes: u64) -> Vec<u8> {
+        format!("(df) {free_bytes} {total_bytes}\n").into_bytes()
     }
 
     /// `(verb)` and words that need no quoting.
@@ -160,7 +169,10 @@ fn parse_reply(line: &[u8]) -> Option<Reply> {
         (b"sum" | b"partial", [length, digest, ..]) => {
             Some(Reply::Digest { length: parse_number(length)?, digest: Digest::parse(digest)? })
         }
-        (b"ls" | b"stat" | b"data" | b"download" | b"upload" | b"sum" | b"partial", _) => None,
+        (b"df", [free, total, ..]) => {
+            Some(Reply::Space { free_bytes: parse_number(free)?, total_bytes: parse_number(total)? })
+        }
+        (b"ls" | b"stat" | b"data" | b"download" | b"upload" | b"sum" | b"partial" | b"df", _) => None,
         (verb, _) => Some(Reply::Info { verb: verb.to_vec(), words }),
     }
 }
@@ -212,6 +224,8 @@ mod tests {
         );
         let digest = Digest::of(b"abc");
         assert_eq!(parse(&Reply::digest("sum", 3, digest)), Reply::Digest { length: 3, digest });
+        let space = Reply::Space { free_bytes: 5, total_bytes: u64::MAX };
+        assert_eq!(parse(&Reply::space(5, u64::MAX)), space);
         assert_eq!(parse(&Reply::upload(7)), Reply::Upload { offset: 7 });
         assert_eq!(parse(&Reply::ok_with(2)), Reply::Ok { words: vec![b"2".to_vec()] });
         assert_eq!(parse(&Reply::ok()), Reply::Ok { words: vec![] });
@@ -247,9 +261,16 @@ mod tests {
 
     #[test]
     fn noise_is() {
-        for line in
-            [&b""[..], b"hello", b"(ls", b"(ls) file", b"(ls) pipe 1 1 a", b"(data) 65536 x", b"(upload) -1"]
-        {
+        for line in [
+            &b""[..],
+            b"hello",
+            b"(ls",
+            b"(ls) file",
+            b"(ls) pipe 1 1 a",
+            b"(data) 65536 x",
+            b"(upload) -1",
+            b"(df) 5",
+        ] {
             assert!(Reply::parse(line).is_err(), "{}", line.escape_ascii());
         }
     }

@@ -77,6 +77,10 @@ pub enum Query<P = Cleared> {
     Partial {
         path: P,
     },
+    /// How much room there is where this path leads.
+    Df {
+        path: P,
+    },
 }
 
 /// A change of names.
@@ -94,12 +98,13 @@ impl<P> Query<P> {
             Self::Stat { .. } => "stat",
             Self::Sum { .. } => "sum",
             Self::Partial { .. } => "partial",
+            Self::Df { .. } => "df",
         }
     }
 
     pub(crate) fn path(&self) -> &P {
         match self {
-            Self::Stat { path } | Self::Sum { path, .. } | Self::Partial { path } => path,
+            Self::Stat { path } | Self::Sum { path, .. } | Self::Partial { path } | Self::Df { path } => path,
         }
     }
 }
@@ -131,6 +136,7 @@ impl Query<RemotePath> {
                 Query::Sum { path: access.clear(Need::Read, path)?, length: *length }
             }
             Self::Partial { path } => Query::Partial { path: access.clear(Need::Read, path)? },
+            Self::Df { path } => Query::Df { path: access.clear(Need::List, path)? },
         })
     }
 }
@@ -158,6 +164,11 @@ pub enum Found {
     Digest {
         length: u64,
         digest: Digest,
+    },
+    /// To `df`: what uploads may take, and all that there is.
+    Space {
+        free_bytes: u64,
+        total_bytes: u64,
     },
 }
 

@@ -43,6 +43,11 @@ pub enum Answer {
         length: u64,
         digest: Digest,
     },
+    /// What uploads may take of a file system, and all that it has.
+    Space {
+        free_bytes: u64,
+        total_bytes: u64,
+    },
     /// What was asked for is done.
     Done,
     /// A transfer is done; the digest is that of the whole file.

@@ -53,7 +53,7 @@ pub(crate) fn file_purpose(action: &Action) -> Option<Purpose> {
         Action::Stage { resume: Some(_), .. } | Action::Query(Query::Sum { .. } | Query::Partial { .. }) => {
             Some(Purpose::Digest)
         }
-        Action::Query(Query::Stat { .. })
+        Action::Query(Query::Stat { .. } | Query::Df { .. })
         | Action::Change(_)
         | Action::Reply(_)
         | Action::Log(_)

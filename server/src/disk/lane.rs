@@ -263,7 +263,7 @@ impl Lane {
                 Outcome::Listed(part)
             }
             Job::Query(Query::Sum { .. } | Query::Partial { .. }) => Outcome::SumOpened(Err(code)),
-            Job::Query(Query::Stat { .. }) => Outcome::Found(Err(code)),
+            Job::Query(Query::Stat { .. } | Query::Df { .. }) => Outcome::Found(Err(code)),
             Job::Change(_) => Outcome::Changed(Err(code)),
             Job::Open { .. } => Outcome::Opened(Err(code)),
             Job::Stage { .. } => Outcome::Staged(Err(code)),

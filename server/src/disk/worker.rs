@@ -64,6 +64,7 @@ impl Lane {
             Job::Query(Query::Partial { path }) => {
                 Some(Outcome::SumOpened(self.folder.open_partial(&path, &self.closer)))
             }
+            Job::Query(Query::Df { path }) => Some(Outcome::Found(self.folder.space(&path))),
             Job::Change(change) => Some(Outcome::Changed(self.folder.change(&change))),
             Job::Open { path } => {
                 let open = self

@@ -82,6 +82,7 @@ impl Dialect for Ferry {
             Answer::Partial { length, digest } => {
                 with_ok(Reply::digest(Verb::Partial.word(), length, digest))
             }
+            Answer::Space { free_bytes, total_bytes } => with_ok(Reply::space(free_bytes, total_bytes)),
             Answer::Done => Reply::ok(),
             Answer::Moved { length, digest } => Reply::ok_transfer(length, digest),
             Answer::Refused { code, subject: Subject::Path(path) } => {
@@ -107,6 +108,7 @@ impl Ferry {
             Command::Stat { path } => Request::Query(Query::Stat { path }),
             Command::Sum { path, length } => Request::Query(Query::Sum { path, length }),
             Command::Partial { path } => Request::Query(Query::Partial { path }),
+            Command::Df { path } => Request::Query(Query::Df { path }),
             Command::Mkdir { path } => Request::Change(Change::Mkdir { path }),
             Command::Rm { path } => Request::Change(Change::Rm { path }),
             Command::Mv { from, to, replace } => Request::Change(Change::Mv { from, to, replace }),

@@ -56,6 +56,9 @@ impl Work {
                     if is_kept { Answer::Partial { length, digest } } else { Answer::Sum { length, digest } };
                 self.finish(answer, now);
             }
+            Ok(Found::Space { free_bytes, total_bytes }) => {
+                self.finish(Answer::Space { free_bytes, total_bytes }, now);
+            }
             Err(code) => {
                 let path = query.path().clone();
                 self.refuse(&path, code, now);

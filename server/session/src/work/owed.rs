@@ -118,6 +118,7 @@ fn room_of(answer: &Answer) -> usize {
         | Answer::Listed { .. }
         | Answer::Sum { .. }
         | Answer::Partial { .. }
+        | Answer::Space { .. }
         | Answer::Done
         | Answer::Moved { .. } => ANSWER_ROOM_BYTES,
     }

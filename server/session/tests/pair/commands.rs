@@ -70,6 +70,17 @@ fn stat_tells_of_one() {
 }
 
 #[test]
+fn df_tells_the_room_where_a_path_leads() {
+    let mut pair = Pair::new();
+    pair.server.store.make_dir("photos");
+    let (top, inner) = (pair.request("df"), pair.request("df photos"));
+    let nothing = pair.request("df nothing");
+    pair.run();
+    assert_eq!(pair.client.spaces, [(top, (5, 10)), (inner, (5, 10))].into());
+    assert_eq!(pair.refusal(nothing), ErrorCode::NotFound);
+}
+
+#[test]
 fn a_download_brings_the_file_from_its_offset_on() {
     let mut pair = Pair::new();
     let content = bytes(3552, 1);

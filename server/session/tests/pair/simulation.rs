@@ -154,7 +154,7 @@ impl Simulation {
             11 => "mkdir new".to_owned(),
             12 => format!("rm {path}"),
             13 => format!("mv {path} {}{}", self.path(), ["", " replace"][self.random.below(2)]),
-            14 => format!("stat {path}"),
+            14 => format!("{} {path}", ["stat", "df"][self.random.below(2)]),
             _ => "ls".to_owned(),
         };
         self.pair.request(&line);
@@ -359,6 +359,7 @@ impl Simulation {
             }
             Command::Sum { path, length } => Query::Sum { path, length },
             Command::Stat { path } => Query::Stat { path },
+            Command::Df { path } => Query::Df { path },
             Command::Mkdir { path } => return model.change(&Change::Mkdir { path }),
             Command::Rm { path } => return model.change(&Change::Rm { path }),
             Command::Mv { from, to, replace } => return model.change(&Change::Mv { from, to, replace }),
@@ -378,6 +379,9 @@ impl Simulation {
             match found {
                 Found::Digest { length, digest } => {
                     assert_eq!(client.digests[&id], (length, digest));
+                }
+                Found::Space { free_bytes, total_bytes } => {
+                    assert_eq!(client.spaces[&id], (free_bytes, total_bytes));
                 }
                 Found::Entry(entry) => assert_eq!(client.entries[&id], [entry]),
             }

@@ -71,6 +71,7 @@ impl Dialect for Toy {
             | Answer::Entry(_)
             | Answer::Sum { .. }
             | Answer::Partial { .. }
+            | Answer::Space { .. }
             | Answer::Done) => unreachable!("nothing asks for {other:?}"),
         };
         line.into_bytes()

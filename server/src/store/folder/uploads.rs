@@ -9,12 +9,12 @@ use crate::store::errors::Call;
 use crate::store::held_file::{Closer, HeldFile};
 use crate::store::lane_id::LaneId;
 use crate::store::mounts::Medium;
-use crate::store::staging::{Home, StagedFile, StagingError};
+use crate::store::staging::{Home, Room, StagedFile, StagingError};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Resume;
 use ferry_session::access::Cleared;
-use ferry_session::action::{Length, Publication};
+use ferry_session::action::{Found, Length, Publication};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Access, AtFlags, FileType, OFlags, Stat, StatxFlags};
 use rustix::io::Errno;
@@ -65,6 +65,16 @@ impl Folder {
         let stat = rustix::fs::fstat(&partial).map_err(Call::Stage.of(path))?;
         let medium = Medium::of(&partial);
         Ok((HeldFile::new(File::from(partial), medium, closer), size_of_file(&stat)))
+    }
+
+    /// How much room there is where a path leads, for uploads and in all. Where nothing may be uploaded, the usual part of
+    /// the file system counts as kept free.
+    pub(crate) fn space(&self, path: &Cleared) -> Result<Found, ErrorCode> {
+        let place = self.resolve(path, OFlags::PATH, Lookup::MayBlock).map_err(Call::Open.of(path))?;
+        let keep_free_bytes = self.homes.as_ref().and_then(|homes| homes.keep_free_bytes);
+        let room = Room::of(&place, keep_free_bytes).map_err(Call::Open.of(path))?;
+        let Room { free_bytes, total_bytes } = room.ok_or(ErrorCode::Unsupported)?;
+        Ok(Found::Space { free_bytes, total_bytes })
     }
 
     /// Removes what is kept beyond its bounds; tells when the next will be too old.

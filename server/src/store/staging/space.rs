@@ -48,6 +48,23 @@ struct Facts {
     free_bytes: u64,
 }
 
+/// The room of a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// What uploads may take.
+    pub(crate) free_bytes: u64,
+    pub(crate) total_bytes: u64,
+}
+
+impl Room {
+    /// Of the file system that something is on; `None` where that does not tell.
+    pub(crate) fn of(on: impl AsFd, keep_free_bytes: Option<u64>) -> rustix::io::Result<Option<Self>> {
+        let facts = Facts::of(on)?;
+        let free_bytes = facts.usable_bytes(keep_free_bytes);
+        Ok(free_bytes.map(|free_bytes| Self { free_bytes, total_bytes: facts.total_bytes }))
+    }
+}
+
 impl Space {
     pub(super) fn new(keep_free_bytes: Option<u64>) -> Self {
         Self { keep_free_bytes, books: Mutex::default() }
@@ -62,7 +79,7 @@ impl Space {
         address: Address,
         bytes: u64,
     ) -> Result<Announcement, ErrorCode> {
-        let usable = Facts::of(on).and_then(|facts| self.usable_bytes(facts));
+        let usable = self.usable_bytes(on);
         let claimed_bytes = bytes.min(SPACE_CLAIM_BYTES);
         let mut books = self.books();
         if usable.is_some_and(|usable| usable.saturating_sub(books.claimed_beside(address, usable)) < bytes) {
@@ -79,7 +96,7 @@ impl Space {
         let mut books = self.books();
         let is_fresh = books.asked.is_some_and(|asked| asked.elapsed() < SPACE_CREDIT_TIME);
         if !is_fresh || books.credit_bytes < bytes {
-            let usable = Facts::of(on).and_then(|facts| self.usable_bytes(facts)).unwrap_or(u64::MAX);
+            let usable = self.usable_bytes(on).unwrap_or(u64::MAX);
             if usable < bytes {
                 return Err(ErrorCode::NoSpace);
             }
@@ -91,12 +108,8 @@ impl Space {
     }
 
     /// What is above the floor; `None` where that is not known.
-    fn usable_bytes(&self, facts: Facts) -> Option<u64> {
-        if facts.total_bytes == 0 {
-            return None;
-        }
-        let part = (facts.total_bytes / KEEP_FREE_DIVISOR).min(KEEP_FREE_MAX_BYTES);
-        Some(facts.free_bytes.saturating_sub(self.keep_free_bytes.unwrap_or(part)))
+    fn usable_bytes(&self, on: impl AsFd) -> Option<u64> {
+        Facts::of(on).ok()?.usable_bytes(self.keep_free_bytes)
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
@@ -118,10 +131,19 @@ impl Books {
 }
 
 impl Facts {
-    fn of(on: impl AsFd) -> Option<Self> {
-        let stat = rustix::fs::fstatvfs(on).ok()?;
+    fn of(on: impl AsFd) -> rustix::io::Result<Self> {
+        let stat = rustix::fs::fstatvfs(on)?;
         let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
-        Some(Self { total_bytes: bytes(stat.f_blocks), free_bytes: bytes(stat.f_bavail) })
+        Ok(Self { total_bytes: bytes(stat.f_blocks), free_bytes: bytes(stat.f_bavail) })
+    }
+
+    /// What is above the floor; `None` where that is not known.
+    fn usable_bytes(self, keep_free_bytes: Option<u64>) -> Option<u64> {
+        if self.total_bytes == 0 {
+            return None;
+        }
+        let part = (self.total_bytes / KEEP_FREE_DIVISOR).min(KEEP_FREE_MAX_BYTES);
+        Some(self.free_bytes.saturating_sub(keep_free_bytes.unwrap_or(part)))
     }
 }
 
@@ -168,13 +190,12 @@ mod tests {
     #[test]
     fn the_floor_is_a_part_of_the_disk_unless_it_is_given_and_an_unknown_size_is_not_full() {
         let facts = |total_bytes, free_bytes| Facts { total_bytes, free_bytes };
-        let usual = Space::new(None);
-        assert_eq!(usual.usable_bytes(facts(1000, 500)), Some(490));
-        assert_eq!(usual.usable_bytes(facts(1000, 5)), Some(0));
-        assert_eq!(usual.usable_bytes(facts(1000 * GIB, 500 * GIB)), Some(499 * GIB));
-        assert_eq!(usual.usable_bytes(facts(0, 0)), None);
-        assert_eq!(Space::new(Some(0)).usable_bytes(facts(1000, 500)), Some(500));
-        assert_eq!(Space::new(Some(400)).usable_bytes(facts(1000, 500)), Some(100));
+        assert_eq!(facts(1000, 500).usable_bytes(None), Some(490));
+        assert_eq!(facts(1000, 5).usable_bytes(None), Some(0));
+        assert_eq!(facts(1000 * GIB, 500 * GIB).usable_bytes(None), Some(499 * GIB));
+        assert_eq!(facts(0, 0).usable_bytes(None), None);
+        assert_eq!(facts(1000, 500).usable_bytes(Some(0)), Some(500));
+        assert_eq!(facts(1000, 500).usable_bytes(Some(400)), Some(100));
     }
 
     #[test]

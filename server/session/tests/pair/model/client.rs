@@ -30,6 +30,8 @@ pub(crate) struct ClientShell {
     pub(crate) delivered: BTreeMap<RequestId, Vec<u8>>,
     pub(crate) entries: BTreeMap<RequestId, Vec<Entry>>,
     pub(crate) digests: BTreeMap<RequestId, (u64, Digest)>,
+    /// Free and total bytes.
+    pub(crate) spaces: BTreeMap<RequestId, (u64, u64)>,
     pub(crate) infos: BTreeMap<RequestId, Vec<Vec<Vec<u8>>>>,
     pub(crate) done: Vec<(RequestId, Outcome)>,
     /// The shell does not read replies, so that the server cannot write them.
@@ -199,6 +201,9 @@ impl<D: Dialect> Pair<D> {
                 }
                 Step::Digest { id, length, digest } => {
                     assert!(client.digests.insert(id, (length, digest)).is_none(), "told once");
+                }
+                Step::Space { id, free_bytes, total_bytes } => {
+                    assert!(client.spaces.insert(id, (free_bytes, total_bytes)).is_none(), "told once");
                 }
                 Step::Entry { id, entry } => client.entries.entry(id).or_default().push(entry),
                 Step::Info { id, words } => client.infos.entry(id).or_default().push(words),

@@ -98,6 +98,14 @@ impl Store {
                 let part = content.get(..usize::try_from(length).unwrap()).ok_or(ErrorCode::BadOffset)?;
                 Ok(Found::Digest { length, digest: Digest::of(part) })
             }
+            Query::Df { path } => {
+                let is_there = path.borrow().is_root() || self.nodes.contains_key(path.borrow().as_bytes());
+                if is_there {
+                    Ok(Found::Space { free_bytes: 5, total_bytes: 10 })
+                } else {
+                    Err(ErrorCode::NotFound)
+                }
+            }
             Query::Partial { path } => {
                 let kept = self.partials.get(path.borrow().as_bytes()).ok_or(ErrorCode::NoPartial)?;
                 Ok(Found::Digest { length: kept.len() as u64, digest: Digest::of(kept) })
