@@ -16,6 +16,7 @@ use ferry_common::wire::command::Command;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::Entry;
 use ferry_common::wire::file_time::FileTime;
+use ferry_common::wire::session_entry::{SessionEntry, SessionTotals};
 use link::Link;
 use mio::event::Event;
 use mio::{Registry, Token};
@@ -89,6 +90,22 @@ pub enum News {
         id: RequestId,
         length: u64,
         digest: Digest,
+    },
+    /// The answer to `df`.
+    Space {
+        id: RequestId,
+        free_bytes: u64,
+        total_bytes: u64,
+    },
+    /// One session of those that `who` tells of.
+    Session {
+        id: RequestId,
+        entry: SessionEntry,
+    },
+    /// What `who` tells of all sessions together.
+    Totals {
+        id: RequestId,
+        totals: SessionTotals,
     },
     /// A line of `hello`, of `help`, or that says that long work goes on.
     Info {
@@ -444,6 +461,11 @@ impl Session {
                 Step::Digest { id, length, digest } => {
                     self.news.push_back(News::Digest { id, length, digest });
                 }
+                Step::Space { id, free_bytes, total_bytes } => {
+                    self.news.push_back(News::Space { id, free_bytes, total_bytes });
+                }
+                Step::Session { id, entry } => self.news.push_back(News::Session { id, entry }),
+                Step::Totals { id, totals } => self.news.push_back(News::Totals { id, totals }),
                 Step::Info { id, words } => self.news.push_back(News::Info { id, words }),
                 Step::Done { id, result } => self.conclude(id, result),
             }

@@ -12,6 +12,7 @@ use crate::wire::entry::Entry;
 use crate::wire::file_time::FileTime;
 use crate::wire::line::LineDecoder;
 use crate::wire::reply::Reply;
+use crate::wire::session_entry::{SessionEntry, SessionTotals};
 use std::collections::VecDeque;
 use thiserror::Error;
 
@@ -42,6 +43,10 @@ pub enum Step {
     Digest { id: RequestId, length: u64, digest: Digest },
     /// The answer to `df`.
     Space { id: RequestId, free_bytes: u64, total_bytes: u64 },
+    /// One session of those that `who` tells of.
+    Session { id: RequestId, entry: SessionEntry },
+    /// What `who` tells of all sessions together.
+    Totals { id: RequestId, totals: SessionTotals },
     /// A line for a person: of `help`, `hello`, or of a later version of the protocol.
     Info { id: RequestId, words: Vec<Vec<u8>> },
     /// The request has ended.
@@ -146,6 +151,7 @@ impl Dialogue {
             | Command::Rm { .. }
             | Command::Mv { .. }
             | Command::Hello { .. }
+            | Command::Who
             | Command::Help
             | Command::Exit => Payload::None,
         };
@@ -238,6 +244,11 @@ impl Dialogue {
                 pending.told += 1;
                 self.steps.push_back(Step::Space { id, free_bytes, total_bytes });
             }
+            (Reply::Session(entry), Command::Who) => {
+                pending.told += 1;
+                self.steps.push_back(Step::Session { id, entry });
+            }
+            (Reply::Totals(totals), Command::Who) => self.steps.push_back(Step::Totals { id, totals }),
             (Reply::Info { words, .. }, _) => self.steps.push_back(Step::Info { id, words }),
             (Reply::Data { port, ticket }, Command::Download { .. } | Command::Upload { .. })
                 if pending.may_begin() =>
@@ -280,6 +291,8 @@ impl Dialogue {
                 | Reply::Upload { .. }
                 | Reply::Digest { .. }
                 | Reply::Space { .. }
+                | Reply::Session(_)
+                | Reply::Totals(_)
                 | Reply::Ok { .. },
                 _,
             ) => return Err(Violation("the server sent a reply that does not fit the command".to_owned())),
@@ -300,6 +313,8 @@ impl Dialogue {
             | Reply::Upload { .. }
             | Reply::Digest { .. }
             | Reply::Space { .. }
+            | Reply::Session(_)
+            | Reply::Totals(_)
             | Reply::Info { .. }
             | Reply::Ok { .. } => Err(Violation("the server sent a reply to no command".to_owned())),
         }
@@ -436,6 +451,7 @@ impl Pending {
     fn check(&self, success: &Success) -> Result<(), Violation> {
         let (is_right, meant) = match &self.command {
             Command::Ls { .. } => (success.number == Some(self.told), format!("{} entries", self.told)),
+            Command::Who => (success.number == Some(self.told), format!("{} sessions", self.told)),
             Command::Stat { .. } => (self.told == 1, "one entry".to_owned()),
             Command::Sum { .. } | Command::Partial { .. } => (self.told == 1, "one digest".to_owned()),
             Command::Df { .. } => (self.told == 1, "one file system".to_owned()),

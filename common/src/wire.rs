@@ -8,5 +8,6 @@ mod input_buffer;
 pub mod line;
 pub mod printable;
 pub mod reply;
+pub mod session_entry;
 pub mod ticket;
 pub mod words;

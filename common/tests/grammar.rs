@@ -15,6 +15,7 @@ use ferry_common::wire::file_time::FileTime;
 use ferry_common::wire::line::LineDecoder;
 use ferry_common::wire::printable;
 use ferry_common::wire::reply::Reply;
+use ferry_common::wire::session_entry::{SessionActivity, SessionEntry, SessionTotals};
 use ferry_common::wire::ticket::Ticket;
 use ferry_common::wire::words;
 use proptest::collection::vec;
@@ -52,6 +53,7 @@ fn near_lines() -> impl Strategy<Value = Vec<u8>> {
         "resume=1:",
         "99aa06d3014798d86001c324468d497f",
         "hello",
+        "who",
         "help",
         "exit",
         "ok",
@@ -63,6 +65,12 @@ fn near_lines() -> impl Strategy<Value = Vec<u8>> {
         "(upload)",
         "(sum)",
         "(partial)",
+        "(who)",
+        "(total)",
+        "::1",
+        "up",
+        "idle",
+        "\"\"",
         "(df)",
         "(x)",
         "file",
@@ -152,6 +160,7 @@ fn command() -> impl Strategy<Value = Command> {
             replace
         }),
         any::<Option<u64>>().prop_map(|version| Command::Hello { version }),
+        Just(Command::Who),
         Just(Command::Help),
         Just(Command::Exit),
     ]
@@ -206,6 +215,7 @@ proptest! {
         }
         match Reply::parse(&bytes) {
             Ok(Reply::Err { message, .. }) => assert_harmless(message.as_bytes()),
+            Ok(Reply::Session(SessionEntry { name, .. })) => prop_assert!(!name.contains(&b'/')),
             Ok(Reply::Entry(Entry { name, .. })) => prop_assert!(!name.contains(&b'/') && !name.is_empty()),
             Ok(_) => {}
             Err(error) => assert_harmless(error.to_string().as_bytes()),
@@ -302,6 +312,25 @@ proptest! {
         let line = Reply::entry(verb, &entry);
         assert_harmless(without_ending(&line));
         prop_assert_eq!(Reply::parse(without_ending(&line)), Ok(Reply::Entry(entry)));
+    }
+
+    #[test]
+    fn any_session_makes_the_round_trip(
+        address in any::<std::net::IpAddr>(),
+        activity in prop::sample::select(SessionActivity::ALL.to_vec()),
+        [moved_bytes, size_bytes, seconds] in any::<[u64; 3]>(),
+        [sessions, uploads, downloads, up_bytes_per_second, down_bytes_per_second] in any::<[u64; 5]>(),
+        name in file_name(),
+    ) {
+        let name = if activity == SessionActivity::Idle { Vec::new() } else { name };
+        let entry = SessionEntry { address, activity, moved_bytes, size_bytes, seconds, name };
+        let line = Reply::session(&entry);
+        assert_harmless(without_ending(&line));
+        prop_assert_eq!(Reply::parse(without_ending(&line)), Ok(Reply::Session(entry)));
+        let totals =
+            SessionTotals { sessions, uploads, downloads, up_bytes_per_second, down_bytes_per_second };
+        let line = Reply::totals(&totals);
+        prop_assert_eq!(Reply::parse(without_ending(&line)), Ok(Reply::Totals(totals)));
     }
 
     #[test]

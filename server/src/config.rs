@@ -1,9 +1,11 @@
 //! The command line, and what follows from it.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{CommandFactory, Parser, ValueEnum};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use ferry_common::limits::{CONTROL_PORT, DATA_PORT, PARTIAL_MAX_AGE, PARTIAL_MAX_BYTES};
+use ferry_session::ShowWho;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -62,6 +64,12 @@ pub(crate) struct Config {
     #[arg(long, value_name = "BYTES")]
     pub(crate) keep_free: Option<u64>,
 
+    /// What everybody may see of the sessions of others: all, counts or none
+    ///
+    /// All of them with their addresses and files, their counts and rates, or none of that.
+    #[arg(long, value_name = "WHAT", value_parser = show_who(), default_value = "counts")]
+    pub(crate) show_who: ShowWho,
+
     /// Most sessions at once
     ///
     /// By default as many as the limit on open files allows.
@@ -114,6 +122,14 @@ pub(crate) enum Durability {
     Data,
     /// It survives a killed server only
     None,
+}
+
+fn show_who() -> impl TypedValueParser<Value = ShowWho> {
+    PossibleValuesParser::new(["all", "counts", "none"]).map(|word| match word.as_str() {
+        "all" => ShowWho::All,
+        "none" => ShowWho::None,
+        _ => ShowWho::Counts,
+    })
 }
 
 const FIRST_EXAMPLES: &str = "\

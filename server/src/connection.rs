@@ -4,3 +4,4 @@ pub(crate) mod control;
 pub(crate) mod data;
 pub(crate) mod data_connections;
 pub(crate) mod sessions;
+pub(crate) mod survey;

@@ -30,6 +30,9 @@ pub const TURN_PAYLOAD_BESIDE_COMMANDS_TIME: Duration = Duration::from_micros(50
 pub const TURN_PIPELINES_TIME: Duration = Duration::from_micros(100);
 /// Lines of all sessions that have just become ready, shared among these.
 pub const TURN_FRESH_LINES: usize = 256;
+/// Places of sessions that one part of the answer to `who` looks at: some tens of microseconds, so that a step of a turn
+/// can hold several.
+pub const SURVEY_PART_PLACES: u64 = 128;
 /// Events taken from the system in one turn.
 pub const TURN_EVENTS: usize = 1024;
 /// When accepting failed for want of descriptors or memory, it is tried again after this time.

@@ -22,6 +22,7 @@ use crate::admission::file_queue::FileQueue;
 use crate::config::Config;
 use crate::connection::data_connections::DataConnections;
 use crate::connection::sessions::Sessions;
+use crate::connection::survey::Surveys;
 use crate::files::Files;
 use crate::limits::TURN_EVENTS;
 use crate::logging::LogWriter;
@@ -58,6 +59,7 @@ pub(crate) struct Reactor {
     rendezvous: Rendezvous,
     files: Files,
     file_queue: FileQueue,
+    surveys: Surveys,
     /// A step of this turn has left something for the next.
     is_cut_short: bool,
     /// When running transfers are cut off, once the server was asked to stop.
@@ -77,7 +79,7 @@ impl Reactor {
         acceptor.register(poll.registry())?;
         let mut signals = Signals::new(INTERRUPTED)?;
         signals.register(poll.registry(), SIGNALS)?;
-        let Config { read_only, no_overwrite, .. } = *config;
+        let Config { read_only, no_overwrite, show_who, .. } = *config;
         let files = Files::start(folder, Waker::new(poll.registry(), WAKER)?, read_only)?;
         files.watch_mounts(poll.registry(), MOUNTS)?;
         Ok(Self {
@@ -85,13 +87,14 @@ impl Reactor {
             signals,
             log_writer,
             peer_log: PeerLog::default(),
-            policy: Policy { data_port: acceptor.data_port, read_only, no_overwrite },
+            policy: Policy { data_port: acceptor.data_port, read_only, no_overwrite, show_who },
             acceptor,
             sessions: Sessions::new(plan.sessions),
             data: DataConnections::new(),
             rendezvous: Rendezvous::new(plan.data_slots),
             files,
             file_queue: FileQueue::default(),
+            surveys: Surveys::default(),
             is_cut_short: false,
             stop_at: None,
             is_finished: false,
@@ -123,6 +126,7 @@ impl Reactor {
         self.serve_data_connections(now);
         self.data.feed_waiting_reads();
         self.serve_sessions(now);
+        self.answer_surveys(now);
         self.bound_input(now);
         self.fire_deadlines(now);
         self.accept(now);
@@ -145,6 +149,7 @@ impl Reactor {
     fn timeout(&self, now: Instant) -> Option<Duration> {
         let is_busy = self.is_cut_short
             || self.sessions.has_ready()
+            || !self.surveys.is_empty()
             || self.files.has_completions()
             || self.data.ready() > 0
             || self.acceptor.is_ready();

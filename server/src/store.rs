@@ -19,12 +19,12 @@ pub(crate) mod staging;
 #[cfg(test)]
 pub(crate) mod tests {
     use ferry_common::path::RemotePath;
-    use ferry_session::Policy;
     use ferry_session::access::{Access, Cleared, Need};
+    use ferry_session::{Policy, ShowWho};
 
     /// A path that was cleared for everything.
     pub(crate) fn cleared(text: &str) -> Cleared {
-        let policy = Policy { data_port: 0, read_only: false, no_overwrite: false };
+        let policy = Policy { data_port: 0, read_only: false, no_overwrite: false, show_who: ShowWho::None };
         let path = RemotePath::parse(text.as_bytes()).unwrap();
         Access::everybody(&policy).clear(Need::Create, &path).unwrap()
     }

@@ -92,6 +92,8 @@ impl Conversation {
                 | Reply::Upload { .. }
                 | Reply::Digest { .. }
                 | Reply::Space { .. }
+                | Reply::Session(_)
+                | Reply::Totals(_)
                 | Reply::Info { .. }) => {
                     replies.push(reply);
                     continue;

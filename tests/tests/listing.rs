@@ -62,6 +62,8 @@ fn a_very_long_listing_streams_in_bounded_memory_and_others_stay_quick() {
                     | Reply::Upload { .. }
                     | Reply::Digest { .. }
                     | Reply::Space { .. }
+                    | Reply::Session(_)
+                    | Reply::Totals(_)
                     | Reply::Info { .. }
                     | Reply::Err { .. }) => panic!("{other:?}"),
                 }

@@ -33,6 +33,8 @@ fn ticket_of(session: &mut Conversation) -> (u16, Vec<u8>) {
         | Reply::Upload { .. }
         | Reply::Digest { .. }
         | Reply::Space { .. }
+        | Reply::Session(_)
+        | Reply::Totals(_)
         | Reply::Info { .. }
         | Reply::Ok { .. }
         | Reply::Err { .. }) => panic!("{other:?}"),

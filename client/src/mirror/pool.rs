@@ -289,6 +289,9 @@ impl Pool {
             match news {
                 News::Connected
                 | News::Info { .. }
+                | News::Space { .. }
+                | News::Session { .. }
+                | News::Totals { .. }
                 | News::DataClosed
                 | News::DataLost { loss: Loss::Ended, .. } => {}
                 News::ConnectFailed(error) => {

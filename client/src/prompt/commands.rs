@@ -51,6 +51,7 @@ pub(crate) fn run(
         PromptCommand::Rm { path } => names::remove(session, path)?,
         PromptCommand::Mv { from, to, replace } => names::rename(session, from, to, *replace)?,
         PromptCommand::Df { path } => status::show_room(session, path)?,
+        PromptCommand::Who => status::show_sessions(session)?,
         PromptCommand::Help => {
             let mut results = Results::new();
             results.line(&input::help())?;

@@ -170,6 +170,7 @@ fn expected(words: &[Vec<u8>]) -> Expected {
                 | PromptVerb::Mkdir
                 | PromptVerb::Rm
                 | PromptVerb::Mv
+                | PromptVerb::Who
                 | PromptVerb::Help
                 | PromptVerb::Exit
                 | PromptVerb::Quit,

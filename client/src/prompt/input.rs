@@ -43,6 +43,7 @@ pub(crate) enum PromptCommand {
         to: RemotePath,
         replace: bool,
     },
+    Who,
     Help,
     Exit,
 }
@@ -59,6 +60,7 @@ pub(crate) enum PromptVerb {
     Mkdir,
     Rm,
     Mv,
+    Who,
     Help,
     Exit,
     Quit,
@@ -75,6 +77,7 @@ impl PromptVerb {
         Self::Mkdir,
         Self::Rm,
         Self::Mv,
+        Self::Who,
         Self::Help,
         Self::Exit,
         Self::Quit,
@@ -91,6 +94,7 @@ impl PromptVerb {
             Self::Mkdir => "mkdir",
             Self::Rm => "rm",
             Self::Mv => "mv",
+            Self::Who => "who",
             Self::Help => "help",
             Self::Exit => "exit",
             Self::Quit => "quit",
@@ -112,7 +116,7 @@ impl PromptVerb {
             | Self::Mkdir
             | Self::Rm
             | Self::Mv => true,
-            Self::Help | Self::Exit | Self::Quit => false,
+            Self::Who | Self::Help | Self::Exit | Self::Quit => false,
         }
     }
 
@@ -127,6 +131,7 @@ impl PromptVerb {
             Self::Mkdir => "mkdir PATH",
             Self::Rm => "rm PATH",
             Self::Mv => "mv [-f] FROM TO",
+            Self::Who => "who",
             Self::Help => "help",
             Self::Exit => "exit",
             Self::Quit => "quit",
@@ -144,6 +149,7 @@ impl PromptVerb {
             Self::Mkdir => "make a directory on the server",
             Self::Rm => "remove a file or an empty directory on the server",
             Self::Mv => "rename on the server; -f replaces a file named TO",
+            Self::Who => "tell how many are connected, and what they move",
             Self::Help => "this list",
             Self::Exit => "end the session",
             Self::Quit => "the same",
@@ -161,7 +167,7 @@ impl PromptVerb {
             Self::Mkdir => "; a name with spaces goes in double quotes: mkdir \"my folder\"",
             Self::Rm => "; a name with spaces goes in double quotes: rm \"my file.txt\"",
             Self::Mv => "; a name with spaces goes in double quotes: mv \"my file.txt\" other.txt",
-            Self::Help | Self::Exit | Self::Quit => "",
+            Self::Who | Self::Help | Self::Exit | Self::Quit => "",
         };
         Failure::Usage(format!("Usage: {}{hint}", self.usage()))
     }
@@ -194,6 +200,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<Option<PromptCommand>, Failure> {
         (PromptVerb::Upload, [local]) => parse_upload(local, b"")?,
         (PromptVerb::Upload, [_, remote]) if remote.is_empty() => return Err(empty_name()),
         (PromptVerb::Upload, [local, remote]) => parse_upload(local, remote)?,
+        (PromptVerb::Who, []) => PromptCommand::Who,
         (PromptVerb::Help, []) => PromptCommand::Help,
         (PromptVerb::Exit | PromptVerb::Quit, []) => PromptCommand::Exit,
         (
@@ -205,6 +212,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<Option<PromptCommand>, Failure> {
             | PromptVerb::Mkdir
             | PromptVerb::Rm
             | PromptVerb::Mv
+            | PromptVerb::Who
             | PromptVerb::Help
             | PromptVerb::Exit
             | PromptVerb::Quit,
@@ -342,6 +350,7 @@ mod tests {
         }
         assert!(parse(b"mv a /b/").is_err());
         assert!(parse(b"mv -f a").is_ok(), "a file may be named -f");
+        assert_eq!(command("who"), PromptCommand::Who);
         assert_eq!(command("help"), PromptCommand::Help);
         assert_eq!(command("exit"), PromptCommand::Exit);
         assert_eq!(command("quit"), PromptCommand::Exit);

@@ -126,6 +126,7 @@ impl Prompt {
             | PromptCommand::Stat { .. }
             | PromptCommand::Sum { .. }
             | PromptCommand::Df { .. }
+            | PromptCommand::Who
             | PromptCommand::Download { .. }
             | PromptCommand::Help
             | PromptCommand::Exit => {}

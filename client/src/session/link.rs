@@ -16,6 +16,7 @@ use ferry_common::wire::command::{Command, Verb};
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::Entry;
 use ferry_common::wire::file_time::FileTime;
+use ferry_common::wire::session_entry::{SessionEntry, SessionTotals};
 use rustix::net::RecvFlags;
 use socket2::Socket;
 use std::io::{self, Read, Write};
@@ -36,6 +37,14 @@ pub(crate) trait Handler {
 
     /// The answer to `df`.
     fn space(&mut self, _free_bytes: u64, _total_bytes: u64) {}
+
+    /// One of the sessions that `who` tells of.
+    fn session(&mut self, _entry: &SessionEntry) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// All sessions together.
+    fn totals(&mut self, _totals: SessionTotals) {}
 
     /// Reads exactly `length` bytes from `data`, of a file that has these attributes on the server.
     fn receive(&mut self, _data: &mut dyn Read, _length: u64, _attributes: Attributes) -> Result<(), Broken> {
@@ -245,6 +254,14 @@ impl Link {
             Step::Space { free_bytes, total_bytes, .. } => {
                 progress.is_answered = true;
                 progress.handler.space(free_bytes, total_bytes);
+            }
+            Step::Session { entry, .. } => {
+                progress.is_answered = true;
+                progress.handler.session(&entry).map_err(|failure| self.give_up(failure))?;
+            }
+            Step::Totals { totals, .. } => {
+                progress.is_answered = true;
+                progress.handler.totals(totals);
             }
             // Facts for a person at a bare terminal, or of a later version.
             Step::Info { .. } | Step::Done { .. } => {}

@@ -58,6 +58,8 @@ pub enum Command {
     Hello {
         version: Option<u64>,
     },
+    /// Who has a session, and what they move.
+    Who,
     Help,
     Exit,
 }
@@ -99,6 +101,7 @@ pub enum Verb {
     Rm,
     Mv,
     Hello,
+    Who,
     Help,
     Exit,
 }
@@ -125,6 +128,7 @@ impl Verb {
         Self::Rm,
         Self::Mv,
         Self::Hello,
+        Self::Who,
         Self::Help,
         Self::Exit,
     ];
@@ -143,6 +147,7 @@ impl Verb {
             Self::Rm => "rm",
             Self::Mv => "mv",
             Self::Hello => "hello",
+            Self::Who => "who",
             Self::Help => "help",
             Self::Exit => "exit",
         }
@@ -164,6 +169,7 @@ impl Verb {
             Self::Rm => "rm PATH",
             Self::Mv => "mv FROM TO [replace]",
             Self::Hello => "hello [VERSION]",
+            Self::Who => "who",
             Self::Help => "help",
             Self::Exit => "exit",
         }
@@ -185,6 +191,9 @@ impl Verb {
             Self::Rm => "remove a file or an empty directory",
             Self::Mv => "rename, never over an existing name unless told to replace a file",
             Self::Hello => "agree on the protocol's version and tell the limits",
+            Self::Who => {
+                "tell how many sessions there are and what they move, and which, where the operator lets everybody see that"
+            }
             Self::Help => "this list",
             Self::Exit => "end the session",
         }
@@ -247,6 +256,7 @@ impl Command {
                     .ok_or_else(|| CommandError::new(ErrorCode::Usage, "VERSION must be a whole number"))?;
                 Ok(Self::Hello { version: Some(version) })
             }
+            (Verb::Who, []) => Ok(Self::Who),
             (Verb::Help, []) => Ok(Self::Help),
             (Verb::Exit, []) => Ok(Self::Exit),
             (
@@ -261,6 +271,7 @@ impl Command {
                 | Verb::Rm
                 | Verb::Mv
                 | Verb::Hello
+                | Verb::Who
                 | Verb::Help
                 | Verb::Exit,
                 _,
@@ -281,6 +292,7 @@ impl Command {
             Self::Rm { .. } => Verb::Rm,
             Self::Mv { .. } => Verb::Mv,
             Self::Hello { .. } => Verb::Hello,
+            Self::Who => Verb::Who,
             Self::Help => Verb::Help,
             Self::Exit => Verb::Exit,
         }
@@ -329,7 +341,7 @@ impl Command {
                     push_word(&mut line, version.to_string().as_bytes());
                 }
             }
-            Self::Help | Self::Exit => {}
+            Self::Who | Self::Help | Self::Exit => {}
         }
         line.push(b'\n');
         line
@@ -484,6 +496,7 @@ mod tests {
             ("mv a b replace", Command::Mv { from: path("a"), to: path("b"), replace: true }),
             ("hello", Command::Hello { version: None }),
             ("hello 1", Command::Hello { version: Some(1) }),
+            ("who", Command::Who),
             ("help", Command::Help),
             ("exit", Command::Exit),
         ] {

@@ -5,6 +5,7 @@ use crate::wire::command::parse_number;
 use crate::wire::digest::Digest;
 use crate::wire::entry::{Entry, EntryKind};
 use crate::wire::file_time::FileTime;
+use crate::wire::session_entry::{SessionActivity, SessionEntry, SessionTotals};
 use crate::wire::words;
 use std::fmt::Display;
 
@@ -38,6 +39,10 @@ pub enum Reply {
         free_bytes: u64,
         total_bytes: u64,
     },
+    /// `(who)`: one session.
+    Session(SessionEntry),
+    /// `(total)`: all sessions together.
+    Totals(SessionTotals),
     /// Any other `(word) ...` line: for a person, or of a later version.
     Info {
         verb: Vec<u8>,
@@ -100,6 +105,24 @@ impl Reply {
 
     pub fn space(free_bytes: u64, total_bytes: u64) -> Vec<u8> {
         format!("(df) {free_bytes} {total_bytes}\n").into_bytes()
+    }
+
+    /// `(who)` and a session.
+    pub fn session(entry: &SessionEntry) -> Vec<u8> {
+        let SessionEntry { address, activity, moved_bytes, size_bytes, seconds, name } = entry;
+        let activity = activity.word();
+        let mut line =
+            format!("(who) {address} {activity} {moved_bytes} {size_bytes} {seconds} ").into_bytes();
+        words::encode(name, &mut line);
+        line.push(b'\n');
+        line
+    }
+
+    pub fn totals(totals: &SessionTotals) -> Vec<u8> {
+        let SessionTotals { sessions, uploads, downloads, up_bytes_per_second, down_bytes_per_second } =
+            totals;
+        let rates = format_args!("{up_bytes_per_second} {down_bytes_per_second}");
+        format!("(total) {sessions} {uploads} {downloads} {rates}\n").into_bytes()
     }
 
     /// `(verb)` and words that need no quoting.
@@ -172,7 +195,30 @@ fn parse_reply(line: &[u8]) -> Option<Reply> {
         (b"df", [free, total, ..]) => {
             Some(Reply::Space { free_bytes: parse_number(free)?, total_bytes: parse_number(total)? })
         }
-        (b"ls" | b"stat" | b"data" | b"download" | b"upload" | b"sum" | b"partial" | b"df", _) => None,
+        (b"who", [address, activity, moved, size, seconds, name, ..]) => {
+            let activity = SessionActivity::from_word(activity)?;
+            let is_told = activity == SessionActivity::Idle && name.is_empty() || is_name(name);
+            is_told.then_some(Reply::Session(SessionEntry {
+                address: std::str::from_utf8(address).ok()?.parse().ok()?,
+                activity,
+                moved_bytes: parse_number(moved)?,
+                size_bytes: parse_number(size)?,
+                seconds: parse_number(seconds)?,
+                name: name.clone(),
+            }))
+        }
+        (b"total", [sessions, uploads, downloads, up, down, ..]) => Some(Reply::Totals(SessionTotals {
+            sessions: parse_number(sessions)?,
+            uploads: parse_number(uploads)?,
+            downloads: parse_number(downloads)?,
+            up_bytes_per_second: parse_number(up)?,
+            down_bytes_per_second: parse_number(down)?,
+        })),
+        (
+            b"ls" | b"stat" | b"data" | b"download" | b"upload" | b"sum" | b"partial" | b"df" | b"who"
+            | b"total",
+            _,
+        ) => None,
         (verb, _) => Some(Reply::Info { verb: verb.to_vec(), words }),
     }
 }
@@ -270,6 +316,10 @@ mod tests {
             b"(data) 65536 x",
             b"(upload) -1",
             b"(df) 5",
+            b"(who) ::1 up 1 2 3 \"\"",
+            b"(who) host up 1 2 3 a",
+            b"(who) ::1 up 1 2 3 a/b",
+            b"(total) 1",
         ] {
             assert!(Reply::parse(line).is_err(), "{}", line.escape_ascii());
         }

@@ -3,7 +3,7 @@
 //!
 //! There is one account, everybody's, with what the server's operator allows it.
 
-use crate::Policy;
+use crate::{Policy, ShowWho};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use std::borrow::Borrow;
@@ -15,6 +15,7 @@ use std::ops::Deref;
 pub struct Access {
     may_change: bool,
     may_replace: bool,
+    shown_sessions: ShowWho,
 }
 
 /// A right that a request needs.
@@ -36,13 +37,19 @@ pub struct Cleared(RemotePath);
 
 impl Access {
     pub fn everybody(policy: &Policy) -> Self {
-        let Policy { read_only, no_overwrite, .. } = *policy;
-        Self { may_change: !read_only, may_replace: !read_only && !no_overwrite }
+        let Policy { read_only, no_overwrite, show_who, .. } = *policy;
+        let may_replace = !read_only && !no_overwrite;
+        Self { may_change: !read_only, may_replace, shown_sessions: show_who }
     }
 
     /// The path, where the account may do this with it; else why not.
     pub fn clear(&self, need: Need, path: &RemotePath) -> Result<Cleared, ErrorCode> {
         if self.allows(need) { Ok(Cleared(path.clone())) } else { Err(ErrorCode::ReadOnly) }
+    }
+
+    /// What may be known of the sessions of others.
+    pub fn shown_sessions(&self) -> ShowWho {
+        self.shown_sessions
     }
 
     pub fn allows(&self, need: Need) -> bool {
@@ -85,7 +92,7 @@ mod tests {
     use super::*;
 
     fn access(read_only: bool, no_overwrite: bool) -> Access {
-        Access::everybody(&Policy { data_port: 3333, read_only, no_overwrite })
+        Access::everybody(&Policy { data_port: 3333, read_only, no_overwrite, show_who: ShowWho::None })
     }
 
     #[test]

@@ -8,6 +8,7 @@ use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::Entry;
 use ferry_common::wire::file_time::FileTime;
+use ferry_common::wire::session_entry::SessionTotals;
 use std::time::Duration;
 
 /// Work for the shell.
@@ -57,6 +58,8 @@ pub enum Action {
     Close,
     /// Close the session at once: its peer does not read.
     Abort,
+    /// Look at some of the sessions of the server; report by [`crate::fact::Fact::Surveyed`].
+    Survey(SurveyQuery),
     /// Something that an operator may want to know.
     Log(Event),
 }
@@ -270,6 +273,28 @@ pub struct ListQuery {
     pub format: EntryFormat,
 }
 
+/// Which of the sessions are to be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SurveyQuery {
+    /// The place of the first, as the shell counts.
+    pub from: u64,
+    /// How they are told of one by one; `None` where only their number and sums are wanted.
+    pub format: Option<EntryFormat>,
+}
+
+/// What was found at some of the sessions.
+#[derive(Debug, Clone)]
+pub struct SurveyPart {
+    /// The sessions, as the format has them.
+    pub text: Vec<u8>,
+    /// How many the text tells of.
+    pub told: u64,
+    /// Of the sessions that were looked at.
+    pub totals: SessionTotals,
+    /// Where to go on, or `None` at the end.
+    pub next: Option<u64>,
+}
+
 /// One step of a listing.
 #[derive(Debug, Clone)]
 pub struct ListingPart {
@@ -302,14 +327,15 @@ pub struct DirectoryIdentity {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Policy;
+    use crate::{Policy, ShowWho};
 
     #[test]
     fn a_file_is_not_replaced_by_a_rename_where_none_may_be_replaced() {
         let path = RemotePath::root;
         let asked = Change::Mv { from: path(), to: path(), replace: true };
-        let access =
-            |read_only, no_overwrite| Access::everybody(&Policy { data_port: 3333, read_only, no_overwrite });
+        let access = |read_only, no_overwrite| {
+            Access::everybody(&Policy { data_port: 3333, read_only, no_overwrite, show_who: ShowWho::None })
+        };
         for (access, expected) in [(access(false, false), true), (access(false, true), false)] {
             let cleared = asked.cleared(&access).unwrap();
             assert!(matches!(cleared, Change::Mv { replace, .. } if replace == expected));

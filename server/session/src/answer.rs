@@ -5,6 +5,7 @@ use ferry_common::path::RemotePath;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::Entry;
 use ferry_common::wire::file_time::FileTime;
+use ferry_common::wire::session_entry::SessionTotals;
 use ferry_common::wire::ticket::Ticket;
 
 /// See the module's documentation. All but the first six end the request.
@@ -14,7 +15,7 @@ pub enum Answer {
     Said(Vec<u8>),
     /// What was asked for takes longer.
     Working,
-    /// A part of a listing, in the [format](crate::entry_format::EntryFormat) that was asked for.
+    /// A part of a listing, or of the sessions of the server, in the [format](crate::entry_format::EntryFormat) that was asked for.
     Entries(Vec<u8>),
     /// A data connection is taken for the session's if it presents this ticket.
     Offered(Ticket),
@@ -48,6 +49,11 @@ pub enum Answer {
         free_bytes: u64,
         total_bytes: u64,
     },
+    /// All sessions of the server were looked at, and so many were told of one by one.
+    Surveyed {
+        sessions: u64,
+        totals: SessionTotals,
+    },
     /// What was asked for is done.
     Done,
     /// A transfer is done; the digest is that of the whole file.
@@ -70,5 +76,10 @@ pub enum Answer {
 #[derive(Debug)]
 pub enum Subject {
     Path(RemotePath),
-    Rename { from: RemotePath, to: RemotePath },
+    Rename {
+        from: RemotePath,
+        to: RemotePath,
+    },
+    /// The sessions of the server.
+    Sessions,
 }

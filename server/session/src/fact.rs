@@ -1,7 +1,7 @@
 //! What the shell tells a session. Each can be logged, counted and replayed; one that comes too late, when it no longer
 //! matters to what the session is doing, changes nothing.
 
-use crate::action::{End, Found, ListingPart, Opened};
+use crate::action::{End, Found, ListingPart, Opened, SurveyPart};
 use ferry_common::error::ErrorCode;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::ticket::Ticket;
@@ -34,6 +34,8 @@ pub enum Fact<'a> {
     Staged(Result<u64, ErrorCode>),
     /// Of [`Action::RequestData`](crate::action::Action::RequestData).
     Ticket(Ticket),
+    /// Of [`Action::Survey`](crate::action::Action::Survey).
+    Surveyed(SurveyPart),
     /// Of [`Action::Check`](crate::action::Action::Check): the digest, or why the file is not what it was.
     Checked(Result<Option<Digest>, ErrorCode>),
     /// Of [`Action::Publish`](crate::action::Action::Publish).

@@ -20,13 +20,14 @@ pub mod request;
 mod work;
 
 use crate::access::Access;
-use crate::action::{Action, Event};
+use crate::action::{Action, Direction, Event};
 use crate::answer::Answer;
 use crate::dialect::{Answered, AnyDialect, Dialect, Heard};
 use crate::fact::{Fact, Scarcity};
 use crate::limits::TURN_LINES;
 use crate::work::{Output, Wait, Work};
 use ferry_common::error::ErrorCode;
+use ferry_common::path::RemotePath;
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -39,6 +40,18 @@ pub struct Policy {
     pub read_only: bool,
     /// No existing file is replaced.
     pub no_overwrite: bool,
+    pub show_who: ShowWho,
+}
+
+/// What a client may know of the sessions of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShowWho {
+    /// Their addresses, and which files they move.
+    All,
+    /// How many they are, and how much they move together.
+    Counts,
+    /// Nothing.
+    None,
 }
 
 /// See the module's documentation.
@@ -78,6 +91,17 @@ pub struct Activity {
     pub since: Instant,
 }
 
+/// A transfer, as others may see it.
+#[derive(Debug, Clone, Copy)]
+pub struct Running<'a> {
+    pub direction: Direction,
+    pub path: &'a RemotePath,
+    /// What the receiving end has of the file.
+    pub moved_bytes: u64,
+    /// The size of the whole file, as far as it is known.
+    pub size_bytes: u64,
+}
+
 impl<D: Dialect> Session<D> {
     pub fn new(dialect: D, policy: Policy, now: Instant) -> Self {
         Self {
@@ -109,6 +133,7 @@ impl<D: Dialect> Session<D> {
             Fact::Turn { lines } => self.lines_left = lines,
             Fact::RepliesWritten(bytes) => self.handle_replies_written(bytes, now),
             Fact::Listed(part) => self.work.handle_listing(part, now),
+            Fact::Surveyed(part) => self.work.handle_surveyed(part, now),
             Fact::Found(found) => self.work.handle_found(found, now),
             Fact::Changed(changed) => self.work.handle_changed(changed, now),
             Fact::Opened(opened) => self.work.handle_opened(opened, now),
@@ -214,6 +239,11 @@ impl<D: Dialect> Session<D> {
             bytes_per_second: bytes_per_second.try_into().unwrap_or(u64::MAX),
             since,
         }
+    }
+
+    /// The file that the session moves, or that it has received and that waits for the disk.
+    pub fn running(&self) -> Option<Running<'_>> {
+        self.work.running()
     }
 
     fn wait(&self) -> Wait {

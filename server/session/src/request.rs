@@ -10,11 +10,24 @@ use ferry_common::wire::file_time::FileTime;
 /// See the module's documentation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    List { path: RemotePath, format: EntryFormat },
+    List {
+        path: RemotePath,
+        format: EntryFormat,
+    },
+    /// Of all sessions of the server.
+    Survey {
+        format: EntryFormat,
+    },
     Query(Query<RemotePath>),
     Change(Change<RemotePath>),
-    Download { path: RemotePath, spec: DownloadSpec },
-    Upload { path: RemotePath, spec: UploadSpec },
+    Download {
+        path: RemotePath,
+        spec: DownloadSpec,
+    },
+    Upload {
+        path: RemotePath,
+        spec: UploadSpec,
+    },
 }
 
 /// Which part of a file is wanted, and what beside it.
@@ -62,6 +75,7 @@ impl Request {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::List { .. } => "ls",
+            Self::Survey { .. } => "who",
             Self::Query(query) => query.name(),
             Self::Change(change) => change.name(),
             Self::Download { .. } => "download",

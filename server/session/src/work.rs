@@ -9,11 +9,13 @@ mod moving;
 mod owed;
 mod pace;
 mod phase;
+mod surveying;
 mod transfer;
 mod wait;
 
 pub(crate) use wait::Wait;
 
+use crate::Running;
 use crate::access::Access;
 use crate::action::{Action, End, Event};
 use crate::answer::{Answer, Subject};
@@ -26,6 +28,7 @@ use pace::Pace;
 use phase::Phase;
 use std::collections::VecDeque;
 use std::time::Instant;
+use transfer::Transfer;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -95,6 +98,7 @@ impl Work {
             },
             Phase::Ready
             | Phase::Listing(_)
+            | Phase::Surveying(_)
             | Phase::Asking(_)
             | Phase::Changing(_)
             | Phase::Opening { .. }
@@ -139,6 +143,7 @@ impl Work {
             Phase::Moving(transfer) | Phase::Checking(transfer) => (transfer.received(), transfer.started),
             Phase::Ready
             | Phase::Listing(_)
+            | Phase::Surveying(_)
             | Phase::Asking(_)
             | Phase::Changing(_)
             | Phase::Opening { .. }
@@ -146,6 +151,24 @@ impl Work {
             | Phase::Connecting(_)
             | Phase::Dropping { .. }
             | Phase::Closed => (0, self.since),
+        }
+    }
+
+    /// The transfer under way, or else the newest that waits for the disk.
+    pub(crate) fn running(&self) -> Option<Running<'_>> {
+        match &self.phase {
+            Phase::Connecting(transfer) | Phase::Moving(transfer) | Phase::Checking(transfer) => {
+                Some(transfer.running())
+            }
+            Phase::Ready
+            | Phase::Listing(_)
+            | Phase::Surveying(_)
+            | Phase::Asking(_)
+            | Phase::Changing(_)
+            | Phase::Opening { .. }
+            | Phase::Staging { .. }
+            | Phase::Dropping { .. }
+            | Phase::Closed => self.owed.newest().map(Transfer::running),
         }
     }
 
@@ -164,6 +187,7 @@ impl Work {
         self.told = now;
         self.unwritten_bytes += bytes;
         self.resume_listing(now);
+        self.resume_survey(now);
     }
 
     pub(crate) fn handle_replies_written(&mut self, bytes: usize, now: Instant) {
@@ -172,6 +196,7 @@ impl Work {
             self.pace.progress(bytes as u64, now);
         }
         self.resume_listing(now);
+        self.resume_survey(now);
     }
 
     /// The pace is that of the data connection.

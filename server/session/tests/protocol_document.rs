@@ -11,12 +11,13 @@ use ferry_common::wire::reply::Reply;
 use ferry_common::wire::ticket::Ticket;
 use ferry_session::dialect::AnyDialect;
 use ferry_session::fact::Fact;
-use ferry_session::{Policy, Session};
+use ferry_session::{Policy, Session, ShowWho};
 use std::time::{Duration, Instant};
 
 const DOCUMENT: &str = include_str!("../../../common/PROTOCOL.md");
 
-const POLICY: Policy = Policy { data_port: DATA_PORT, read_only: false, no_overwrite: false };
+const POLICY: Policy =
+    Policy { data_port: DATA_PORT, read_only: false, no_overwrite: false, show_who: ShowWho::Counts };
 
 /// The body of the section under `## title`.
 fn section(title: &str) -> &'static str {

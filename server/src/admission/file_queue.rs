@@ -58,6 +58,7 @@ pub(crate) fn file_purpose(action: &Action) -> Option<Purpose> {
         | Action::Reply(_)
         | Action::Log(_)
         | Action::List(_)
+        | Action::Survey(_)
         | Action::RequestData
         | Action::CancelData
         | Action::CloseData(_)

@@ -62,6 +62,15 @@ impl Sessions {
         self.controls.get_mut(key)
     }
 
+    /// Past every place that a connection has.
+    pub(crate) fn places(&self) -> u64 {
+        self.controls.places()
+    }
+
+    pub(crate) fn at(&self, place: u64) -> Option<&Control> {
+        self.controls.at(place)
+    }
+
     pub(crate) fn keys(&self) -> Vec<Key> {
         self.controls.keys()
     }
@@ -254,11 +263,12 @@ mod tests {
     use ferry_session::action::Action;
     use ferry_session::dialect::AnyDialect;
     use ferry_session::fact::Fact;
-    use ferry_session::{Policy, Session};
+    use ferry_session::{Policy, Session, ShowWho};
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
 
-    const POLICY: Policy = Policy { data_port: 3333, read_only: false, no_overwrite: false };
+    const POLICY: Policy =
+        Policy { data_port: 3333, read_only: false, no_overwrite: false, show_who: ShowWho::All };
 
     /// Sessions, and the clients at their other ends.
     struct World {

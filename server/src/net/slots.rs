@@ -76,6 +76,16 @@ impl<T> Slots<T> {
         })
     }
 
+    /// Past every place that is taken.
+    pub(crate) fn places(&self) -> u64 {
+        self.slab.capacity() as u64
+    }
+
+    /// What is at a place now, whatever was there before.
+    pub(crate) fn at(&self, place: u64) -> Option<&T> {
+        usize::try_from(place).ok().and_then(|place| self.slab.get(place)).map(|slot| &slot.1)
+    }
+
     pub(crate) fn keys(&self) -> Vec<Key> {
         self.entries().map(|(key, _)| key).collect()
     }

@@ -33,6 +33,20 @@ impl Reactor {
         }
     }
 
+    /// Tells sessions about all sessions, each a part at a time.
+    pub(super) fn answer_surveys(&mut self, now: Instant) {
+        self.step(TURN_STEP_TIME, |reactor| {
+            let Some((asker, query)) = reactor.surveys.next() else { return false };
+            let control = reactor.sessions.get(asker.session);
+            // What was asked for a command that has ended is not told to the next one.
+            if control.is_some_and(|control| control.seat.transfer() == asker.transfer) {
+                let part = reactor.sessions.survey(query, now);
+                reactor.tell(asker.session, Fact::Surveyed(part), now);
+            }
+            true
+        });
+    }
+
     /// Tells a session a fact, if it is still there, and does what it wants about it.
     pub(super) fn tell(&mut self, key: Key, fact: Fact<'_>, now: Instant) {
         if let Some(control) = self.sessions.get_mut(key) {

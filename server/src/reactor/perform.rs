@@ -21,7 +21,9 @@ impl Reactor {
         let control = self.sessions.get_mut(key)?;
         let (address, seat) = (control.address(), &mut control.seat);
         let purpose = file_purpose(&action);
-        if purpose.is_some() || matches!(action, Action::Query(_) | Action::Change(_) | Action::List(_)) {
+        if purpose.is_some()
+            || matches!(action, Action::Query(_) | Action::Change(_) | Action::List(_) | Action::Survey(_))
+        {
             // A command begins, and the last one is over.
             self.file_queue.leave(address, std::mem::take(&mut seat.file_turn));
             if purpose.is_none() {
@@ -45,6 +47,7 @@ impl Reactor {
                 self.peer_log.report(control.socket.peer(), &event, now);
             }
             Action::List(query) => self.files.list(asker, query),
+            Action::Survey(query) => self.surveys.ask(asker, query),
             Action::Query(Query::Partial { path }) => self.seek_partial(key, path, now),
             Action::Query(query) => self.files.query(asker, query),
             Action::Change(change) => self.files.change(asker, change),

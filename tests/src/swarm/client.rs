@@ -261,7 +261,11 @@ impl Client {
                 self.fail_unmeasured(&FailureKind::ConnectFailed, &error.to_string(), shared);
                 self.go(shared);
             }
-            News::Digest { .. } | News::Info { .. } => {}
+            News::Digest { .. }
+            | News::Space { .. }
+            | News::Session { .. }
+            | News::Totals { .. }
+            | News::Info { .. } => {}
             News::Entry { id, entry } => {
                 if let Some(running) = self.requests.get_mut(id) {
                     running.examine(&entry, shared.shared_path.as_bytes(), shared.config.size);

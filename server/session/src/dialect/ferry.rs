@@ -83,6 +83,9 @@ impl Dialect for Ferry {
                 with_ok(Reply::digest(Verb::Partial.word(), length, digest))
             }
             Answer::Space { free_bytes, total_bytes } => with_ok(Reply::space(free_bytes, total_bytes)),
+            Answer::Surveyed { sessions, totals } => {
+                [Reply::totals(&totals), Reply::ok_with(sessions)].concat()
+            }
             Answer::Done => Reply::ok(),
             Answer::Moved { length, digest } => Reply::ok_transfer(length, digest),
             Answer::Refused { code, subject: Subject::Path(path) } => {
@@ -91,6 +94,7 @@ impl Dialect for Ferry {
             Answer::Refused { code, subject: Subject::Rename { from, to } } => {
                 Reply::err(code, format_args!("{code}: {from} to {to}"))
             }
+            Answer::Refused { code, subject: Subject::Sessions } => Reply::err(code, code),
             Answer::Ending { code, reason } => Reply::err(code, format_args!("{reason}; closing")),
         }
     }
@@ -108,6 +112,7 @@ impl Ferry {
             Command::Stat { path } => Request::Query(Query::Stat { path }),
             Command::Sum { path, length } => Request::Query(Query::Sum { path, length }),
             Command::Partial { path } => Request::Query(Query::Partial { path }),
+            Command::Who => Request::Survey { format: EntryFormat::Ferry },
             Command::Df { path } => Request::Query(Query::Df { path }),
             Command::Mkdir { path } => Request::Change(Change::Mkdir { path }),
             Command::Rm { path } => Request::Change(Change::Rm { path }),

@@ -86,6 +86,7 @@ impl Work {
             Phase::Staging { .. } => self.handle_staged(Err(ErrorCode::Busy), now),
             Phase::Ready
             | Phase::Listing(_)
+            | Phase::Surveying(_)
             | Phase::Connecting(_)
             | Phase::Moving(_)
             | Phase::Checking(_)

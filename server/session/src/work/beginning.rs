@@ -23,9 +23,11 @@ impl Work {
                 Request::Upload { spec, .. } => {
                     spec.is_eager && self.owed.admits_upload() && self.owed.publishing() < PUBLISHING_MAX
                 }
-                Request::List { .. } | Request::Query(_) | Request::Change(_) | Request::Download { .. } => {
-                    false
-                }
+                Request::List { .. }
+                | Request::Survey { .. }
+                | Request::Query(_)
+                | Request::Change(_)
+                | Request::Download { .. } => false,
             }
     }
 
@@ -35,6 +37,7 @@ impl Work {
         self.log(Event::Received { command: self.command });
         match request {
             Request::List { path, format } => self.list(&path, format, now),
+            Request::Survey { format } => self.survey(format, now),
             Request::Query(query) => match query.cleared(&self.access) {
                 Ok(query) => {
                     self.enter(Phase::Asking(query.clone()), now);

@@ -27,6 +27,7 @@ impl Work {
             }
             Phase::Ready
             | Phase::Listing(_)
+            | Phase::Surveying(_)
             | Phase::Asking(_)
             | Phase::Changing(_)
             | Phase::Opening { .. }
@@ -60,6 +61,7 @@ impl Work {
             }
             Phase::Ready
             | Phase::Listing(_)
+            | Phase::Surveying(_)
             | Phase::Asking(_)
             | Phase::Changing(_)
             | Phase::Opening { .. }
@@ -82,6 +84,10 @@ impl Work {
                 let path = listing.path.clone();
                 self.act(Action::Discard);
                 self.refuse(&path, ErrorCode::Busy, now);
+            }
+            Phase::Surveying(_) => {
+                self.act(Action::Discard);
+                self.refuse_survey(ErrorCode::Busy, now);
             }
             Phase::Asking(_) => {
                 self.act(Action::Discard);

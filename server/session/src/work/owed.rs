@@ -68,6 +68,14 @@ impl Owed {
         })
     }
 
+    /// The newest upload that waits for the disk.
+    pub(crate) fn newest(&self) -> Option<&Transfer> {
+        self.queue.iter().rev().find_map(|item| match item {
+            Item::Publishing { transfer, .. } => Some(&**transfer),
+            Item::Answer(_) => None,
+        })
+    }
+
     /// Puts the answer in the place of its upload.
     pub(crate) fn resolve(&mut self, id: u64, answer: Answer) {
         for item in &mut self.queue {
@@ -119,6 +127,8 @@ fn room_of(answer: &Answer) -> usize {
         | Answer::Sum { .. }
         | Answer::Partial { .. }
         | Answer::Space { .. }
+        | Answer::Surveyed { .. }
+        | Answer::Refused { subject: Subject::Sessions, .. }
         | Answer::Done
         | Answer::Moved { .. } => ANSWER_ROOM_BYTES,
     }

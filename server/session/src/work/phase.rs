@@ -6,12 +6,15 @@ use crate::access::Cleared;
 use crate::action::{Change, Cursor, Query};
 use crate::entry_format::EntryFormat;
 use crate::request::{DownloadSpec, UploadSpec};
+use ferry_common::wire::session_entry::SessionTotals;
 
 #[derive(Debug)]
 pub(crate) enum Phase {
     /// Between commands.
     Ready,
     Listing(Listing),
+    /// All sessions of the server are told of.
+    Surveying(Survey),
     Asking(Query),
     Changing(Change),
     Opening {
@@ -44,6 +47,16 @@ pub(crate) struct Listing {
     pub(crate) paused_at: Option<Cursor>,
 }
 
+#[derive(Debug)]
+pub(crate) struct Survey {
+    pub(crate) format: Option<EntryFormat>,
+    /// Sessions that were told of one by one.
+    pub(crate) told: u64,
+    pub(crate) totals: SessionTotals,
+    /// Where the next part begins, while the client is to read the last one.
+    pub(crate) paused_at: Option<u64>,
+}
+
 impl Phase {
     /// True where this phase may come behind `before`. A transfer is taken out of its phase, which is [`Phase::Ready`] then,
     /// before it enters the next.
@@ -55,6 +68,7 @@ impl Phase {
                 matches!(before, Self::Ready | Self::Opening { .. } | Self::Staging { .. })
             }
             Self::Listing(_)
+            | Self::Surveying(_)
             | Self::Asking(_)
             | Self::Changing(_)
             | Self::Opening { .. }
@@ -70,6 +84,7 @@ impl Phase {
             Self::Moving(transfer) | Self::Checking(transfer) => transfer.is_sent_until_close(),
             Self::Ready
             | Self::Listing(_)
+            | Self::Surveying(_)
             | Self::Asking(_)
             | Self::Changing(_)
             | Self::Opening { .. }
@@ -86,6 +101,7 @@ impl Phase {
             Self::Connecting(transfer) | Self::Moving(transfer) | Self::Checking(transfer) => Some(transfer),
             other @ (Self::Ready
             | Self::Listing(_)
+            | Self::Surveying(_)
             | Self::Asking(_)
             | Self::Changing(_)
             | Self::Opening { .. }

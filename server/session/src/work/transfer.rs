@@ -1,5 +1,6 @@
 //! One transfer of a session.
 
+use crate::Running;
 use crate::access::Cleared;
 use crate::action::{BrokenOff, Direction, Event, Length, Publication};
 use crate::request::{DownloadSpec, UploadSpec};
@@ -76,6 +77,16 @@ impl Transfer {
     /// Size of the whole file, once all of it has moved.
     pub(crate) fn size(&self) -> u64 {
         self.offset.saturating_add(self.moved)
+    }
+
+    /// As others may see it.
+    pub(crate) fn running(&self) -> Running<'_> {
+        let moved_bytes = self.offset.saturating_add(self.received());
+        let size_bytes = match self.length() {
+            Length::Exact(length) => self.offset.saturating_add(length),
+            Length::UntilClose => moved_bytes,
+        };
+        Running { direction: self.direction(), path: &self.path, moved_bytes, size_bytes }
     }
 
     /// The peer has ended the data connection on purpose. True where that ends an upload, whose length is known now.

@@ -20,7 +20,7 @@ pub(crate) enum Wait {
     EndOfLine,
     /// The client, to read what it was told.
     Reader,
-    /// A disk.
+    /// A disk, or the other sessions that are to be looked at.
     Disk,
     /// A disk, for payload that has come and is to be written.
     Writing,
@@ -71,7 +71,9 @@ impl Work {
             Phase::Ready if self.unwritten_bytes > 0 => Wait::Reader,
             Phase::Ready => Wait::Command,
             Phase::Listing(listing) if listing.paused_at.is_some() => Wait::Reader,
+            Phase::Surveying(survey) if survey.paused_at.is_some() => Wait::Reader,
             Phase::Listing(_)
+            | Phase::Surveying(_)
             | Phase::Asking(_)
             | Phase::Changing(_)
             | Phase::Opening { .. }

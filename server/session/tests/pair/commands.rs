@@ -8,9 +8,11 @@ use ferry_common::limits::{EAGER_MAX_BYTES, LINE_MAX_BYTES, OUTBOX_PAUSE_BYTES, 
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Verb;
 use ferry_common::wire::entry::EntryKind;
-use ferry_session::Policy;
+use ferry_common::wire::session_entry::{SessionActivity, SessionEntry, SessionTotals};
 use ferry_session::action::{BrokenOff, Direction, Event, Length};
 use ferry_session::fact::{Fact, Scarcity};
+use ferry_session::limits::LISTING_PART_BYTES;
+use ferry_session::{Policy, ShowWho};
 
 const EAGER_MAX: usize = EAGER_MAX_BYTES as usize;
 
@@ -78,6 +80,72 @@ fn df_tells_the_room_where_a_path_leads() {
     pair.run();
     assert_eq!(pair.client.spaces, [(top, (5, 10)), (inner, (5, 10))].into());
     assert_eq!(pair.refusal(nothing), ErrorCode::NotFound);
+}
+
+/// So many sessions, some of which move a file with a long name.
+fn crowd(size: u8) -> Vec<SessionEntry> {
+    let entry = |number: u8| {
+        let activity = SessionActivity::ALL[usize::from(number) % 3];
+        let name = if activity == SessionActivity::Idle { Vec::new() } else { vec![number; 255] };
+        let address = [127, 0, 0, number].into();
+        SessionEntry { address, activity, moved_bytes: 1, size_bytes: 2, seconds: 3, name }
+    };
+    (128..128 + size).map(entry).collect()
+}
+
+#[test]
+fn who_tells_what_the_operator_lets_everybody_see() {
+    for (show_who, told) in [(ShowWho::All, 11), (ShowWho::Counts, 0)] {
+        let mut pair = Pair::with_policy(Policy { show_who, ..POLICY });
+        pair.server.crowd = crowd(11);
+        let id = pair.request("who");
+        let next = pair.request("stat nothing");
+        pair.run();
+        assert_eq!(pair.number(id), told);
+        assert_eq!(pair.refusal(next), ErrorCode::NotFound);
+        let sessions = pair.client.sessions.remove(&id).unwrap_or_default();
+        assert_eq!(sessions, pair.server.crowd[..usize::try_from(told).unwrap()]);
+        let SessionTotals { sessions, uploads, downloads, up_bytes_per_second, down_bytes_per_second } =
+            pair.client.totals[&id];
+        assert_eq!((sessions, uploads, downloads), (11, 4, 3));
+        assert_eq!((up_bytes_per_second, down_bytes_per_second), (4, 3));
+    }
+    let mut pair = Pair::with_policy(Policy { show_who: ShowWho::None, ..POLICY });
+    pair.server.crowd = crowd(11);
+    let id = pair.request("who");
+    pair.run();
+    assert_eq!(pair.refusal(id), ErrorCode::Denied);
+    assert!(pair.client.totals.is_empty() && pair.client.sessions.is_empty());
+}
+
+#[test]
+fn who_waits_for_a_client_that_does_not_read() {
+    let mut pair = Pair::new();
+    pair.server.crowd = crowd(100);
+    pair.client.reads_nothing = true;
+    let ids: Vec<_> = (0..3).map(|_| pair.request("who")).collect();
+    pair.run();
+    assert!(pair.server.most_outbox_bytes <= OUTBOX_PAUSE_BYTES + LISTING_PART_BYTES);
+    pair.client.reads_nothing = false;
+    pair.run();
+    for id in ids {
+        assert_eq!(pair.number(id), 100);
+        assert_eq!(pair.client.sessions[&id], pair.server.crowd);
+    }
+}
+
+#[test]
+fn who_gives_way_and_the_next_is_told_from_its_beginning() {
+    let mut pair = Pair::new();
+    pair.server.crowd = crowd(11);
+    let first = pair.request("who");
+    pair.server_reads(usize::MAX);
+    pair.server_disk();
+    pair.server_gives_way();
+    let second = pair.request("who");
+    pair.run();
+    assert_eq!(pair.refusal(first), ErrorCode::Busy);
+    assert_eq!(pair.client.sessions[&second], pair.server.crowd);
 }
 
 #[test]

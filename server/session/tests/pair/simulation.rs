@@ -155,6 +155,7 @@ impl Simulation {
             12 => format!("rm {path}"),
             13 => format!("mv {path} {}{}", self.path(), ["", " replace"][self.random.below(2)]),
             14 => format!("{} {path}", ["stat", "df"][self.random.below(2)]),
+            15 => "who".to_owned(),
             _ => "ls".to_owned(),
         };
         self.pair.request(&line);
@@ -372,7 +373,9 @@ impl Simulation {
                 }
                 return Ok(());
             }
-            Command::Ls { .. } | Command::Hello { .. } | Command::Help | Command::Exit => return Ok(()),
+            Command::Ls { .. } | Command::Who | Command::Hello { .. } | Command::Help | Command::Exit => {
+                return Ok(());
+            }
         };
         let found = model.answer(&query)?;
         if success.is_some() {

@@ -72,6 +72,7 @@ impl Dialect for Toy {
             | Answer::Sum { .. }
             | Answer::Partial { .. }
             | Answer::Space { .. }
+            | Answer::Surveyed { .. }
             | Answer::Done) => unreachable!("nothing asks for {other:?}"),
         };
         line.into_bytes()

@@ -7,6 +7,7 @@ use ferry_common::path::RemotePath;
 use ferry_common::wire::command::{Command, UploadOptions};
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::Entry;
+use ferry_common::wire::session_entry::{SessionEntry, SessionTotals};
 use ferry_session::dialect::Dialect;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -30,6 +31,8 @@ pub(crate) struct ClientShell {
     pub(crate) delivered: BTreeMap<RequestId, Vec<u8>>,
     pub(crate) entries: BTreeMap<RequestId, Vec<Entry>>,
     pub(crate) digests: BTreeMap<RequestId, (u64, Digest)>,
+    pub(crate) sessions: BTreeMap<RequestId, Vec<SessionEntry>>,
+    pub(crate) totals: BTreeMap<RequestId, SessionTotals>,
     /// Free and total bytes.
     pub(crate) spaces: BTreeMap<RequestId, (u64, u64)>,
     pub(crate) infos: BTreeMap<RequestId, Vec<Vec<Vec<u8>>>>,
@@ -201,6 +204,10 @@ impl<D: Dialect> Pair<D> {
                 }
                 Step::Digest { id, length, digest } => {
                     assert!(client.digests.insert(id, (length, digest)).is_none(), "told once");
+                }
+                Step::Session { id, entry } => client.sessions.entry(id).or_default().push(entry),
+                Step::Totals { id, totals } => {
+                    assert!(client.totals.insert(id, totals).is_none(), "told once");
                 }
                 Step::Space { id, free_bytes, total_bytes } => {
                     assert!(client.spaces.insert(id, (free_bytes, total_bytes)).is_none(), "told once");

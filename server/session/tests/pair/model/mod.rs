@@ -11,13 +11,14 @@ use client::ClientShell;
 use ferry_common::dialogue::Dialogue;
 use ferry_session::dialect::{AnyDialect, Dialect};
 use ferry_session::fact::Fact;
-use ferry_session::{Policy, Session};
+use ferry_session::{Policy, Session, ShowWho};
 use server::ServerShell;
 use std::time::{Duration, Instant};
 use wire::{Lane, Wire};
 
 /// Nothing is forbidden.
-pub(crate) const POLICY: Policy = Policy { data_port: 3333, read_only: false, no_overwrite: false };
+pub(crate) const POLICY: Policy =
+    Policy { data_port: 3333, read_only: false, no_overwrite: false, show_who: ShowWho::All };
 
 /// Far more steps than any test takes: a test that reaches it goes round in circles.
 const STEPS_MAX: usize = 200_000;

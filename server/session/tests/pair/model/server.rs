@@ -6,9 +6,12 @@ use ferry_common::error::ErrorCode;
 use ferry_common::limits::{PUBLISHING_MAX, TICKET_SECRET_BYTES, TRAILER_BYTES};
 use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
+use ferry_common::wire::session_entry::{SessionEntry, SessionTotals};
 use ferry_common::wire::ticket::Ticket;
 use ferry_session::access::Cleared;
-use ferry_session::action::{Action, Change, End, Event, Length, ListQuery, Publication, Query};
+use ferry_session::action::{
+    Action, Change, End, Event, Length, ListQuery, Publication, Query, SurveyPart, SurveyQuery,
+};
 use ferry_session::dialect::Dialect;
 use ferry_session::fact::Fact;
 use ferry_session::limits::TURN_LINES;
@@ -18,6 +21,8 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 pub(crate) struct ServerShell {
     pub(crate) store: Store,
+    /// The sessions that `who` tells of.
+    pub(crate) crowd: Vec<SessionEntry>,
     pub(crate) outbox: Outbox,
     pub(crate) jobs: VecDeque<Job>,
     /// Files that wait for their names, in the order of their uploads.
@@ -54,6 +59,7 @@ pub(crate) struct Staged {
 #[derive(Debug)]
 pub(crate) enum Job {
     List(ListQuery),
+    Survey(SurveyQuery),
     Query(Query),
     Change(Change),
     Open { path: Cleared },
@@ -144,6 +150,7 @@ impl<D: Dialect> Pair<D> {
             Job::List(query) => {
                 self.session.handle(Fact::Listed(fails.and_then(|()| server.store.list(&query))), now);
             }
+            Job::Survey(query) => self.session.handle(Fact::Surveyed(survey(&server.crowd, query)), now),
             Job::Query(query) => {
                 self.session.handle(Fact::Found(fails.and_then(|()| server.store.answer(&query))), now);
             }
@@ -413,6 +420,7 @@ impl<D: Dialect> Pair<D> {
         let size = |length: u64| usize::try_from(length).unwrap();
         match action {
             Action::Reply(lines) => server.outbox.push(&lines).expect("a session keeps to the bound"),
+            Action::Survey(query) => server.jobs.push_back(Job::Survey(query)),
             Action::List(query) => server.jobs.push_back(Job::List(query)),
             Action::Query(query) => server.jobs.push_back(Job::Query(query)),
             Action::Change(change) => server.jobs.push_back(Job::Change(change)),
@@ -496,4 +504,20 @@ impl<D: Dialect> Pair<D> {
         assert!(self.server.movement.is_none(), "one movement at a time");
         self.server.movement = Some(movement);
     }
+}
+
+/// Looks at few sessions at a time, each of which moves a byte a second.
+fn survey(crowd: &[SessionEntry], query: SurveyQuery) -> SurveyPart {
+    const PART: usize = 3;
+    let from = usize::try_from(query.from).unwrap();
+    let mut part = SurveyPart { text: Vec::new(), told: 0, totals: SessionTotals::default(), next: None };
+    for entry in crowd.iter().skip(from).take(PART) {
+        part.totals.count(entry.activity, 1);
+        if let Some(format) = query.format {
+            format.write_session(entry, &mut part.text);
+            part.told += 1;
+        }
+    }
+    part.next = (from + PART < crowd.len()).then_some(query.from + PART as u64);
+    part
 }
