@@ -106,10 +106,8 @@ fn each_kind_of_failure_has_its_exit_status() {
         ("ls \"a", 2),
         ("", 2),
         ("download nothing", 4),
-        ("download dir", 4),
         ("ls nothing", 4),
         ("upload nothing", 5),
-        ("upload server.py", 5),
         ("download server.py", 5),
         ("download a.txt missing/a.txt", 5),
     ] {
