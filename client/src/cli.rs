@@ -1,14 +1,20 @@
 //! The command line: what may be given, what the help says about it, and what is said of wrong arguments. Never acts on it.
 
+use crate::address::Address;
+use crate::config::Config;
 use crate::exit_code::{EXIT_STATUS_HELP, ExitCode};
+use crate::failure::Failure;
 use crate::limits::{RETRY_FOR_DEFAULT_S, RETRY_FOR_MAX_S};
+use crate::prompt::context::Context;
+use crate::prompt::help;
 use crate::prompt::input::{self, PromptCommand};
+use crate::terminal::palette::{ColorChoice, Palette};
 use crate::terminal::screen;
 use crate::transfer::TransferOptions;
 use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 use clap_mangen::Man;
-use ferry_common::limits::{CONTROL_PORT, PROTOCOL_VERSION};
+use ferry_common::limits::PROTOCOL_VERSION;
 use ferry_common::wire::{printable, words};
 use std::env;
 use std::ffi::OsString;
@@ -29,6 +35,8 @@ static AFTER_HELP: LazyLock<String> = LazyLock::new(|| {
          Examples:\n  \
          ferry                                 a prompt, with the server here\n  \
          ferry nas.local                       a prompt, with a server elsewhere\n  \
+         ferry nas.local:2323                  the same, where its port is 2323\n  \
+         ferry ferry://nas.local/Photos        the same, in a folder of the server\n  \
          ferry nas.local -c 'download a.txt'   one command, then exit\n  \
          ferry nas.local < commands.txt        the commands of a file, one a line\n\n\
          Without -c, commands are read from standard input: at a prompt with history and\n\
@@ -36,7 +44,7 @@ static AFTER_HELP: LazyLock<String> = LazyLock::new(|| {
          output, messages and progress to standard error.\n\n\
          A transfer that was interrupted, even by kill -9, is gone on with by the same\n\
          command, where both ends agree on what has moved already.\n\n{EXIT_STATUS_HELP}",
-        input::help()
+        help::overview(80)
     )
 });
 
@@ -45,15 +53,15 @@ static AFTER_HELP: LazyLock<String> = LazyLock::new(|| {
 #[command(name = "ferry", version = VERSION.as_str(), max_term_width = 80,
           after_help = FIRST_EXAMPLES, after_long_help = AFTER_HELP.as_str())]
 pub(crate) struct Cli {
-    /// Name or address of the server
-    #[arg(default_value = "localhost")]
-    pub(crate) host: String,
+    /// The server: HOST, HOST:PORT, ferry://HOST/DIR, or a name of the configuration [default: localhost]
+    #[arg(env = "FERRY_HOST", hide_env = true)]
+    host: Option<String>,
 
-    /// Its port for commands
+    /// Its port for commands [default: 2222]
     ///
     /// The port for file data is learnt from the server.
-    #[arg(default_value_t = CONTROL_PORT, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) port: u16,
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
 
     /// Run this command instead of asking for commands
     ///
@@ -82,6 +90,14 @@ pub(crate) struct Cli {
     #[arg(long)]
     pub(crate) no_times: bool,
 
+    /// Have ls and stat print a line of JSON for each file
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Colour names and hints
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    pub(crate) color: ColorChoice,
+
     /// Print completions for a shell, and exit
     ///
     /// That is bash, elvish, fish, powershell or zsh.
@@ -104,6 +120,29 @@ impl Cli {
             (None, false) => return None,
         }
         Some(text)
+    }
+
+    /// What commands begin with.
+    pub(crate) fn context(&self) -> Context {
+        Context::new(self.transfer_options(), Palette::new(self.color), self.json)
+    }
+
+    /// Where the server is. A name of the configuration stands for what is said there.
+    pub(crate) fn address(&self, config: &Config) -> Result<Address, Failure> {
+        let host = self.host.as_deref().unwrap_or("localhost");
+        let mut address = match config.hosts.get(host) {
+            Some(known) => Address { host: known.address.clone(), port: known.port, folder: None },
+            None => Address::parse(host).map_err(Failure::Usage)?,
+        };
+        if let Some(known) = config.hosts.get(&address.host).filter(|_| address.port.is_none()) {
+            // In a URL too.
+            address = Address { host: known.address.clone(), port: known.port, ..address };
+        }
+        if self.port.is_some() && address.port.is_some() && !config.hosts.contains_key(host) {
+            return Err(Failure::Usage("The port is given twice".to_owned()));
+        }
+        address.port = self.port.or(address.port);
+        Ok(address)
     }
 
     pub(crate) fn transfer_options(&self) -> TransferOptions {
@@ -140,6 +179,7 @@ fn parse_command(text: &str) -> Result<PromptCommand, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Host;
 
     #[test]
     fn is_well_formed() {
@@ -157,14 +197,37 @@ mod tests {
     #[test]
     fn has_the_documented_defaults() {
         let cli = Cli::parse_from(["ferry"]);
-        assert_eq!((cli.host.as_str(), cli.port, cli.commands.len()), ("localhost", 2222, 0));
+        assert_eq!((cli.host.is_none(), cli.port, cli.commands.len()), (true, None, 0));
         let options = cli.transfer_options();
         assert!(options.verify && options.overwrite && options.keep_times);
         assert_eq!(options.retry_for, Duration::from_secs(60));
         assert!(Cli::try_parse_from(["ferry", "--retry-for", "-1"]).is_err());
         let cli = Cli::parse_from(["ferry", "nas", "2323", "-c", "ls", "--command", "download a"]);
-        assert_eq!((cli.host.as_str(), cli.port, cli.commands.len()), ("nas", 2323, 2));
+        assert_eq!((cli.host.as_deref(), cli.port, cli.commands.len()), (Some("nas"), Some(2323), 2));
         assert!(Cli::try_parse_from(["ferry", "-c", "fetch a"]).is_err());
         assert!(Cli::try_parse_from(["ferry", "nas", "0"]).is_err());
+    }
+
+    #[test]
+    fn a_server_may_be_named_in_many_ways() {
+        let host = Host { address: "192.168.1.2".to_owned(), port: Some(2323) };
+        let config = Config { hosts: [("nas".to_owned(), host)].into() };
+        let address = |arguments: &[&str]| {
+            let cli = Cli::parse_from([&["ferry"], arguments].concat());
+            cli.address(&config).map(|address| (address.host, address.port, address.folder.is_some()))
+        };
+        for (arguments, host, port, has_folder) in [
+            (&[][..], "localhost", None, false),
+            (&["desk", "1"], "desk", Some(1), false),
+            (&["desk:2"], "desk", Some(2), false),
+            (&["nas"], "192.168.1.2", Some(2323), false),
+            (&["nas", "4"], "192.168.1.2", Some(4), false),
+            (&["ferry://nas/Photos"], "192.168.1.2", Some(2323), true),
+            (&["ferry://desk/Photos", "4"], "desk", Some(4), true),
+        ] {
+            assert_eq!(address(arguments).unwrap(), (host.to_owned(), port, has_folder), "{arguments:?}");
+        }
+        assert!(address(&["desk:2", "3"]).is_err());
+        assert!(address(&["desk:x"]).is_err());
     }
 }

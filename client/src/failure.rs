@@ -51,6 +51,41 @@ impl Failure {
         Self::Local(format!("Cannot {doing} {}: {}", show_path(path), describe(error)))
     }
 
+    /// The same, with the name of the file that it is about, where several were asked for.
+    pub(crate) fn about(self, name: &str) -> Self {
+        match self {
+            Self::Refused { code, message } => Self::Refused { code, message: format!("{name}: {message}") },
+            Self::Local(message) => Self::Local(format!("{name}: {message}")),
+            other @ (Self::Usage(_)
+            | Self::CannotConnect(_)
+            | Self::DataUnreachable(_)
+            | Self::LocalChanged(_)
+            | Self::Mismatch(_)
+            | Self::Output(_)
+            | Self::ConnectionLost(_)
+            | Self::SessionEnded(_)
+            | Self::Violation(_)
+            | Self::Incomplete { .. }
+            | Self::Interrupted) => other,
+        }
+    }
+
+    /// True where other files may fare better.
+    pub(crate) fn concerns_one_file(&self) -> bool {
+        match self {
+            Self::Refused { .. } | Self::Local(_) | Self::LocalChanged(_) | Self::Mismatch(_) => true,
+            Self::Usage(_)
+            | Self::CannotConnect(_)
+            | Self::DataUnreachable(_)
+            | Self::Output(_)
+            | Self::ConnectionLost(_)
+            | Self::SessionEnded(_)
+            | Self::Violation(_)
+            | Self::Incomplete { .. }
+            | Self::Interrupted => false,
+        }
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Usage(_) => ExitCode::Usage,

@@ -1,7 +1,9 @@
 //! `ferry`: the client of a Ferry server, for a person at a prompt and for scripts. Its engine also drives the load
 //! generator of the tests: there is one client of the protocol.
 
+mod address;
 mod cli;
+mod config;
 pub mod engine;
 mod exit_code;
 mod failure;
@@ -14,14 +16,17 @@ mod transfer;
 mod tree;
 
 use crate::cli::Cli;
+use crate::config::Config;
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, describe};
-use crate::prompt::{batch, repl};
+use crate::prompt::words::Word;
+use crate::prompt::{batch, places, repl};
 use crate::session::Session;
 use crate::session::connect::Target;
 use crate::terminal::interrupt::{AtRest, Interrupts};
 use crate::terminal::screen;
 use clap::Parser as _;
+use ferry_common::limits::CONTROL_PORT;
 use signal_hook::consts::SIGINT;
 use signal_hook::low_level::emulate_default_handler;
 use std::io::{self, IsTerminal, Write as _};
@@ -61,19 +66,25 @@ pub fn main() -> std::process::ExitCode {
 }
 
 fn run(cli: &Cli, is_prompt: bool, interrupts: &Arc<Interrupts>) -> Result<(), Failure> {
-    let options = cli.transfer_options();
-    let target = Target::new(&cli.host, cli.port);
+    let mut context = cli.context();
+    let address = cli.address(&Config::load()?)?;
+    let target = Target::new(&address.host, address.port.unwrap_or(CONTROL_PORT));
     let mut session = {
         let _running = interrupts.begin();
         Session::connect(target, interrupts)?
     };
+    if let Some(folder) = &address.folder {
+        let _running = interrupts.begin();
+        places::go(&mut session, &mut context, Some(&Word::literal(folder)))?;
+    }
     if is_prompt {
-        return repl::run(session, &options);
+        screen::message(&format!("Connected to {}; help lists the commands", session.target()));
+        return repl::run(session, context);
     }
     let result = if cli.commands.is_empty() {
-        batch::run_lines(&mut session, &options, &mut io::stdin().lock())
+        batch::run_lines(&mut session, &mut context, &mut io::stdin().lock())
     } else {
-        batch::run_commands(&mut session, &options, &cli.commands)
+        batch::run_commands(&mut session, &mut context, &cli.commands)
     };
     session.close();
     result

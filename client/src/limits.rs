@@ -78,6 +78,16 @@ pub(crate) const SEND_STEP_BYTES: u64 = 1024 * 1024;
 pub(crate) const SORTED_LISTING_MAX_ENTRIES: usize = 10_000;
 /// The same in bytes of names, so that a hostile server cannot fill the memory with long ones.
 pub(crate) const SORTED_LISTING_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Memory for the names that a walk through folders has still before it: more than any folder of people needs.
+pub(crate) const WALK_HELD_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Most names that a walk comes to. Links that lead in circles make a tree endless.
+pub(crate) const WALK_ENTRIES_MAX: u64 = 20_000_000;
+/// Files that are removed from a folder before it is listed again.
+pub(crate) const REMOVED_AT_ONCE_MAX: usize = 10_000;
+/// Longest line of a file that is shown on a terminal as one; a longer one is escaped piece by piece.
+pub(crate) const SHOWN_LINE_MAX_BYTES: usize = 64 * 1024;
+/// Most names that one pattern may stand for: more are a folder, which is named as such.
+pub(crate) const PATTERN_MATCHES_MAX: usize = 100_000;
 /// Longest text of a server that is shown in one message.
 pub(crate) const MESSAGE_MAX_CHARS: usize = 600;
 
@@ -90,6 +100,8 @@ pub(crate) const COMPLETION_MAX_NAMES: usize = 10_000;
 /// Most directories whose names are kept.
 pub(crate) const COMPLETION_MAX_DIRECTORIES: usize = 16;
 
+/// Longest configuration: room for thousands of hosts.
+pub(crate) const CONFIG_MAX_BYTES: u64 = 256 * 1024;
 /// Commands that are remembered across sessions.
 pub(crate) const HISTORY_MAX_LINES: usize = 1_000;
 /// A transfer that is done before this time shows no bar.
@@ -97,6 +109,10 @@ pub(crate) const BAR_DELAY: Duration = Duration::from_millis(250);
 /// How often the bar is drawn anew while nothing moves.
 pub(crate) const BAR_TICK: Duration = Duration::from_millis(500);
 
+/// Files that a tree moves at the same time, where nothing else was asked for: large ones each on a session of its own...
+pub(crate) const MIRROR_JOBS_DEFAULT: usize = 4;
+/// ...and the most that can be asked for.
+pub(crate) const MIRROR_JOBS_MAX: usize = 32;
 /// How often the display of many files is drawn.
 pub(crate) const BOARD_INTERVAL: Duration = Duration::from_millis(200);
 /// The rate that it shows is of this time.

@@ -6,6 +6,7 @@
 pub(crate) mod board;
 pub(crate) mod download;
 pub(crate) mod hashing;
+pub(crate) mod held;
 pub(crate) mod plan;
 pub(crate) mod pool;
 pub(crate) mod scout;
@@ -16,12 +17,11 @@ pub(crate) mod upload;
 
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure as Client, show_path};
-use crate::mirror::download::Item;
 use crate::mirror::plan::Planned;
 use crate::mirror::scout::Start;
 use crate::mirror::upload::Root;
 use crate::session::Session;
-use crate::session::link::{Handler, Ignore};
+use crate::session::link::Ignore;
 use crate::transfer::TransferOptions;
 use crate::tree::error::TreeError;
 use crate::tree::folder::Folder;
@@ -31,35 +31,23 @@ use ferry_common::dialogue::Failure;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Command;
-use ferry_common::wire::entry::Entry;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+/// Asks a person, and tells whether the answer is yes.
+pub(crate) type Asker<'a> = dyn FnMut(&str) -> Result<bool, Client> + 'a;
+
 /// How the user wants a tree to be moved.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) transfer: TransferOptions,
     /// Sessions that move files at the same time.
     pub(crate) jobs: usize,
     /// Nothing is moved or made; what would be is told.
     pub(crate) dry_run: bool,
-}
-
-/// Fetches each of these, be it a file or a folder, to beneath `to`.
-pub(crate) fn fetch(
-    session: &mut Session,
-    options: &Options,
-    names: &[RemotePath],
-    to: &Path,
-) -> Result<(), Client> {
-    let mut items = Vec::new();
-    for path in names {
-        let mut answer = Answer(None);
-        session.exchange(Command::Stat { path: path.clone() }, &mut answer)?;
-        let entry = answer.0.ok_or_else(|| Client::Violation("The server told nothing".to_owned()))?;
-        items.push(Item { path: path.clone(), entry, content_only: false });
-    }
-    download::run(session, options, &items, to)
+    /// A file that would replace a different one waits until somebody was asked.
+    pub(crate) ask: bool,
+    pub(crate) excludes: Excludes,
 }
 
 /// Sends each of these, be it a file or a folder, to beneath the folder `to` of the server, which is made where it is not there.
@@ -68,6 +56,7 @@ pub(crate) fn send(
     options: &Options,
     names: &[PathBuf],
     to: &RemotePath,
+    asker: &mut Asker<'_>,
 ) -> Result<(), Client> {
     if !to.is_root() && !options.dry_run {
         match session.exchange(Command::Mkdir { path: to.clone() }, &mut Ignore) {
@@ -78,20 +67,20 @@ pub(crate) fn send(
     let (mut roots, mut starts) = (Vec::new(), Vec::new());
     for path in names {
         let index = u32::try_from(roots.len()).unwrap_or(u32::MAX);
-        let (root, start) = root_of(path, to, index)?;
+        let (root, start) = root_of(options, path, to, index)?;
         roots.push(root);
         starts.push(start);
     }
-    upload::run(session, options, roots, starts)
+    upload::run(session, options, roots, starts, asker)
 }
 
-fn root_of(path: &Path, to: &RemotePath, index: u32) -> Result<(Root, Start), Client> {
+fn root_of(options: &Options, path: &Path, to: &RemotePath, index: u32) -> Result<(Root, Start), Client> {
     let local = |error: TreeError| Client::Local(format!("{}: {error}", show_path(path)));
     let unusable = || Client::Local(format!("The server takes no such name: {}", show_path(path)));
     let name = path.file_name().map(|name| name.as_bytes());
     if path.is_dir() {
         let folder = Folder::open(path).map_err(local)?;
-        let walk = Walk::new(&folder, &RemotePath::root(), Excludes::default()).map_err(local)?;
+        let walk = Walk::new(&folder, &RemotePath::root(), options.excludes.clone()).map_err(local)?;
         let base = name.map_or(Ok(to.clone()), |name| to.join(name)).map_err(|_| unusable())?;
         return Ok((Root { folder, base }, Start::Tree { root: index, walk }));
     }
@@ -113,16 +102,6 @@ fn root_of(path: &Path, to: &RemotePath, index: u32) -> Result<(Root, Start), Cl
         tries: 0,
     };
     Ok((Root { folder, base: to.clone() }, Start::File(file)))
-}
-
-/// The answer to `stat`.
-struct Answer(Option<Entry>);
-
-impl Handler for Answer {
-    fn entry(&mut self, entry: Entry) -> Result<(), Client> {
-        self.0 = Some(entry);
-        Ok(())
-    }
 }
 
 /// What the failure of one request means for its file.

@@ -61,6 +61,13 @@ impl Ferry {
         self.home.path().join("state")
     }
 
+    /// Gives it a configuration.
+    pub fn configure(&self, text: &str) {
+        let folder = self.home.path().join(".config/ferry");
+        std::fs::create_dir_all(&folder).expect("a folder for the configuration");
+        std::fs::write(folder.join("config.toml"), text).expect("a configuration");
+    }
+
     /// A file in the folder in which it runs.
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.local().join(name)
@@ -100,6 +107,8 @@ impl Ferry {
             .env("HOME", self.home.path())
             .env("XDG_STATE_HOME", self.state())
             .env("TERM", "xterm")
+            .env_remove("XDG_CONFIG_HOME")
+            .env_remove("FERRY_HOST")
             .env_remove("NO_COLOR")
             .env_remove("RUST_LOG");
         command

@@ -34,8 +34,14 @@ pub struct Settings {
 impl Terminal {
     #[track_caller]
     pub fn run(command: Command) -> Self {
+        Self::run_sized(command, COLUMNS, ROWS)
+    }
+
+    /// In a terminal of so many columns and rows.
+    #[track_caller]
+    pub fn run_sized(command: Command, columns: u16, rows: u16) -> Self {
         let mut session = OsSession::spawn(command).expect("a program in a pseudo-terminal");
-        session.get_process_mut().set_window_size(COLUMNS, ROWS).expect("a terminal has a size");
+        session.get_process_mut().set_window_size(columns, rows).expect("a terminal has a size");
         Self { session, screen: Screen::default(), output: Vec::new(), ended: false }
     }
 

@@ -87,14 +87,14 @@ fn every_name_makes_the_round_trip_through_the_protocol() {
 fn every_name_makes_the_round_trip_through_the_client() {
     let server = Server::start();
     let (here, there) = (Ferry::new(), Ferry::new());
-    let (mut uploads, mut downloads) = (Vec::new(), Vec::new());
+    let (mut uploads, mut downloads) = (String::new(), String::new());
     for name in names() {
         here.put(local(&name), &name);
-        let mut word = Vec::new();
-        words::encode(&name, &mut word);
-        // A word that begins with a dash could be taken for an option.
-        uploads.extend_from_slice(&[b"upload ", word.as_slice(), b"\n"].concat());
-        downloads.extend_from_slice(&[b"download ", word.as_slice(), b"\n"].concat());
+        // In quotes a word is neither an option nor a pattern nor a comment.
+        let word = words::display(&name);
+        let word = if word.starts_with('"') { word } else { format!("\"{word}\"") };
+        uploads += &format!("upload {word}\n");
+        downloads += &format!("download {word}\n");
     }
     here.run_piped(server.control_address(), uploads).expect_status(0);
     there.run_piped(server.control_address(), downloads).expect_status(0);

@@ -78,13 +78,26 @@ fn piped_commands_run_without_a_prompt() {
     assert_eq!(run.stdout, "");
 }
 
+/// What editors of other systems leave in a file of commands.
+#[test]
+fn comments_marks_and_odd_bytes_in_piped_commands_harm_nothing() {
+    let server = server_with_files();
+    server.put("my file", "");
+    let ferry = Ferry::new();
+    let input = b"\xef\xbb\xbfdownload a.txt # the first\r\n# a remark\n\tdownload 'my file'\nls\n# \xff\n";
+    let run = ferry.run_piped(server.control_address(), input);
+    run.expect_status(0);
+    assert_eq!(run.stdout, "a.txt\n\"my file\"\nserver.py\n");
+    assert_eq!(ferry.files(), ["a.txt", "my file"]);
+}
+
 /// The whole of the work goes over one connection, a file's data over another that stays.
 #[test]
 fn many_transfers_share_a_session() {
     let server = Options::default().arguments(&["--log-level", "debug"]).start();
     server.put("a.txt", Content::new(1, 3552).bytes());
     let ferry = Ferry::new();
-    let run = ferry.run_piped(server.control_address(), "download a.txt\nupload a.txt b.txt\n".repeat(50));
+    let run = ferry.run_piped(server.control_address(), "download a.txt\nupload a.txt -o b.txt\n".repeat(50));
     run.expect_status(0);
     let log = server.log();
     assert_eq!(log.iter().filter(|line| line.contains("Established Connection with")).count(), 1);
@@ -102,14 +115,15 @@ fn each_kind_of_failure_has_its_exit_status() {
         ("ls", 0),
         ("fetch a.txt", 2),
         ("download", 2),
-        ("download a b c", 2),
+        ("download -x a.txt", 2),
+        ("mv a b c", 2),
         ("ls \"a", 2),
         ("", 2),
         ("download nothing", 4),
         ("ls nothing", 4),
         ("upload nothing", 5),
         ("download server.py", 5),
-        ("download a.txt missing/a.txt", 5),
+        ("download a.txt -o missing/a.txt", 5),
     ] {
         let run = ferry.run(address, &[command]);
         run.expect_status(status);
@@ -203,12 +217,82 @@ fn an_upload_may_be_given_another_name_and_a_download_too() {
     std::fs::create_dir(server.path("dir")).unwrap();
     let ferry = Ferry::new();
     ferry.put("here.txt", "content");
-    let commands =
-        ["upload here.txt dir/there.txt", "download dir/there.txt back.txt", "download dir/there.txt"];
+    let commands = [
+        "upload here.txt -o dir/there.txt",
+        "download dir/there.txt -o back.txt",
+        "download dir/there.txt",
+        "upload back.txt there.txt -o dir",
+    ];
     ferry.run(server.control_address(), &commands).expect_status(0);
     assert_eq!(std::fs::read(server.path("dir/there.txt")).unwrap(), b"content");
     assert_eq!(ferry.files(), ["back.txt", "here.txt", "there.txt"]);
     assert_eq!(ferry.read("back.txt"), b"content");
+    assert_eq!(std::fs::read(server.path("dir/back.txt")).unwrap(), b"content");
+}
+
+#[test]
+fn several_names_are_moved_one_after_the_other_whatever_becomes_of_each() {
+    let server = server_with_files();
+    server.put("[1].txt", "1");
+    let ferry = Ferry::new();
+    let run = ferry.run(server.control_address(), &["download a.txt nothing server.py"]);
+    run.expect_status(4);
+    assert!(run.stderr.contains("nothing: No such file found on the server!"), "{}", run.stderr);
+    assert_eq!(ferry.files(), ["a.txt", "server.py"]);
+
+    let run = ferry.run(server.control_address(), &["download a.txt 'other name'"]);
+    run.expect_status(4);
+    let hint = "To give it another name: download a.txt -o \"other name\"\n";
+    assert!(run.stderr.contains(hint), "{}", run.stderr);
+
+    let run = ferry.run(server.control_address(), &["get *.txt s* -o ."]);
+    run.expect_status(0);
+    assert_eq!(ferry.files(), ["[1].txt", "a.txt", "server.py"]);
+    ferry.run(server.control_address(), &["rm '*.txt'"]).expect_status(4);
+    ferry.run(server.control_address(), &["rm *.txt", "mput *.txt -o copies"]).expect_status(4);
+    ferry.run(server.control_address(), &["mkdir copies", "mput ?1* a.* -o copies"]).expect_status(0);
+    assert_eq!(std::fs::read(server.path("copies/[1].txt")).unwrap(), b"1");
+    assert!(server.path("copies/a.txt").exists() && !server.path("a.txt").exists());
+}
+
+#[test]
+fn names_are_relative_to_the_place() {
+    let server = server_with_files();
+    std::fs::create_dir_all(server.path("Photos/2023")).unwrap();
+    server.put("Photos/2023/a b.jpg", "photo");
+    let ferry = Ferry::new();
+    std::fs::create_dir(ferry.path("here")).unwrap();
+    let commands = [
+        "cd Photos/2023",
+        "pwd",
+        "ls",
+        "lcd here",
+        "get 'a b.jpg'",
+        "mv 'a b.jpg' ..",
+        "cd ..",
+        "ls",
+        "cd -",
+        "put 'a b.jpg'",
+        "get /a.txt",
+        "cd ../../../..",
+        "ls",
+        "lcd -",
+        "lls",
+        "!echo $((6 * 7)) >answer",
+    ];
+    let run = ferry.run(server.control_address(), &commands);
+    run.expect_status(0);
+    let top = "Photos/\na.txt\nserver.py\n";
+    assert_eq!(run.stdout, format!("/Photos/2023\n\"a b.jpg\"\n2023/\n\"a b.jpg\"\n{top}here\n"));
+    assert_eq!(ferry.read("here/a b.jpg"), b"photo");
+    assert_eq!(ferry.read("here/a.txt").len(), 3552);
+    assert_eq!(ferry.read("answer"), b"42\n");
+    assert_eq!(std::fs::read(server.path("Photos/2023/a b.jpg")).unwrap(), b"photo");
+    for (command, status) in
+        [("cd nothing", 4), ("cd a.txt", 4), ("cd -", 2), ("lcd nothing", 5), ("!false", 5)]
+    {
+        ferry.run(server.control_address(), &[command]).expect_status(status);
+    }
 }
 
 #[test]

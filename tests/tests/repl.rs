@@ -97,7 +97,54 @@ fn tab_completes_a_command() {
     let mut terminal = prompt_of(&ferry, &server);
     terminal.type_keys("down");
     terminal.type_keys(TAB);
-    terminal.wait_until("command", |screen| screen.before_cursor().trim_end() == format!("{PROMPT}download"));
+    terminal.wait_for_cursor_after(&format!("{PROMPT}download "));
+}
+
+#[test]
+fn up_looks_for_lines_that_begin_as_what_was_typed() {
+    let server = Server::start();
+    let ferry = Ferry::new();
+    let mut terminal = prompt_of(&ferry, &server);
+    for line in ["stat one", "sum two", "stat three", " stat unkept", "sum four"] {
+        enter(&mut terminal, line);
+    }
+    for line in ["sum four", "stat three", "sum two"] {
+        terminal.type_keys(UP);
+        terminal.wait_for_cursor_after(&format!("{PROMPT}{line}"));
+    }
+    terminal.type_keys(CONTROL_C);
+    terminal.wait_for_cursor_after(PROMPT);
+    terminal.type_keys("stat");
+    for line in ["stat three", "stat one"] {
+        terminal.type_keys(UP);
+        terminal.wait_until(line, |screen| screen.lines().last().unwrap() == &format!("{PROMPT}{line}"));
+    }
+}
+
+#[test]
+fn the_place_stands_before_the_prompt() {
+    let server = Server::start();
+    std::fs::create_dir_all(server.path("my photos/2023")).unwrap();
+    server.put("my photos/2023/beach at night.png", "beach");
+    let ferry = Ferry::new();
+    let mut terminal = prompt_of(&ferry, &server);
+    terminal.type_keys("cd my");
+    terminal.type_keys(TAB);
+    terminal.wait_for_cursor_after(&format!("{PROMPT}cd \"my photos/\""));
+    terminal.type_keys(TAB);
+    terminal.wait_for_cursor_after(&format!("{PROMPT}cd \"my photos/2023/\""));
+    terminal.type_line("");
+    terminal.wait_for_cursor_after(&format!("my photos/2023  {PROMPT}"));
+    terminal.type_keys("download be");
+    terminal.type_keys(TAB);
+    terminal.type_keys("--t");
+    terminal.wait_for_cursor_after(&format!("my photos/2023  {PROMPT}download \"beach at night.png\" --t"));
+    terminal.type_keys("o ");
+    terminal.type_line("beach");
+    terminal.wait_for_cursor_after(&format!("my photos/2023  {PROMPT}"));
+    assert_eq!(ferry.read("beach"), b"beach");
+    terminal.type_line("cd");
+    terminal.wait_for_cursor_after(PROMPT);
 }
 
 #[test]
@@ -131,9 +178,7 @@ fn tab_completes_a_local_name_after_upload() {
     let mut terminal = prompt_of(&ferry, &server);
     terminal.type_keys("upload lo");
     terminal.type_keys(TAB);
-    terminal.wait_until("name in quotes", |screen| {
-        screen.before_cursor().trim_end() == format!("{PROMPT}upload \"local file.txt\"")
-    });
+    terminal.wait_for_cursor_after(&format!("{PROMPT}upload \"local file.txt\" "));
     enter(&mut terminal, "");
     assert_eq!(std::fs::read(server.path("local file.txt")).unwrap(), b"local");
 }
@@ -155,6 +200,65 @@ fn tab_goes_into_folders() {
     });
     enter(&mut terminal, "");
     assert_eq!(ferry.read("beach.png"), b"beach");
+}
+
+#[test]
+fn tab_finds_what_fits_in_a_folder_of_very_many_names() {
+    let server = Server::start();
+    std::fs::create_dir(server.path("many")).unwrap();
+    for number in 0..30_000 {
+        File::create(server.path(format!("many/file number {number}"))).unwrap();
+    }
+    let ferry = Ferry::new();
+    let mut terminal = prompt_of(&ferry, &server);
+    terminal.type_keys("stat many/file\\ number\\ 29998");
+    terminal.type_keys(TAB);
+    terminal.wait_for_cursor_after(&format!("{PROMPT}stat many/file\\ number\\ 29998 "));
+    terminal.type_keys(CONTROL_C);
+    terminal.wait_for_cursor_after(PROMPT);
+    terminal.type_keys("stat many/FILE");
+    terminal.type_keys(TAB);
+    terminal.wait_for_cursor_after(&format!("{PROMPT}stat \"many/file number "));
+}
+
+#[test]
+fn tab_completes_awkward_names_options_topics_and_names_at_home() {
+    let server = Server::start();
+    std::fs::create_dir_all(server.path("it's [1]/a\u{1b}b")).unwrap();
+    server.put("it's [1]/a\u{1b}b/$HOME `x`.txt", "x");
+    let ferry = Ferry::new();
+    std::fs::create_dir(ferry.local().parent().unwrap().join("at home")).unwrap();
+    let mut terminal = prompt_of(&ferry, &server);
+    for (typed, completed) in [
+        ("stat it", "stat \"it's [1]/\""),
+        ("stat 'it", "stat \"it's [1]/\""),
+        ("stat it\\'", "stat it\\'s\\ \\[1\\]/"),
+        ("stat \"it's [1]/\"", "stat \"it's [1]/a\\x1bb/\""),
+        ("stat \"it's [1]/a\\x1bb/\"", "stat \"it's [1]/a\\x1bb/$HOME `x`.txt\" "),
+        ("download -", "download -"),
+        ("mkdir -", "mkdir -p "),
+        ("help dow", "help download"),
+        ("lcd ~/at", "lcd \"~/at home/\""),
+    ] {
+        terminal.type_keys(typed);
+        terminal.type_keys(TAB);
+        terminal.wait_for_cursor_after(&format!("{PROMPT}{completed}"));
+        terminal.type_keys(CONTROL_C);
+        terminal.wait_for_cursor_after(PROMPT);
+    }
+}
+
+#[test]
+fn what_was_typed_before_is_hinted_at_in_grey() {
+    let server = Server::start();
+    let ferry = Ferry::new();
+    let mut terminal = prompt_of(&ferry, &server);
+    enter(&mut terminal, "stat the-same-name");
+    terminal.type_keys("stat th");
+    terminal.wait_for_cursor_after(&format!("{PROMPT}stat th"));
+    terminal.wait_until("hint", |screen| screen.lines().last().unwrap().ends_with("stat the-same-name"));
+    terminal.type_keys("\u{1b}[C");
+    terminal.wait_for_cursor_after(&format!("{PROMPT}stat the-same-name"));
 }
 
 #[test]
@@ -205,6 +309,25 @@ fn a_line_can_be_edited() {
     terminal.wait_for_text("download a.txt");
     enter(&mut terminal, "");
     assert_eq!(ferry.read("a.txt"), b"a");
+}
+
+#[test]
+fn pasted_lines_run_one_after_the_other() {
+    let server = Server::start();
+    for name in ["a.txt", "my file.txt", "c d.txt"] {
+        server.put(name, name);
+    }
+    let ferry = Ferry::new();
+    let mut terminal = prompt_of(&ferry, &server);
+    // As terminals mark what is pasted.
+    let pasted = "download a.txt # the first\ndownload 'my file.txt'\n\n# a remark\ndownload c\\ d.txt";
+    terminal.type_keys(&format!("\u{1b}[200~{pasted}\u{1b}[201~"));
+    enter(&mut terminal, "");
+    assert_eq!(ferry.files(), ["a.txt", "c d.txt", "my file.txt"]);
+    for line in ["download c\\ d.txt", "# a remark", "download 'my file.txt'", "download a.txt # the first"] {
+        terminal.type_keys(UP);
+        terminal.wait_for_cursor_after(&format!("{PROMPT}{line}"));
+    }
 }
 
 #[test]

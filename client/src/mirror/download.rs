@@ -7,11 +7,12 @@ use crate::limits::{
     TREE_AHEAD_BYTES, TREE_AHEAD_FILES, TREE_DEPTH_MAX, TREE_FILE_TRIES_MAX, TREE_LARGE_AHEAD_FILES,
 };
 use crate::mirror::board::Board;
+use crate::mirror::held::Held;
 use crate::mirror::plan::{Class, Plan, Planned};
 use crate::mirror::pool::{Job, Member, Moved, Pool, Tick};
 use crate::mirror::server_walk::ServerWalk;
 use crate::mirror::summary::{Direction, Summary};
-use crate::mirror::{Options, Verdict, is_lost, judge, status_of};
+use crate::mirror::{Asker, Options, Verdict, is_lost, judge, status_of};
 use crate::session::Session;
 use crate::terminal::screen::Results;
 use crate::tree::committer::{Committer, Flush, Outcome};
@@ -54,6 +55,7 @@ pub(crate) fn run(
     options: &Options,
     items: &[Item],
     to: &Path,
+    asker: &mut Asker<'_>,
 ) -> Result<(), Failure> {
     let peer = session.peer()?;
     let members = FIRST_MOVER + options.jobs;
@@ -62,8 +64,16 @@ pub(crate) fn run(
     for item in items {
         download.begin(item)?;
     }
-    let result = pool.run(&mut download);
+    let mut result = pool.run(&mut download);
     download.board.clear();
+    if result.is_ok() && download.held.files() > 0 {
+        result = match asker(&download.held.question("here", "on the server")) {
+            Ok(true) => download.release().and_then(|()| pool.run(&mut download)),
+            Ok(false) => download.keep_held(),
+            Err(failure) => Err(failure),
+        };
+        download.board.clear();
+    }
     if options.dry_run {
         result?;
         download.summary.tell_plan();
@@ -83,6 +93,7 @@ struct Download<'a> {
     folder: Folder,
     walk: ServerWalk,
     plan: Plan,
+    held: Held,
     running: Vec<Running>,
     /// What has come of large files whose connection was lost.
     beginnings: HashMap<RemotePath, (Receiving, Hasher)>,
@@ -132,6 +143,7 @@ impl<'a> Download<'a> {
             folder,
             walk: ServerWalk::default(),
             plan: Plan::default(),
+            held: Held::default(),
             running: std::iter::repeat_with(Running::default).take(FIRST_MOVER + options.jobs).collect(),
             beginnings: HashMap::new(),
             committing: HashMap::new(),
@@ -165,6 +177,10 @@ impl<'a> Download<'a> {
             self.summary.complain(&path, "this name cannot be used here".to_owned(), ExitCode::Refused);
             return Ok(());
         };
+        let is_folder = entry.kind == EntryKind::Dir;
+        if self.options.excludes.matches(common(&path, common_at).as_bytes(), is_folder) {
+            return Ok(());
+        }
         let (folder, place) = (&mut self.folder, common(&listing.path, common_at));
         if !listing.names.claim(&entry.name, || folder.is_case_folding(&place)) {
             let why = "another name differs from it in case only, and this disk does not tell them apart";
@@ -260,12 +276,33 @@ impl<'a> Download<'a> {
             Comparison::New | Comparison::Different => {}
         }
         let file = Planned { replaces: comparison == Comparison::Different, ..file };
+        if file.replaces && self.options.ask && !self.options.dry_run {
+            return self.held.push(&file).map_err(spool_failed);
+        }
         if self.options.dry_run {
             self.count(&Weight { bytes: file.size_bytes, replaces: file.replaces });
             return self.results.line(&format!("download {path}"));
         }
         self.board.plan(file.size_bytes);
         self.plan.push(&file).map_err(spool_failed)
+    }
+
+    /// Plans what has waited for an answer.
+    fn release(&mut self) -> Result<(), Failure> {
+        self.is_closing = false;
+        while let Some(file) = self.held.pop().map_err(spool_failed)? {
+            self.board.plan(file.size_bytes);
+            self.plan.push(&file).map_err(spool_failed)?;
+        }
+        Ok(())
+    }
+
+    fn keep_held(&mut self) -> Result<(), Failure> {
+        while let Some(file) = self.held.pop().map_err(spool_failed)? {
+            let why = "a different file is here; it is left alone".to_owned();
+            self.summary.note(file.path.as_bytes(), why);
+        }
+        Ok(())
     }
 
     fn count(&mut self, weight: &Weight) {

@@ -56,7 +56,7 @@ impl Planned {
         RemotePath::parse(bytes).unwrap_or_else(|_| RemotePath::root())
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut record = Vec::with_capacity(40 + self.path.as_bytes().len());
         record.extend_from_slice(&self.root.to_ne_bytes());
         record.extend_from_slice(&(self.common_at as u64).to_ne_bytes());
@@ -72,7 +72,7 @@ impl Planned {
         record
     }
 
-    fn decode(record: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(record: &[u8]) -> Option<Self> {
         let (root, record) = record.split_first_chunk()?;
         let (common_at, record) = record.split_first_chunk()?;
         let (size_bytes, record) = record.split_first_chunk()?;

@@ -6,12 +6,13 @@ use crate::failure::{Failure, describe};
 use crate::limits::{TREE_AHEAD_BYTES, TREE_AHEAD_FILES, TREE_FILE_TRIES_MAX};
 use crate::mirror::board::Board;
 use crate::mirror::hashing::Hashing;
+use crate::mirror::held::Held;
 use crate::mirror::plan::{Class, Plan, Planned};
 use crate::mirror::pool::{Job, Member, Moved, Pool, Tick};
 use crate::mirror::scout::{Finding, Scout, Start};
 use crate::mirror::sending::{Failed, Sending};
 use crate::mirror::summary::{Direction, Summary};
-use crate::mirror::{Options, Verdict, judge, status_of};
+use crate::mirror::{Asker, Options, Verdict, judge, status_of};
 use crate::session::Session;
 use crate::terminal::screen::Results;
 use crate::tree::folder::Folder;
@@ -47,6 +48,7 @@ pub(crate) fn run(
     options: &Options,
     roots: Vec<Root>,
     starts: Vec<Start>,
+    asker: &mut Asker<'_>,
 ) -> Result<(), Failure> {
     let peer = session.peer()?;
     let members = FIRST_MOVER + options.jobs;
@@ -57,14 +59,23 @@ pub(crate) fn run(
         folders: roots.into_iter().map(|root| root.folder).collect(),
         scout: Scout::new(bases, starts, options.dry_run),
         plan: Plan::default(),
+        held: Held::default(),
         running: std::iter::repeat_with(Running::default).take(members).collect(),
         waker: pool.waker(),
         summary: Summary::default(),
         board: Board::new(),
         results: Results::new(),
     };
-    let result = pool.run(&mut upload);
+    let mut result = pool.run(&mut upload);
     upload.board.clear();
+    if result.is_ok() && upload.held.files() > 0 {
+        result = match asker(&upload.held.question("on the server", "here")) {
+            Ok(true) => upload.release().and_then(|()| pool.run(&mut upload)),
+            Ok(false) => upload.keep_held(),
+            Err(failure) => Err(failure),
+        };
+        upload.board.clear();
+    }
     if options.dry_run {
         result?;
         upload.summary.tell_plan();
@@ -80,6 +91,7 @@ struct Upload<'a> {
     folders: Vec<Folder>,
     scout: Scout,
     plan: Plan,
+    held: Held,
     running: Vec<Running>,
     waker: Arc<Waker>,
     summary: Summary,
@@ -143,6 +155,9 @@ impl Upload<'_> {
                 let why = "a different file is on the server; it is left alone (--no-overwrite)";
                 self.complain(&file, why.to_owned(), ExitCode::Refused);
             }
+            Comparison::New | Comparison::Different if self.options.ask && !self.options.dry_run => {
+                self.held.push(&Planned { replaces: true, ..file }).map_err(spool_failed)?;
+            }
             Comparison::New | Comparison::Different => self.plan_file(Planned { replaces: true, ..file })?,
         }
         Ok(())
@@ -157,6 +172,23 @@ impl Upload<'_> {
         }
         self.board.plan(file.size_bytes);
         self.plan.push(&file).map_err(spool_failed)
+    }
+
+    /// Plans what has waited for an answer.
+    fn release(&mut self) -> Result<(), Failure> {
+        while let Some(file) = self.held.pop().map_err(spool_failed)? {
+            self.board.plan(file.size_bytes);
+            self.plan.push(&file).map_err(spool_failed)?;
+        }
+        Ok(())
+    }
+
+    fn keep_held(&mut self) -> Result<(), Failure> {
+        while let Some(file) = self.held.pop().map_err(spool_failed)? {
+            let shown = self.scout.shown(file.root, file.path.as_bytes());
+            self.summary.note(&shown, "a different file is on the server; it is left alone".to_owned());
+        }
+        Ok(())
     }
 
     fn complain(&mut self, file: &Planned, why: String, status: ExitCode) {

@@ -3,21 +3,21 @@
 
 use crate::failure::{Failure, describe};
 use crate::prompt::commands::{self, Next};
+use crate::prompt::context::{Context, Nobody};
 use crate::prompt::input::{self, PromptCommand};
 use crate::session::Session;
 use crate::terminal::screen;
-use crate::transfer::TransferOptions;
 use ferry_common::limits::LINE_MAX_BYTES;
 use std::io::{self, BufRead, Read};
 
 /// Runs the commands in their order.
 pub(crate) fn run_commands(
     session: &mut Session,
-    options: &TransferOptions,
+    context: &mut Context,
     commands: &[PromptCommand],
 ) -> Result<(), Failure> {
     for command in commands {
-        if run_one(session, options, command)? == Next::Exit {
+        if run_one(session, context, command)? == Next::Exit {
             break;
         }
     }
@@ -27,12 +27,12 @@ pub(crate) fn run_commands(
 /// Runs the commands of `input`, each as soon as its line has come.
 pub(crate) fn run_lines(
     session: &mut Session,
-    options: &TransferOptions,
+    context: &mut Context,
     input: &mut impl BufRead,
 ) -> Result<(), Failure> {
     while let Some(line) = next_line(input)? {
         if let Some(command) = input::parse(&line)?
-            && run_one(session, options, &command)? == Next::Exit
+            && run_one(session, context, &command)? == Next::Exit
         {
             break;
         }
@@ -40,12 +40,8 @@ pub(crate) fn run_lines(
     Ok(())
 }
 
-fn run_one(
-    session: &mut Session,
-    options: &TransferOptions,
-    command: &PromptCommand,
-) -> Result<Next, Failure> {
-    let next = commands::run(session, options, command)?;
+fn run_one(session: &mut Session, context: &mut Context, command: &PromptCommand) -> Result<Next, Failure> {
+    let next = commands::run(session, context, command, &mut Nobody)?;
     if session.interrupts().signal().is_some() {
         // Ctrl-C came too late for this command, but not for those behind it.
         return Err(Failure::Interrupted);

@@ -2,22 +2,15 @@
 //! piped input all come here.
 
 use crate::failure::Failure;
-use crate::mirror;
-use crate::prompt::input::{self, PromptCommand};
-use crate::prompt::listing;
-use crate::prompt::names;
-use crate::prompt::status;
+use crate::prompt::context::{Asker, Context};
+use crate::prompt::input::PromptCommand;
+use crate::prompt::pattern;
+use crate::prompt::table::{Flag, Verb};
+use crate::prompt::{help, listing, moving, names, places, reading, status, trees};
 use crate::session::Session;
-use crate::terminal::screen::Results;
-use crate::transfer::TransferOptions;
+use crate::terminal::screen::{self, Results};
 use crate::transfer::digests;
-use crate::transfer::download;
-use crate::transfer::upload;
-use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 
 /// Whether further commands are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,56 +22,107 @@ pub(crate) enum Next {
 /// Runs `command` to its end. A signal meanwhile makes it fail with [`Failure::Interrupted`].
 pub(crate) fn run(
     session: &mut Session,
-    options: &TransferOptions,
+    context: &mut Context,
     command: &PromptCommand,
+    asker: &mut dyn Asker,
 ) -> Result<Next, Failure> {
     let interrupts = session.interrupts().clone();
     let _running = interrupts.begin();
-    match command {
-        PromptCommand::Ls { path, long } => listing::list(session, path, *long)?,
-        PromptCommand::Stat { path } => listing::stat(session, path)?,
-        PromptCommand::Download { remote, local } => {
-            download_any(session, options, remote, local.as_deref())?;
+    match command.verb {
+        Verb::Ls => listing::run(session, context, command)?,
+        Verb::Stat => {
+            let json = context.json;
+            on_each(session, context, command, |session, path| listing::stat(session, path, json))?;
         }
-        PromptCommand::Upload { local, remote } if local.is_dir() => {
-            let options = mirror::Options { transfer: *options, jobs: 4, dry_run: false };
-            let to = remote.parent().unwrap_or_else(RemotePath::root);
-            mirror::send(session, &options, std::slice::from_ref(local), &to)?;
+        Verb::Sum => on_each(session, context, command, digests::show)?,
+        Verb::Download => moving::download(session, context, command, asker)?,
+        Verb::Upload => moving::upload(session, context, command, asker)?,
+        Verb::Mkdir => {
+            for name in &command.names {
+                let path = context.place.resolve(name.bytes())?;
+                names::make_directory(session, &path, command.has(Flag::Parents))?;
+            }
         }
-        PromptCommand::Upload { local, remote } => upload::run(session, options, local, remote)?,
-        PromptCommand::Sum { path } => digests::show(session, path)?,
-        PromptCommand::Mkdir { path } => names::make_directory(session, path)?,
-        PromptCommand::Rm { path } => names::remove(session, path)?,
-        PromptCommand::Mv { from, to, replace } => names::rename(session, from, to, *replace)?,
-        PromptCommand::Df { path } => status::show_room(session, path)?,
-        PromptCommand::Who => status::show_sessions(session)?,
-        PromptCommand::Help => {
-            let mut results = Results::new();
-            results.line(&input::help())?;
-            results.finish()?;
+        Verb::Rm if command.has(Flag::Recursive) => {
+            let force = command.has(Flag::Force);
+            on_each(session, context, command, |session, path| {
+                names::remove_tree(session, path, force, asker)
+            })?;
         }
-        PromptCommand::Exit => return Ok(Next::Exit),
+        Verb::Rm => on_each(session, context, command, names::remove)?,
+        Verb::Mv => {
+            if let [from, to] = &command.names[..] {
+                names::rename(session, &context.place, from, to, command.has(Flag::Force))?;
+            }
+        }
+        Verb::Cat => reading::cat(session, context, command)?,
+        Verb::More => reading::more(session, context, command)?,
+        Verb::Tree => trees::draw(session, context, command)?,
+        Verb::Find => trees::find(session, context, command)?,
+        Verb::Du => trees::measure(session, context, command)?,
+        Verb::Df if command.names.is_empty() => status::show_room(session, context.place.here())?,
+        Verb::Df => on_each(session, context, command, status::show_room)?,
+        Verb::Who => status::show_sessions(session)?,
+        Verb::Clear => screen::clear()?,
+        Verb::Cd => places::go(session, context, command.names.first())?,
+        Verb::Pwd => places::tell(context)?,
+        Verb::Lcd => places::go_locally(context, command.names.first())?,
+        Verb::Lpwd => places::tell_locally()?,
+        Verb::Lls => places::list_locally(&command.names)?,
+        Verb::Shell => places::run_locally(&command.names)?,
+        Verb::Help => show_help(command)?,
+        Verb::Exit => return Ok(Next::Exit),
     }
     Ok(Next::Continue)
 }
 
-/// A folder comes as a whole.
-fn download_any(
+/// Does the same to all that the names of a command stand for.
+fn on_each(
     session: &mut Session,
-    options: &TransferOptions,
-    remote: &RemotePath,
-    local: Option<&Path>,
+    context: &Context,
+    command: &PromptCommand,
+    mut act: impl FnMut(&mut Session, &RemotePath) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let to = local.unwrap_or(Path::new("."));
-    if remote.is_root() || remote.file_name().is_some_and(|name| to.join(OsStr::from_bytes(name)).is_dir()) {
-        let options = mirror::Options { transfer: *options, jobs: 4, dry_run: false };
-        return mirror::fetch(session, &options, std::slice::from_ref(remote), to);
+    let mut paths = Vec::new();
+    for name in &command.names {
+        paths.extend(pattern::expand_remote(session, &context.place, name)?);
     }
-    match download::run(session, options, remote, local) {
-        Err(Failure::Refused { code: Some(ErrorCode::IsDirectory), .. }) => {
-            let options = mirror::Options { transfer: *options, jobs: 4, dry_run: false };
-            mirror::fetch(session, &options, std::slice::from_ref(remote), to)
+    each(&paths, |found| found.path.to_string(), |found| act(session, &found.path))
+}
+
+/// Does the same to several things. What fails for one does not keep the others from it; each failure is told,
+/// the last one by the command.
+pub(crate) fn each<T>(
+    items: &[T],
+    name: impl Fn(&T) -> String,
+    mut act: impl FnMut(&T) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut failed: Option<Failure> = None;
+    for item in items {
+        let Err(failure) = act(item) else { continue };
+        let failure = if items.len() > 1 { failure.about(&name(item)) } else { failure };
+        let is_own = failure.concerns_one_file();
+        if let Some(earlier) = failed.replace(failure) {
+            screen::failure(&earlier);
         }
-        result => result,
+        if !is_own {
+            break;
+        }
     }
+    failed.map_or(Ok(()), Err)
+}
+
+fn show_help(command: &PromptCommand) -> Result<(), Failure> {
+    let columns = screen::columns();
+    let mut results = Results::new();
+    if command.names.is_empty() {
+        results.line(&help::overview(columns))?;
+    }
+    for (at, name) in command.names.iter().enumerate() {
+        if at > 0 {
+            results.line("")?;
+        }
+        results.line(&help::about(name.bytes(), columns)?)?;
+    }
+    results.finish()
 }

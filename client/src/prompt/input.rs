@@ -1,322 +1,194 @@
-//! What may be typed at the prompt: the parser of these commands and the help about them. Never runs one.
+//! Understands a typed line by the grammar of words and the table of commands. Never runs one, and asks nobody:
+//! what a name means is found out where the command runs.
 
 use crate::failure::Failure;
-use ferry_common::path::RemotePath;
-use ferry_common::wire::words;
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use crate::prompt::table::{self, Flag, Row, Takes, Verb};
+use crate::prompt::words::{self, Word};
+use ferry_common::wire::words as wire;
 
 /// A command of a person, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum PromptCommand {
-    Ls {
-        path: RemotePath,
-        long: bool,
-    },
-    Stat {
-        path: RemotePath,
-    },
-    Download {
-        remote: RemotePath,
-        local: Option<PathBuf>,
-    },
-    /// The remote name is the one that was given, or made from the local one.
-    Upload {
-        local: PathBuf,
-        remote: RemotePath,
-    },
-    Sum {
-        path: RemotePath,
-    },
-    Df {
-        path: RemotePath,
-    },
-    Mkdir {
-        path: RemotePath,
-    },
-    Rm {
-        path: RemotePath,
-    },
-    Mv {
-        from: RemotePath,
-        to: RemotePath,
-        replace: bool,
-    },
-    Who,
-    Help,
-    Exit,
+pub(crate) struct PromptCommand {
+    pub(crate) verb: Verb,
+    flags: Vec<Flag>,
+    values: Vec<(Flag, Word)>,
+    pub(crate) names: Vec<Word>,
 }
 
-/// The commands without their arguments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PromptVerb {
-    Ls,
-    Download,
-    Upload,
-    Stat,
-    Sum,
-    Df,
-    Mkdir,
-    Rm,
-    Mv,
-    Who,
-    Help,
-    Exit,
-    Quit,
-}
-
-impl PromptVerb {
-    pub(crate) const ALL: &[Self] = &[
-        Self::Ls,
-        Self::Download,
-        Self::Upload,
-        Self::Stat,
-        Self::Sum,
-        Self::Df,
-        Self::Mkdir,
-        Self::Rm,
-        Self::Mv,
-        Self::Who,
-        Self::Help,
-        Self::Exit,
-        Self::Quit,
-    ];
-
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Ls => "ls",
-            Self::Download => "download",
-            Self::Upload => "upload",
-            Self::Stat => "stat",
-            Self::Sum => "sum",
-            Self::Df => "df",
-            Self::Mkdir => "mkdir",
-            Self::Rm => "rm",
-            Self::Mv => "mv",
-            Self::Who => "who",
-            Self::Help => "help",
-            Self::Exit => "exit",
-            Self::Quit => "quit",
-        }
+impl PromptCommand {
+    pub(crate) fn has(&self, flag: Flag) -> bool {
+        self.flags.contains(&flag)
     }
 
-    pub(crate) fn from_word(word: &[u8]) -> Option<Self> {
-        Self::ALL.iter().copied().find(|verb| verb.word().as_bytes() == word)
+    /// All that was given with an option that may be repeated.
+    pub(crate) fn values(&self, flag: Flag) -> impl Iterator<Item = &Word> {
+        self.values.iter().filter(move |(given, _)| *given == flag).map(|(_, value)| value)
     }
 
-    pub(crate) fn takes_arguments(self) -> bool {
-        match self {
-            Self::Ls
-            | Self::Download
-            | Self::Upload
-            | Self::Stat
-            | Self::Sum
-            | Self::Df
-            | Self::Mkdir
-            | Self::Rm
-            | Self::Mv => true,
-            Self::Who | Self::Help | Self::Exit | Self::Quit => false,
-        }
-    }
-
-    fn usage(self) -> &'static str {
-        match self {
-            Self::Ls => "ls [-l] [PATH]",
-            Self::Download => "download REMOTE [LOCAL]",
-            Self::Upload => "upload LOCAL [REMOTE]",
-            Self::Stat => "stat PATH",
-            Self::Sum => "sum PATH",
-            Self::Df => "df [PATH]",
-            Self::Mkdir => "mkdir PATH",
-            Self::Rm => "rm PATH",
-            Self::Mv => "mv [-f] FROM TO",
-            Self::Who => "who",
-            Self::Help => "help",
-            Self::Exit => "exit",
-            Self::Quit => "quit",
-        }
-    }
-
-    fn summary(self) -> &'static str {
-        match self {
-            Self::Ls => "list the folder, or PATH; -l adds kind, size, time",
-            Self::Download => "fetch a file, as LOCAL or under its own name",
-            Self::Upload => "send a file, as REMOTE or under its own name",
-            Self::Stat => "tell kind, size and time of a file or directory",
-            Self::Sum => "tell the digest of a file, as xxh128sum would",
-            Self::Df => "tell how much room the server has for uploads",
-            Self::Mkdir => "make a directory on the server",
-            Self::Rm => "remove a file or an empty directory on the server",
-            Self::Mv => "rename on the server; -f replaces a file named TO",
-            Self::Who => "tell how many are connected, and what they move",
-            Self::Help => "this list",
-            Self::Exit => "end the session",
-            Self::Quit => "the same",
-        }
-    }
-
-    fn usage_failure(self) -> Failure {
-        let hint = match self {
-            Self::Download => "; a name with spaces goes in double quotes: download \"my file.txt\"",
-            Self::Upload => "; a name with spaces goes in double quotes: upload \"my file.txt\"",
-            Self::Ls => "; a name with spaces goes in double quotes: ls \"my folder\"",
-            Self::Stat => "; a name with spaces goes in double quotes: stat \"my file.txt\"",
-            Self::Sum => "; a name with spaces goes in double quotes: sum \"my file.txt\"",
-            Self::Df => "; a name with spaces goes in double quotes: df \"my folder\"",
-            Self::Mkdir => "; a name with spaces goes in double quotes: mkdir \"my folder\"",
-            Self::Rm => "; a name with spaces goes in double quotes: rm \"my file.txt\"",
-            Self::Mv => "; a name with spaces goes in double quotes: mv \"my file.txt\" other.txt",
-            Self::Who | Self::Help | Self::Exit | Self::Quit => "",
-        };
-        Failure::Usage(format!("Usage: {}{hint}", self.usage()))
+    /// What was given with an option; the last counts.
+    pub(crate) fn value(&self, flag: Flag) -> Option<&Word> {
+        self.values.iter().rev().find(|(given, _)| *given == flag).map(|(_, value)| value)
     }
 }
 
 /// Understands a line without its ending; `None` for one without words.
 pub(crate) fn parse(line: &[u8]) -> Result<Option<PromptCommand>, Failure> {
+    if let Some(command) = shell_line(line) {
+        let names = vec![Word::literal(command)];
+        let verb = Verb::Shell;
+        return Ok(Some(PromptCommand { verb, flags: Vec::new(), values: Vec::new(), names }));
+    }
     let words = words::split(line).map_err(|error| {
         let hint = "a name with spaces or other special characters goes in double quotes: \"my file.txt\"";
         Failure::Usage(format!("Cannot read this line: {error} ({hint})"))
     })?;
     let Some((first, arguments)) = words.split_first() else { return Ok(None) };
-    let verb = PromptVerb::from_word(first).ok_or_else(|| unknown(first))?;
-    let command = match (verb, arguments) {
-        (PromptVerb::Ls, arguments) => parse_ls(arguments)?,
-        (PromptVerb::Stat, [path]) => PromptCommand::Stat { path: remote_path(path)? },
-        (PromptVerb::Sum, [path]) => PromptCommand::Sum { path: remote_path(path)? },
-        (PromptVerb::Df, []) => PromptCommand::Df { path: RemotePath::root() },
-        (PromptVerb::Df, [path]) => PromptCommand::Df { path: remote_path(path)? },
-        (PromptVerb::Mkdir, [path]) => PromptCommand::Mkdir { path: remote_path(path)? },
-        (PromptVerb::Rm, [path]) => PromptCommand::Rm { path: remote_path(path)? },
-        (PromptVerb::Mv, [option, from, to]) if option == b"-f" => parse_mv(from, to, true)?,
-        (PromptVerb::Mv, [from, to]) => parse_mv(from, to, false)?,
-        (PromptVerb::Download, [remote]) => {
-            PromptCommand::Download { remote: remote_path(remote)?, local: None }
-        }
-        (PromptVerb::Download, [remote, local]) => {
-            PromptCommand::Download { remote: remote_path(remote)?, local: Some(local_path(local)?) }
-        }
-        (PromptVerb::Upload, [local]) => parse_upload(local, b"")?,
-        (PromptVerb::Upload, [_, remote]) if remote.is_empty() => return Err(empty_name()),
-        (PromptVerb::Upload, [local, remote]) => parse_upload(local, remote)?,
-        (PromptVerb::Who, []) => PromptCommand::Who,
-        (PromptVerb::Help, []) => PromptCommand::Help,
-        (PromptVerb::Exit | PromptVerb::Quit, []) => PromptCommand::Exit,
-        (
-            PromptVerb::Download
-            | PromptVerb::Upload
-            | PromptVerb::Stat
-            | PromptVerb::Sum
-            | PromptVerb::Df
-            | PromptVerb::Mkdir
-            | PromptVerb::Rm
-            | PromptVerb::Mv
-            | PromptVerb::Who
-            | PromptVerb::Help
-            | PromptVerb::Exit
-            | PromptVerb::Quit,
-            _,
-        ) => return Err(verb.usage_failure()),
+    let row = table::find(first.bytes()).ok_or_else(|| unknown(first.bytes()))?;
+    let mut command = PromptCommand {
+        verb: row.verb,
+        flags: table::implied(first.bytes()).to_vec(),
+        values: Vec::new(),
+        names: Vec::new(),
     };
-    Ok(Some(command))
-}
-
-/// The answer to `help`, without a newline at its end.
-pub(crate) fn help() -> String {
-    let mut text = String::new();
-    for verb in PromptVerb::ALL {
-        text += &format!("  {:<25} {}\n", verb.usage(), verb.summary());
+    if arguments.iter().any(|word| word.is_option() && word.bytes() == b"--help") {
+        command.verb = Verb::Help;
+        command.names.push(Word::literal(row.name.as_bytes()));
+        return Ok(Some(command));
     }
-    text + "\n\
-        A name with spaces goes in double quotes: download \"my file.txt\"\n\
-        Inside quotes \\\" \\\\ \\n \\r \\t \\xHH stand for what cannot be typed.\n\
-        At the prompt, Tab completes commands and names, Ctrl-C stops a transfer,\n\
-        Ctrl-D exits."
-}
-
-fn parse_ls(arguments: &[Vec<u8>]) -> Result<PromptCommand, Failure> {
-    let (long, paths) = match arguments.split_first() {
-        Some((first, rest)) if first == b"-l" => (true, rest),
-        Some(_) | None => (false, arguments),
-    };
-    match paths {
-        [] => Ok(PromptCommand::Ls { path: RemotePath::root(), long }),
-        [path] => Ok(PromptCommand::Ls { path: remote_path(path)?, long }),
-        [_, ..] => Err(PromptVerb::Ls.usage_failure()),
+    if row.verb == Verb::Lls {
+        // The options are those of another program.
+        command.names = arguments.to_vec();
+        return Ok(Some(command));
+    }
+    read_arguments(row, arguments, &mut command)?;
+    if (row.names_min..=row.names_max).contains(&command.names.len()) {
+        Ok(Some(command))
+    } else {
+        Err(wrong_count(row, command.names.len()))
     }
 }
 
-/// `remote` may be empty: then the name is that of the local file. After a slash it is so too.
-fn parse_upload(local: &[u8], remote: &[u8]) -> Result<PromptCommand, Failure> {
-    let local = local_path(local)?;
-    let mut remote = remote.to_vec();
-    if remote.is_empty() || remote.ends_with(b"/") || remote == b"." {
-        let Some(name) = local.file_name() else {
-            return Err(Failure::Usage(format!(
-                "{} is not a file",
-                words::display(local.as_os_str().as_bytes())
-            )));
+/// What follows the `!` of a line for the shell of this host, byte for byte.
+fn shell_line(line: &[u8]) -> Option<&[u8]> {
+    let command = line.trim_ascii().strip_prefix(b"!")?.trim_ascii();
+    (!command.is_empty()).then_some(command)
+}
+
+fn read_arguments(row: &'static Row, words: &[Word], command: &mut PromptCommand) -> Result<(), Failure> {
+    let mut words = words.iter();
+    let mut is_over = false;
+    while let Some(word) = words.next() {
+        if is_over || !word.is_option() {
+            command.names.push(word.clone());
+            continue;
+        }
+        let text = String::from_utf8_lossy(word.bytes());
+        let Some(long) = text.strip_prefix("--") else {
+            read_letters(row, word, &mut words, command)?;
+            continue;
         };
-        if remote == b"." {
-            remote.clear();
+        is_over = long.is_empty();
+        if is_over {
+            continue;
         }
-        remote.extend_from_slice(name.as_bytes());
+        let (name, value) = match long.split_once('=') {
+            Some((name, _)) => (name, Some(word.without_first(name.len() + 3))),
+            None => (long, None),
+        };
+        let flag = row.long_flag(name).ok_or_else(|| no_option(row, word, &format!("--{name}")))?;
+        match (flag.value(), value) {
+            (None, None) => command.flags.push(flag),
+            (None, Some(_)) => return Err(Failure::Usage(format!("{} --{name} takes nothing", row.name))),
+            (Some(_), value) => take_value(row, flag, value, &mut words, command)?,
+        }
     }
-    Ok(PromptCommand::Upload { remote: remote_path(&remote)?, local })
+    Ok(())
 }
 
-/// A target that ends in a slash, or is `.`, is the directory to move into.
-fn parse_mv(from: &[u8], to: &[u8], replace: bool) -> Result<PromptCommand, Failure> {
-    let from = remote_path(from)?;
-    let mut target = to.to_vec();
-    if (to.ends_with(b"/") || to == b".")
-        && let Some(name) = from.file_name()
-    {
-        target.push(b'/');
-        target.extend_from_slice(name);
+/// `-lt`, `-o WHERE` or `-oWHERE`.
+fn read_letters<'a>(
+    row: &'static Row,
+    word: &Word,
+    words: &mut impl Iterator<Item = &'a Word>,
+    command: &mut PromptCommand,
+) -> Result<(), Failure> {
+    let text = String::from_utf8_lossy(word.bytes()).into_owned();
+    for (at, letter) in text.char_indices().skip(1) {
+        let flag = row.flag(letter).ok_or_else(|| {
+            no_option(row, word, &format!("-{}", wire::escape_text(letter.to_string().as_bytes())))
+        })?;
+        if flag.value().is_some() {
+            let rest = word.without_first(at + 1);
+            let value = (!rest.bytes().is_empty()).then_some(rest);
+            return take_value(row, flag, value, words, command);
+        }
+        command.flags.push(flag);
     }
-    Ok(PromptCommand::Mv { to: remote_path(&target)?, from, replace })
+    Ok(())
 }
 
-fn remote_path(word: &[u8]) -> Result<RemotePath, Failure> {
-    RemotePath::parse(word).map_err(|code| {
-        let reason = "names on the server are relative to the shared folder, without ..";
-        Failure::Usage(format!("{}: {} ({reason})", words::display(word), code.message()))
-    })
+fn take_value<'a>(
+    row: &'static Row,
+    flag: Flag,
+    value: Option<Word>,
+    words: &mut impl Iterator<Item = &'a Word>,
+    command: &mut PromptCommand,
+) -> Result<(), Failure> {
+    let Some(value) = value.or_else(|| words.next().cloned()) else {
+        let what = flag.value().unwrap_or_default();
+        return Err(Failure::Usage(format!("{} -{} needs {what} behind it", row.name, flag.letter())));
+    };
+    command.values.push((flag, value));
+    Ok(())
 }
 
-fn local_path(word: &[u8]) -> Result<PathBuf, Failure> {
-    if word.is_empty() {
-        return Err(empty_name());
-    }
-    let path = |bytes: &[u8]| PathBuf::from(OsString::from_vec(bytes.to_vec()));
-    // As in a shell; a file may have the name ~ all the same.
-    match (word.strip_prefix(b"~/"), etcetera::home_dir()) {
-        (Some(beneath), Ok(home)) => Ok(home.join(path(beneath))),
-        (Some(_), Err(_)) | (None, _) => Ok(path(word)),
-    }
+fn no_option(row: &Row, word: &Word, option: &str) -> Failure {
+    let known: Vec<String> = row.flags.iter().map(|flag| format!("-{}", flag.letter())).collect();
+    let known = if known.is_empty() { "no options".to_owned() } else { known.join(" ") };
+    let file = match row.takes {
+        Takes::Nothing | Takes::Commands | Takes::Line => String::new(),
+        Takes::RemoteNames
+        | Takes::RemoteFolders
+        | Takes::Found
+        | Takes::LocalNames
+        | Takes::LocalFolders => {
+            format!(" (a file of that name: {})", wire::display(&[b"./", word.bytes()].concat()))
+        }
+    };
+    Failure::Usage(format!(
+        "{} has no option {}; it has {known}{file}",
+        row.name,
+        wire::escape_text(option.as_bytes())
+    ))
 }
 
-fn empty_name() -> Failure {
-    Failure::Usage("A name is empty".to_owned())
+fn wrong_count(row: &Row, count: usize) -> Failure {
+    let hint = if count > row.names_max && row.names_max > 0 {
+        "; a name with spaces goes in double quotes: \"my file.txt\""
+    } else {
+        ""
+    };
+    Failure::Usage(format!("Usage: {}{hint}", row.usage()))
 }
 
 fn unknown(word: &[u8]) -> Failure {
-    let words: Vec<_> = PromptVerb::ALL.iter().map(|verb| verb.word()).collect();
-    Failure::Usage(format!("Unknown command: {}. Known are: {}", words::display(word), words.join(", ")))
+    let shown = wire::display(word);
+    Failure::Usage(match table::guess(word) {
+        Some(guess) => format!("Unknown command: {shown}; did you mean {guess}?"),
+        None => format!("Unknown command: {shown}; help lists the commands"),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn remote(text: &str) -> RemotePath {
-        RemotePath::parse(text.as_bytes()).unwrap()
-    }
-
     fn command(line: &str) -> PromptCommand {
         parse(line.as_bytes()).unwrap().unwrap()
+    }
+
+    fn names(line: &str) -> Vec<String> {
+        command(line).names.iter().map(|word| String::from_utf8_lossy(word.bytes()).into_owned()).collect()
     }
 
     fn failure(line: &[u8]) -> String {
@@ -324,72 +196,74 @@ mod tests {
     }
 
     #[test]
-    fn understands_each_command() {
-        assert_eq!(command("ls"), PromptCommand::Ls { path: RemotePath::root(), long: false });
-        assert_eq!(command("ls -l a/"), PromptCommand::Ls { path: remote("a"), long: true });
-        assert_eq!(command("ls ./-l"), PromptCommand::Ls { path: remote("-l"), long: false });
-        assert_eq!(command("stat \"a b\""), PromptCommand::Stat { path: remote("a b") });
-        assert_eq!(command("download a"), PromptCommand::Download { remote: remote("a"), local: None });
-        assert_eq!(
-            command(" download  a/b ../c "),
-            PromptCommand::Download { remote: remote("a/b"), local: Some("../c".into()) }
-        );
-        assert_eq!(command("sum a"), PromptCommand::Sum { path: remote("a") });
-        assert_eq!(command("df"), PromptCommand::Df { path: RemotePath::root() });
-        assert_eq!(command("df a"), PromptCommand::Df { path: remote("a") });
-        assert_eq!(command("mkdir a/b"), PromptCommand::Mkdir { path: remote("a/b") });
-        assert_eq!(command("rm a"), PromptCommand::Rm { path: remote("a") });
-        for (line, from, to, replace) in [
-            ("mv a b", "a", "b", false),
-            ("mv -f a b", "a", "b", true),
-            ("mv d/a e/", "d/a", "e/a", false),
-            ("mv d/a .", "d/a", "a", false),
-            ("mv ./-f b", "-f", "b", false),
+    fn a_command_has_its_options_and_names() {
+        for (line, verb, flags, expected) in [
+            ("ls", Verb::Ls, &[][..], &[][..]),
+            ("ls -l a/", Verb::Ls, &[Flag::Long], &["a/"]),
+            ("ls a -l", Verb::Ls, &[Flag::Long], &["a"]),
+            ("ll", Verb::Ls, &[Flag::Long], &[]),
+            ("ls ./-l", Verb::Ls, &[], &["./-l"]),
+            ("ls -- -l", Verb::Ls, &[], &["-l"]),
+            ("ls \"-l\" -", Verb::Ls, &[], &["-l", "-"]),
+            ("get a 'b c'", Verb::Download, &[], &["a", "b c"]),
+            ("del a", Verb::Rm, &[], &["a"]),
+            ("mv -f a b", Verb::Mv, &[Flag::Force], &["a", "b"]),
+            ("mv --force a b", Verb::Mv, &[Flag::Force], &["a", "b"]),
+            ("? ls", Verb::Help, &[], &["ls"]),
+            ("ls -l --help", Verb::Help, &[], &["ls"]),
+            ("q", Verb::Exit, &[], &[]),
+            (" ! ls  *.txt # x ", Verb::Shell, &[], &["ls  *.txt # x"]),
         ] {
-            assert_eq!(command(line), PromptCommand::Mv { from: remote(from), to: remote(to), replace });
+            let parsed = command(line);
+            assert_eq!(
+                (parsed.verb, names(line)),
+                (verb, expected.iter().map(ToString::to_string).collect())
+            );
+            assert!(flags.iter().all(|&flag| parsed.has(flag)), "{line}");
         }
-        assert!(parse(b"mv a /b/").is_err());
-        assert!(parse(b"mv -f a").is_ok(), "a file may be named -f");
-        assert_eq!(command("who"), PromptCommand::Who);
-        assert_eq!(command("help"), PromptCommand::Help);
-        assert_eq!(command("exit"), PromptCommand::Exit);
-        assert_eq!(command("quit"), PromptCommand::Exit);
         assert!(parse(b"  ").unwrap().is_none());
+        assert!(parse(b"# remark").unwrap().is_none());
     }
 
     #[test]
-    fn a_local_name_may_begin_at_home() {
-        let home = etcetera::home_dir().unwrap();
-        assert_eq!(local_path(b"~/a b").ok().unwrap(), home.join("a b"));
-        assert_eq!(local_path(b"~").ok().unwrap(), PathBuf::from("~"));
-        assert_eq!(local_path(b"~other/a").ok().unwrap(), PathBuf::from("~other/a"));
-    }
-
-    #[test]
-    fn an_upload_is_named_after_its_file_where_no_name_is_given() {
-        for (line, name) in [
-            ("upload /tmp/x.txt", "x.txt"),
-            ("upload x y", "y"),
-            ("upload /tmp/x d/", "d/x"),
-            ("upload /tmp/x .", "x"),
-            ("upload /tmp/x ./", "x"),
+    fn an_option_may_have_a_value() {
+        for line in [
+            "get a -o 'b c'",
+            "get -o\"b c\" a",
+            "get --to=\"b c\" a",
+            "get a --to 'b c'",
+            "get -o x a -o 'b c'",
         ] {
-            let PromptCommand::Upload { remote: chosen, .. } = command(line) else { panic!("{line}") };
-            assert_eq!(chosen, remote(name), "{line}");
+            assert_eq!(command(line).value(Flag::To).unwrap().bytes(), b"b c", "{line}");
+            assert_eq!(names(line), ["a"], "{line}");
         }
-        assert!(parse(b"upload ..").is_err());
-        assert!(parse(b"upload \"\"").is_err());
-        assert!(parse(b"upload x \"\"").is_err());
+        assert_eq!(command("get a").value(Flag::To), None);
+        assert_eq!(failure(b"get a -o"), "download -o needs WHERE behind it");
+    }
+
+    #[test]
+    fn an_unknown_option_is_no_name() {
+        assert_eq!(
+            failure(b"ls -x"),
+            "ls has no option -x; it has -1 -a -l -h -b -t -S -r (a file of that name: ./-x)"
+        );
+        assert_eq!(failure(b"mv -fx"), "mv has no option -x; it has -f (a file of that name: ./-fx)");
+        assert_eq!(
+            failure(b"stat --all"),
+            "stat has no option --all; it has no options (a file of that name: ./--all)"
+        );
+        assert_eq!(failure(b"pwd -P"), "pwd has no option -P; it has no options");
+        assert!(!failure(b"ls -\"\\x1b[2J\"").contains('\x1b'));
     }
 
     #[test]
     fn says_what_to_do() {
-        assert!(failure(b"download my holiday file.txt").contains("double quotes"));
-        assert!(failure(b"download").starts_with("Usage: download REMOTE [LOCAL]"));
+        assert!(failure(b"mv my file.txt x").contains("double quotes"));
+        assert_eq!(failure(b"download"), "Usage: download [-fn] NAME... [-o WHERE]");
         assert!(failure(b"download \"a b").contains("closing quote"));
-        assert!(failure(b"get a").contains("Unknown command: get"));
-        assert!(failure(b"download ../a").contains("without .."));
-        assert!(failure(b"exit now").starts_with("Usage: exit"));
+        assert_eq!(failure(b"downlod a"), "Unknown command: downlod; did you mean download?");
+        assert_eq!(failure(b"frobnicate"), "Unknown command: frobnicate; help lists the commands");
+        assert_eq!(failure(b"exit now"), "Usage: exit");
         assert!(!failure(b"\"\\x1b[2J\"").contains('\x1b'));
         assert!(!failure(b"\x1b[2J").contains('\x1b'));
     }

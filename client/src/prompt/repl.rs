@@ -4,15 +4,20 @@ use crate::failure::Failure;
 use crate::limits::HISTORY_MAX_LINES;
 use crate::prompt::commands::{self, Next};
 use crate::prompt::complete::Completer;
+use crate::prompt::context::{Asker, Context};
 use crate::prompt::input::{self, PromptCommand};
+use crate::prompt::place::Place;
+use crate::prompt::recall::{Former, Recall};
+use crate::prompt::table::Verb;
 use crate::session::Session;
 use crate::terminal::interrupt::Interrupts;
+use crate::terminal::palette::Palette;
 use crate::terminal::screen;
-use crate::transfer::TransferOptions;
 use etcetera::BaseStrategy;
+use ferry_common::wire::words;
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
-use rustyline::{CompletionType, Config, Editor};
+use rustyline::{CompletionType, Config, Editor, EventHandler, KeyCode, KeyEvent, Modifiers};
 use signal_hook::consts::SIGINT;
 use std::cell::RefCell;
 use std::fs::{DirBuilder, File};
@@ -26,38 +31,39 @@ const PROMPT: &str = "Enter your command: ";
 const RECONNECT_QUESTION: &str = "Reconnect? [Y/n] ";
 
 /// Serves the person at the terminal until they leave.
-pub(crate) fn run(session: Session, options: &TransferOptions) -> Result<(), Failure> {
+pub(crate) fn run(session: Session, mut context: Context) -> Result<(), Failure> {
     let session = Rc::new(RefCell::new(session));
-    let mut prompt = Prompt::new(Rc::clone(&session))?;
-    while let Some(line) = prompt.next_line(PROMPT)? {
-        prompt.remember(&line);
-        let command = match input::parse(line.as_bytes()) {
-            Ok(Some(command)) => command,
-            Ok(None) => continue,
-            Err(failure) => {
-                screen::failure(&failure);
-                continue;
-            }
-        };
-        let result = commands::run(&mut session.borrow_mut(), options, &command);
-        prompt.note_effects(&command);
-        match result {
-            Ok(Next::Continue) => {}
-            Ok(Next::Exit) => break,
-            Err(failure) => {
-                screen::failure(&failure);
-                if is_terminated(&session.borrow()) {
-                    return Ok(());
-                }
-                if lost_connection(&failure, &session.borrow()) && !prompt.offer_reconnect(&session)? {
-                    break;
-                }
+    let mut prompt = Prompt::new(Rc::clone(&session), context.palette)?;
+    'lines: while let Some(typed) = prompt.next_command(&context.place)? {
+        // What was pasted may be several lines.
+        for line in typed.lines() {
+            prompt.remember(line);
+            if prompt.serve(line, &session, &mut context)? == Next::Exit {
+                break 'lines;
             }
         }
+    }
+    if is_terminated(&session.borrow()) {
+        return Ok(());
     }
     session.borrow_mut().close();
     screen::message("Client connection Closed!");
     Ok(())
+}
+
+/// At the top the prompt is the one that its users know; elsewhere the place stands before it.
+fn prompt_at(place: &Place) -> String {
+    if place.here().is_root() {
+        return PROMPT.to_owned();
+    }
+    format!("{}  {PROMPT}", words::escape_text(place.here().as_bytes()))
+}
+
+/// What a person has typed at a prompt.
+enum Typed {
+    Line(String),
+    ControlC,
+    ControlD,
 }
 
 struct Prompt {
@@ -65,44 +71,104 @@ struct Prompt {
     editor: Editor<Completer, DefaultHistory>,
     /// Absent where there is no home for it.
     history: Option<PathBuf>,
+    /// What is in the history.
+    former: Former,
 }
 
 impl Prompt {
-    fn new(session: Rc<RefCell<Session>>) -> Result<Self, Failure> {
+    fn new(session: Rc<RefCell<Session>>, palette: Palette) -> Result<Self, Failure> {
         let cannot_use = |error: ReadlineError| Failure::Local(format!("Cannot use the terminal: {error}"));
         let config = Config::builder()
             .completion_type(CompletionType::List)
+            .history_ignore_space(true)
             .max_history_size(HISTORY_MAX_LINES)
             .map_err(cannot_use)?
             .build();
         let interrupts = Arc::clone(session.borrow().interrupts());
         let mut editor = Editor::with_config(config).map_err(cannot_use)?;
-        editor.set_helper(Some(Completer::new(session)));
+        editor.set_helper(Some(Completer::new(session, palette)));
         let history = history_path();
         if let Some(history) = &history {
             // There is none yet in the first session.
             let _ = mend_history(history);
             let _ = editor.load_history(history);
         }
-        Ok(Self { interrupts, editor, history })
+        let former = Former::default();
+        editor.history().iter().for_each(|line| former.note(line));
+        let bindings =
+            [(KeyCode::Up, Recall::Up(former.clone())), (KeyCode::Down, Recall::Down(former.clone()))];
+        for (key, recall) in bindings {
+            let key = KeyEvent(key, Modifiers::NONE);
+            editor.bind_sequence(key, EventHandler::Conditional(Box::new(recall)));
+        }
+        Ok(Self { interrupts, editor, history, former })
+    }
+
+    /// Runs one line. What went wrong is told, and ends nothing but the command.
+    fn serve(
+        &mut self,
+        line: &str,
+        session: &RefCell<Session>,
+        context: &mut Context,
+    ) -> Result<Next, Failure> {
+        let command = match input::parse(line.as_bytes()) {
+            Ok(Some(command)) => command,
+            Ok(None) => return Ok(Next::Continue),
+            Err(failure) => {
+                screen::failure(&failure);
+                return Ok(Next::Continue);
+            }
+        };
+        let result = commands::run(&mut session.borrow_mut(), context, &command, self);
+        self.note_effects(&command);
+        let failure = match result {
+            Ok(next) => return Ok(next),
+            Err(failure) => failure,
+        };
+        screen::failure(&failure);
+        let is_lost = lost_connection(&failure, &session.borrow());
+        let has_gone = is_terminated(&session.borrow()) || is_lost && !self.offer_reconnect(session)?;
+        Ok(if has_gone { Next::Exit } else { Next::Continue })
     }
 
     /// The next line, or `None` when the person has gone. Ctrl-C drops what was typed.
-    fn next_line(&mut self, prompt: &str) -> Result<Option<String>, Failure> {
-        let _prompting = self.interrupts.prompt();
+    fn next_command(&mut self, place: &Place) -> Result<Option<String>, Failure> {
+        let prompt = prompt_at(place);
+        if let Some(completer) = self.editor.helper() {
+            completer.expect_command(place, &prompt);
+        }
         loop {
-            match self.editor.readline(prompt) {
-                Ok(line) => return Ok(Some(line)),
-                Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => {}
-                Err(ReadlineError::Eof) => return Ok(None),
-                Err(error) => return Err(Failure::Local(format!("Cannot read from the terminal: {error}"))),
+            match self.read_line(&prompt)? {
+                Typed::Line(line) => return Ok(Some(line)),
+                Typed::ControlC => {}
+                Typed::ControlD => return Ok(None),
             }
+        }
+    }
+
+    fn read_answer(&mut self, question: &str) -> Result<Typed, Failure> {
+        if let Some(completer) = self.editor.helper() {
+            completer.expect_answer();
+        }
+        self.read_line(question)
+    }
+
+    fn read_line(&mut self, prompt: &str) -> Result<Typed, Failure> {
+        let _prompting = self.interrupts.prompt();
+        match self.editor.readline(prompt) {
+            Ok(line) => Ok(Typed::Line(line)),
+            Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => Ok(Typed::ControlC),
+            Err(ReadlineError::Eof) => Ok(Typed::ControlD),
+            Err(error) => Err(Failure::Local(format!("Cannot read from the terminal: {error}"))),
         }
     }
 
     /// A session goes on where its history cannot be written.
     fn remember(&mut self, line: &str) {
         let is_new = !line.trim().is_empty() && self.editor.add_history_entry(line).unwrap_or(false);
+        if is_new {
+            self.former.note(line);
+        }
         if is_new && let Some(history) = &self.history {
             let appended = self.editor.append_history(history);
             if appended.is_err() && mend_history(history).is_ok() {
@@ -113,29 +179,42 @@ impl Prompt {
 
     /// Completion must not offer what the command may have changed.
     fn note_effects(&self, command: &PromptCommand) {
-        match command {
-            PromptCommand::Upload { .. }
-            | PromptCommand::Mkdir { .. }
-            | PromptCommand::Rm { .. }
-            | PromptCommand::Mv { .. } => {
+        match command.verb {
+            Verb::Upload | Verb::Mkdir | Verb::Rm | Verb::Mv => {
                 if let Some(completer) = self.editor.helper() {
                     completer.forget();
                 }
             }
-            PromptCommand::Ls { .. }
-            | PromptCommand::Stat { .. }
-            | PromptCommand::Sum { .. }
-            | PromptCommand::Df { .. }
-            | PromptCommand::Who
-            | PromptCommand::Download { .. }
-            | PromptCommand::Help
-            | PromptCommand::Exit => {}
+            Verb::Ls
+            | Verb::Cd
+            | Verb::Pwd
+            | Verb::Download
+            | Verb::Stat
+            | Verb::Sum
+            | Verb::Cat
+            | Verb::More
+            | Verb::Tree
+            | Verb::Find
+            | Verb::Du
+            | Verb::Df
+            | Verb::Who
+            | Verb::Clear
+            | Verb::Lcd
+            | Verb::Lpwd
+            | Verb::Lls
+            | Verb::Shell
+            | Verb::Help
+            | Verb::Exit => {}
         }
     }
 
     /// False when the person has gone.
     fn offer_reconnect(&mut self, session: &RefCell<Session>) -> Result<bool, Failure> {
-        let Some(answer) = self.next_line(RECONNECT_QUESTION)? else { return Ok(false) };
+        let answer = match self.read_answer(RECONNECT_QUESTION)? {
+            Typed::Line(answer) => answer,
+            Typed::ControlC => "n".to_owned(),
+            Typed::ControlD => return Ok(false),
+        };
         let session = &mut *session.borrow_mut();
         if !matches!(answer.trim().to_ascii_lowercase().as_str(), "" | "y" | "yes") {
             screen::message("Not connected. The next command connects again; exit ends.");
@@ -151,6 +230,20 @@ impl Prompt {
             }
         }
         Ok(!is_terminated(session))
+    }
+}
+
+impl Asker for Prompt {
+    fn is_person(&self) -> bool {
+        true
+    }
+
+    fn ask(&mut self, question: &str) -> Result<Option<String>, Failure> {
+        match self.read_answer(question)? {
+            Typed::Line(answer) => Ok(Some(answer)),
+            // Not to answer is to give the command up.
+            Typed::ControlC | Typed::ControlD => Err(Failure::Interrupted),
+        }
     }
 }
 

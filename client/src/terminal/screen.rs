@@ -3,7 +3,12 @@
 
 use crate::failure::Failure;
 use crate::limits::MESSAGE_MAX_CHARS;
+use rustix::termios;
 use std::io::{self, BufWriter, Stdout, Write};
+
+/// Of a terminal that does not tell, and of files.
+const ORDINARY_COLUMNS: usize = 80;
+const ORDINARY_ROWS: usize = 24;
 
 /// A line for the person at the terminal. Text of others in it must have been escaped.
 pub(crate) fn message(text: &str) {
@@ -15,6 +20,28 @@ pub(crate) fn failure(failure: &Failure) {
     if !failure.is_silent() {
         message(&failure.to_string());
     }
+}
+
+/// The columns and rows of the terminal that shows the results; `None` where they go elsewhere.
+pub(crate) fn size() -> Option<(usize, usize)> {
+    let size = termios::tcgetwinsize(io::stdout()).ok()?;
+    // A terminal that does not tell has none.
+    let or = |told: u16, ordinary| if told == 0 { ordinary } else { usize::from(told) };
+    Some((or(size.ws_col, ORDINARY_COLUMNS), or(size.ws_row, ORDINARY_ROWS)))
+}
+
+/// Empties the terminal, and what was rolled out of it.
+pub(crate) fn clear() -> Result<(), Failure> {
+    if size().is_none() {
+        return Ok(());
+    }
+    let mut stdout = io::stdout();
+    stdout.write_all(b"\x1b[H\x1b[2J\x1b[3J").and_then(|()| stdout.flush()).map_err(Failure::Output)
+}
+
+/// What text is to be laid out for.
+pub(crate) fn columns() -> usize {
+    size().map_or(ORDINARY_COLUMNS, |(columns, _)| columns)
 }
 
 /// Lines of results, buffered: call [`Results::finish`].

@@ -43,7 +43,7 @@ pub(crate) struct Matcher {
 
 /// Patterns of what is left out of a tree. One without a slash concerns every name; any other the whole path from the top.
 /// `**` stands for any number of folders. They concern hidden names like all others.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Excludes {
     all: RegexSet,
     /// Those with a slash at the end.

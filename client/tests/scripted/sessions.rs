@@ -201,7 +201,7 @@ fn signals_end_every_wait_at_once_and_leave_no_file() {
 fn wrong_usage_is_found_before_anything_runs() {
     let directory = tempfile::tempdir().unwrap();
     let nobody = "127.0.0.1:1".parse().unwrap();
-    let finished = run(directory.path(), nobody, &["ls", "download my own file.txt"]);
+    let finished = run(directory.path(), nobody, &["ls", "mv my own file.txt"]);
     assert_eq!(finished.status, 2);
     assert!(finished.messages.contains("double quotes"), "{finished:?}");
     assert_eq!(run(directory.path(), nobody, &["ls"]).status, 3);
@@ -313,5 +313,5 @@ fn a_change_whose_answer_was_lost_is_not_repeated() {
     let options = ["--retry-for", "20"];
     let finished = run_with(directory.path(), server.address(), &options, &["mv a b"]);
     assert_eq!(finished.status, 6, "{finished:?}");
-    assert!(finished.messages.ends_with("whether it was done tells: stat b\n"), "{finished:?}");
+    assert!(finished.messages.ends_with("whether it was done tells: stat /b\n"), "{finished:?}");
 }

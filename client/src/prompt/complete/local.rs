@@ -1,0 +1,25 @@
+//! Names on this host.
+
+use crate::limits::COMPLETION_MAX_NAMES;
+use crate::prompt::complete::candidates::{Name, fits};
+use crate::prompt::pattern::local_path;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+/// Regular files and directories; nothing else can be uploaded.
+pub(crate) fn fitting(directory: &[u8], prefix: &[u8]) -> Vec<Name> {
+    let directory = if directory.is_empty() { Ok(PathBuf::from(".")) } else { local_path(directory) };
+    let Some(entries) = directory.ok().and_then(|directory| fs::read_dir(directory).ok()) else {
+        return Vec::new();
+    };
+    let names = entries.flatten().filter_map(|entry| {
+        let bytes = entry.file_name().as_bytes().to_vec();
+        if !fits(&bytes, prefix) {
+            return None;
+        }
+        let metadata = fs::metadata(entry.path()).ok()?;
+        (metadata.is_file() || metadata.is_dir()).then(|| Name { bytes, is_directory: metadata.is_dir() })
+    });
+    names.take(COMPLETION_MAX_NAMES).collect()
+}

@@ -1,0 +1,46 @@
+//! What the commands of one run share: the place, how transfers are made, and a way to ask the
+//! person.
+
+use crate::failure::Failure;
+use crate::prompt::place::Place;
+use crate::terminal::palette::Palette;
+use crate::transfer::TransferOptions;
+use std::path::PathBuf;
+
+/// See the module's documentation.
+pub(crate) struct Context {
+    pub(crate) transfer: TransferOptions,
+    pub(crate) palette: Palette,
+    /// What is told of files is told to a program.
+    pub(crate) json: bool,
+    pub(crate) place: Place,
+    /// The local folder of before, for `lcd -`.
+    pub(crate) local_before: Option<PathBuf>,
+}
+
+impl Context {
+    pub(crate) fn new(transfer: TransferOptions, palette: Palette, json: bool) -> Self {
+        Self { transfer, palette, json, place: Place::default(), local_before: None }
+    }
+}
+
+/// Asks the person in the middle of a command.
+pub(crate) trait Asker {
+    fn is_person(&self) -> bool;
+
+    /// The answer; `None` where nobody can be asked.
+    fn ask(&mut self, question: &str) -> Result<Option<String>, Failure>;
+}
+
+/// There is no person.
+pub(crate) struct Nobody;
+
+impl Asker for Nobody {
+    fn is_person(&self) -> bool {
+        false
+    }
+
+    fn ask(&mut self, _question: &str) -> Result<Option<String>, Failure> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,205 @@
+//! `download` and `upload` of what was named at the prompt: which files these are, and where each goes. The
+//! transfers themselves know nothing of places and patterns.
+
+use crate::failure::{Failure, show_path};
+use crate::limits::{MIRROR_JOBS_DEFAULT, MIRROR_JOBS_MAX};
+use crate::mirror;
+use crate::mirror::download::Item;
+use crate::prompt::commands::each;
+use crate::prompt::context::{Asker, Context};
+use crate::prompt::input::PromptCommand;
+use crate::prompt::overwrite::Overwriting;
+use crate::prompt::pattern::{Found, expand_local, expand_remote, local_path};
+use crate::prompt::place::{Place, names_folder};
+use crate::prompt::remote;
+use crate::prompt::table::Flag;
+use crate::prompt::words::{Style, Word, quote_as};
+use crate::session::Session;
+use crate::terminal::screen;
+use crate::transfer::{download, upload};
+use crate::tree::pattern::Excludes;
+use ferry_common::path::RemotePath;
+use ferry_common::wire::entry::EntryKind;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+pub(crate) fn download(
+    session: &mut Session,
+    context: &Context,
+    command: &PromptCommand,
+    asker: &mut dyn Asker,
+) -> Result<(), Failure> {
+    let mut found = Vec::new();
+    for name in &command.names {
+        found.extend(expand_remote(session, &context.place, name)?);
+    }
+    let to = command.value(Flag::To).map(|word| local_path(word.bytes())).transpose()?;
+    if let [only] = &found[..]
+        && !is_folder(session, only)?
+        && !command.has(Flag::DryRun)
+    {
+        if Overwriting::of(command, context, asker).allows_download(session, &only.path, to.as_deref())? {
+            download::run(session, &context.transfer, &only.path, to.as_deref())?;
+        }
+        return Ok(());
+    }
+    let mut items = Vec::new();
+    let result = each(
+        &found,
+        |found| found.path.to_string(),
+        |found| {
+            let entry = found.entry.clone().map_or_else(|| remote::stat(session, &found.path), Ok)?;
+            items.push(Item { path: found.path.clone(), entry, content_only: false });
+            Ok(())
+        },
+    );
+    let result = tell_other_name("download", &command.names, items.len(), result);
+    let to = to.unwrap_or_else(|| PathBuf::from("."));
+    if items.is_empty() {
+        return result;
+    }
+    if !command.has(Flag::DryRun) {
+        fs::create_dir_all(&to).map_err(|error| Failure::local("make the folder", &to, &error))?;
+    }
+    let options = mirror_options(context, command, asker)?;
+    let moved = mirror::download::run(session, &options, &items, &to, &mut |question| yes(asker, question));
+    result.and(moved)
+}
+
+fn is_folder(session: &mut Session, found: &Found) -> Result<bool, Failure> {
+    let kind = match &found.entry {
+        Some(entry) => entry.kind,
+        None => match remote::stat(session, &found.path) {
+            Ok(entry) => entry.kind,
+            // What is wrong with the name the download tells better.
+            Err(Failure::Refused { .. }) => return Ok(false),
+            Err(failure) => return Err(failure),
+        },
+    };
+    Ok(kind == EntryKind::Dir)
+}
+
+fn mirror_options(
+    context: &Context,
+    command: &PromptCommand,
+    asker: &dyn Asker,
+) -> Result<mirror::Options, Failure> {
+    let jobs = match command.value(Flag::Jobs) {
+        None => MIRROR_JOBS_DEFAULT,
+        Some(word) => str::from_utf8(word.bytes())
+            .ok()
+            .and_then(|word| word.parse().ok())
+            .filter(|jobs| (1..=MIRROR_JOBS_MAX).contains(jobs))
+            .ok_or_else(|| Failure::Usage(format!("-j needs a number from 1 to {MIRROR_JOBS_MAX}")))?,
+    };
+    let patterns = command.values(Flag::Exclude).map(Word::bytes);
+    let excludes = Excludes::new(patterns).map_err(|error| Failure::Usage(format!("-x: {error}")))?;
+    Ok(mirror::Options {
+        transfer: context.transfer,
+        jobs,
+        dry_run: command.has(Flag::DryRun),
+        ask: asker.is_person() && !command.has(Flag::Force),
+        excludes,
+    })
+}
+
+fn yes(asker: &mut dyn Asker, question: &str) -> Result<bool, Failure> {
+    let answer = asker.ask(question)?.unwrap_or_default();
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes" | "a" | "all"))
+}
+
+/// Where the second of two names is none, it may have been meant as the name for the first.
+fn tell_other_name(
+    command: &str,
+    names: &[Word],
+    moved: usize,
+    result: Result<(), Failure>,
+) -> Result<(), Failure> {
+    if let ([first, second], 1, Err(_)) = (names, moved, &result) {
+        let shown = |word: &Word| quote_as(Style::Bare, word.bytes());
+        screen::message(&format!("To give it another name: {command} {} -o {}", shown(first), shown(second)));
+    }
+    result
+}
+
+/// Where uploads go.
+enum Destination {
+    Folder(RemotePath),
+    Name(RemotePath),
+}
+
+pub(crate) fn upload(
+    session: &mut Session,
+    context: &Context,
+    command: &PromptCommand,
+    asker: &mut dyn Asker,
+) -> Result<(), Failure> {
+    let mut files = Vec::new();
+    for name in &command.names {
+        files.extend(expand_local(name)?);
+    }
+    let is_tree = files.len() > 1 || files.iter().any(|file| file.is_dir()) || command.has(Flag::DryRun);
+    let destination = match command.value(Flag::To) {
+        Some(word) => destination(session, &context.place, word, is_tree)?,
+        None => Destination::Folder(context.place.here().clone()),
+    };
+    match (&files[..], destination) {
+        (files, Destination::Folder(folder)) if is_tree => {
+            let options = mirror_options(context, command, asker)?;
+            let sent = mirror::send(session, &options, files, &folder, &mut |question| yes(asker, question));
+            tell_other_name("upload", &command.names, 1, sent)
+        }
+        ([file], destination) => {
+            let remote = match destination {
+                Destination::Folder(folder) => name_in(&folder, file)?,
+                Destination::Name(path) => path,
+            };
+            if Overwriting::of(command, context, asker).allows_upload(session, file, &remote)? {
+                upload::run(session, &context.transfer, file, &remote)?;
+            }
+            Ok(())
+        }
+        (_, Destination::Folder(_) | Destination::Name(_)) => Ok(()),
+    }
+}
+
+/// A name that leads to a folder of the server means a place in that folder.
+fn destination(
+    session: &mut Session,
+    place: &Place,
+    word: &Word,
+    needs_folder: bool,
+) -> Result<Destination, Failure> {
+    let path = place.resolve(word.bytes())?;
+    if needs_folder || names_folder(word.bytes()) {
+        return Ok(Destination::Folder(path));
+    }
+    match remote::stat(session, &path) {
+        Ok(entry) if entry.kind == EntryKind::Dir => Ok(Destination::Folder(path)),
+        // What is wrong with the name the upload tells better.
+        Ok(_) | Err(Failure::Refused { .. }) => Ok(Destination::Name(path)),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn name_in(folder: &RemotePath, file: &Path) -> Result<RemotePath, Failure> {
+    file.file_name()
+        .and_then(|name| Place::beneath(folder, name.as_bytes()))
+        .ok_or_else(|| Failure::Usage(format!("{} cannot be uploaded under this name", show_path(file))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_is_named_after_its_file() {
+        let folder = RemotePath::parse(b"d").unwrap();
+        assert_eq!(name_in(&folder, Path::new("/tmp/x.txt")).unwrap().as_bytes(), b"d/x.txt");
+        assert_eq!(name_in(&RemotePath::root(), Path::new("x")).unwrap().as_bytes(), b"x");
+        for name in ["..", "/", ".ferry-staging"] {
+            assert!(name_in(&folder, Path::new(name)).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What commands ask of the server, in terms of files: the one place of the prompt that speaks to the session.
+
+use crate::failure::Failure;
+use crate::limits::HASH_BUFFER_BYTES;
+use crate::session::Session;
+use crate::session::link::{Attributes, Broken, Handler, Ignore};
+use ferry_common::path::RemotePath;
+use ferry_common::wire::command::Command;
+use ferry_common::wire::digest::Hasher;
+use ferry_common::wire::entry::Entry;
+use std::io::{self, Read, Write};
+
+/// Hands on each entry of a folder, in the order of the server; a file is its own only entry. An error of `take`
+/// costs the connection, as a listing cannot be stopped in another way.
+pub(crate) fn list(
+    session: &mut Session,
+    path: &RemotePath,
+    take: &mut dyn FnMut(Entry) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    struct Taker<'a>(&'a mut dyn FnMut(Entry) -> Result<(), Failure>);
+    impl Handler for Taker<'_> {
+        fn entry(&mut self, entry: Entry) -> Result<(), Failure> {
+            (self.0)(entry)
+        }
+    }
+    session.exchange(Command::Ls { path: path.clone() }, &mut Taker(take)).map(|_| ())
+}
+
+/// What the server tells of one file or folder.
+pub(crate) fn stat(session: &mut Session, path: &RemotePath) -> Result<Entry, Failure> {
+    /// The last entry that came; an honest server sends one.
+    struct Facts(Option<Entry>);
+    impl Handler for Facts {
+        fn entry(&mut self, entry: Entry) -> Result<(), Failure> {
+            self.0 = Some(entry);
+            Ok(())
+        }
+    }
+    let mut facts = Facts(None);
+    session.exchange(Command::Stat { path: path.clone() }, &mut facts)?;
+    facts.0.ok_or_else(|| Failure::ConnectionLost("The server told nothing about it".to_owned()))
+}
+
+/// Writes a whole file to `out` as it comes. Where `verify` is set, it fails at the end if that was not the file.
+pub(crate) fn read(
+    session: &mut Session,
+    path: &RemotePath,
+    verify: bool,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    struct Reader<'a> {
+        out: &'a mut dyn Write,
+        hasher: Hasher,
+    }
+    impl Handler for Reader<'_> {
+        fn receive(
+            &mut self,
+            data: &mut dyn Read,
+            length: u64,
+            _attributes: Attributes,
+        ) -> Result<(), Broken> {
+            let mut left = length;
+            let mut buffer = vec![0; HASH_BUFFER_BYTES];
+            while left > 0 {
+                let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+                let read = match data.read(&mut buffer[..wanted]) {
+                    Ok(0) => return Err(Broken::Data(io::ErrorKind::UnexpectedEof.into())),
+                    Ok(read) => read,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) => return Err(Broken::Data(error)),
+                };
+                self.hasher.update(&buffer[..read]);
+                self.out.write_all(&buffer[..read]).map_err(|error| Broken::Local(Failure::Output(error)))?;
+                left -= read as u64;
+            }
+            Ok(())
+        }
+    }
+    let mut reader = Reader { out, hasher: Hasher::default() };
+    let command = Command::Download { path: path.clone(), offset: 0, digest: verify };
+    let success = session.exchange(command, &mut reader)?;
+    match success.digest {
+        Some(digest) if verify && digest != reader.hasher.digest() => {
+            Err(Failure::Mismatch(format!("What arrived of {path} is not what the server has sent")))
+        }
+        None if verify => Err(Failure::Violation(
+            "The server told no digest to check the file by (--no-verify does without)".to_owned(),
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Has the server change names. `path` is what the change is about.
+pub(crate) fn change(session: &mut Session, command: Command, path: &RemotePath) -> Result<(), Failure> {
+    match session.exchange(command, &mut Ignore) {
+        Ok(_) => Ok(()),
+        Err(Failure::ConnectionLost(reason)) => Err(Failure::ConnectionLost(format!(
+            "{reason} before the server answered; whether it was done tells: stat /{path}"
+        ))),
+        Err(failure) => Err(failure),
+    }
+}

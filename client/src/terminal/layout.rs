@@ -1,0 +1,79 @@
+//! Text on a screen of so many columns: how wide it is, and where it is cut. Pure.
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// Where something was cut out.
+const CUT: char = '…';
+
+/// The columns that a printable text takes.
+pub(crate) fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// The text in at most this many columns: what is too long loses its middle, as the ends of names tell more.
+pub(crate) fn shortened(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let left = columns.saturating_sub(1);
+    let tail_columns = left / 2;
+    let head = take(text.chars(), left - tail_columns);
+    let tail = take(text.chars().rev(), tail_columns);
+    head + &CUT.to_string() + &tail.chars().rev().collect::<String>()
+}
+
+/// `41.9 MB`: three digits and a unit of a thousand, as disks and networks have them.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+    let (mut unit, mut scale) = (0, 1_u64);
+    // What would be rounded to a thousand is told as one of the next unit.
+    while unit + 1 < UNITS.len() && bytes as f64 / scale as f64 >= if unit == 0 { 1000.0 } else { 999.5 } {
+        unit += 1;
+        scale *= 1000;
+    }
+    let number = bytes as f64 / scale as f64;
+    let decimals = usize::from(unit > 0 && number < 99.95);
+    format!("{number:.decimals$} {}", UNITS[unit])
+}
+
+/// The first characters, as long as there is room.
+fn take(characters: impl Iterator<Item = char>, columns: usize) -> String {
+    let mut taken = 0;
+    characters
+        .take_while(|character| {
+            taken += character.width().unwrap_or(0);
+            taken <= columns
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_goes_where_there_is_no_room() {
+        assert_eq!(shortened("short", 5), "short");
+        assert_eq!(shortened("a very long name.pdf", 10), "a ver….pdf");
+        assert_eq!(shortened("日本語のファイル名.txt", 12), "日本語….txt");
+        assert!(width(&shortened("日本語のファイル名", 6)) <= 6);
+        assert_eq!(shortened("abc", 0), "…");
+    }
+
+    #[test]
+    fn sizes_are_rounded_and_never_wide() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (52_311, "52.3 kB"),
+            (99_950, "100 kB"),
+            (999_499, "999 kB"),
+            (999_500, "1.0 MB"),
+            (41_943_040, "41.9 MB"),
+            (u64::MAX, "18.4 EB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Commands that are made of several requests: whole folders made, removed, searched and measured, files read.
+#![allow(clippy::unwrap_used)]
+
+use ferry_common::limits::EAGER_MAX_BYTES;
+use ferry_tests::content::Content;
+use ferry_tests::ferry::Ferry;
+use ferry_tests::server::Server;
+use ferry_tests::terminal::Terminal;
+use std::os::unix::fs::symlink;
+
+const PROMPT: &str = "Enter your command: ";
+
+fn server_with_folders() -> Server {
+    let server = Server::start();
+    std::fs::create_dir_all(server.path("Photos/2023/summer")).unwrap();
+    std::fs::create_dir_all(server.path("Photos/2024")).unwrap();
+    server.put("Photos/2023/summer/beach.jpg", [1; 1000]);
+    server.put("Photos/2023/a b.jpg", [2; 500]);
+    server.put("Photos/index.txt", "an index\n");
+    server.put("notes.txt", "one\ntwo \x1b[2J\n");
+    server
+}
+
+fn prompt_of(ferry: &Ferry, server: &Server) -> Terminal {
+    let mut terminal = Terminal::run(ferry.command(server.control_address()));
+    terminal.wait_for_cursor_after(PROMPT);
+    terminal
+}
+
+#[test]
+fn folders_are_made_with_those_that_they_are_in() {
+    let server = server_with_folders();
+    let ferry = Ferry::new();
+    let address = server.control_address();
+    ferry.run(address, &["mkdir new/er/est"]).expect_status(4);
+    ferry.run(address, &["mkdir -p new/er/est Photos/2023/winter", "mkdir -p new/er"]).expect_status(0);
+    assert!(server.path("new/er/est").is_dir() && server.path("Photos/2023/winter").is_dir());
+    ferry.run(address, &["mkdir -p notes.txt"]).expect_status(4);
+    ferry.run(address, &["mkdir -p notes.txt/x"]).expect_status(4);
+    ferry.run(address, &["mkdir new/er"]).expect_status(4);
+}
+
+#[test]
+fn a_folder_goes_with_all_that_is_in_it_and_links_go_alone() {
+    let server = server_with_folders();
+    symlink("../../Photos/2023", server.path("Photos/2024/link")).unwrap();
+    symlink("..", server.path("Photos/2024/circle")).unwrap();
+    for number in 0..50 {
+        server.put(format!("Photos/2024/{number}"), "x");
+    }
+    let ferry = Ferry::new();
+    let address = server.control_address();
+    ferry.run(address, &["rm Photos/2024"]).expect_status(4);
+    let refused = ferry.run(address, &["rm -r Photos/2023"]);
+    refused.expect_status(2);
+    assert!(refused.stderr.contains("2 files") && refused.stderr.contains("rm -rf"), "{}", refused.stderr);
+    assert!(server.path("Photos/2023/summer/beach.jpg").exists());
+    let run = ferry.run(address, &["rm -rf Photos/2024"]);
+    run.expect_status(0);
+    assert_eq!(run.stderr, "Removed Photos/2024 and 52 in it\n");
+    assert!(!server.path("Photos/2024").exists());
+    assert!(server.path("Photos/2023/summer/beach.jpg").exists(), "what a link leads to stays");
+    ferry.run(address, &["rm -rf ."]).expect_status(2);
+    ferry.run(address, &["rm -rf notes.txt Photos"]).expect_status(0);
+    assert!(!server.path("Photos").exists() && !server.path("notes.txt").exists());
+}
+
+#[test]
+fn a_person_is_asked_before_a_folder_goes() {
+    let server = server_with_folders();
+    let ferry = Ferry::new();
+    let mut terminal = prompt_of(&ferry, &server);
+    let question = "Remove Photos with 3 folders, 3 files, 1.5 kB? [y/N] ";
+    for (answer, stays) in [("\r", true), ("n\r", true), ("\u{3}", true), ("y\r", false)] {
+        terminal.type_line("rm -r Photos");
+        terminal.wait_for_cursor_after(question);
+        terminal.type_keys(answer);
+        terminal.wait_for_cursor_after(PROMPT);
+        assert_eq!(server.path("Photos").exists(), stays, "{answer:?}");
+    }
+}
+
+#[test]
+fn names_are_found_and_folders_drawn_and_measured() {
+    let server = server_with_folders();
+    let ferry = Ferry::new();
+    let address = server.control_address();
+    let stdout = |commands: &[&str]| {
+        let run = ferry.run(address, commands);
+        run.expect_status(0);
+        run.stdout
+    };
+    assert_eq!(stdout(&["find *.jpg"]), "\"Photos/2023/a b.jpg\"\nPhotos/2023/summer/beach.jpg\n");
+    assert_eq!(stdout(&["find '*.jpg' Photos/2023/summer"]), "Photos/2023/summer/beach.jpg\n");
+    assert_eq!(stdout(&["cd Photos", "find SUMM", "find 20?4"]), "2023/summer/\n2024/\n");
+    let tree = "\
+.
+├── Photos/
+│   ├── 2023/
+│   │   ├── summer/
+│   │   │   └── beach.jpg
+│   │   └── a b.jpg
+│   ├── 2024/
+│   └── index.txt
+└── notes.txt
+4 folders, 4 files, 1.5 kB
+";
+    assert_eq!(stdout(&["tree"]), tree);
+    assert_eq!(
+        stdout(&["cd Photos", "tree -L 1 2023"]),
+        "2023\n├── summer/\n└── a b.jpg\n1 folder, 1 file, 500 B\n"
+    );
+    let sizes = "     1500  2023/\n        0  2024/\n     1509  Photos  3 folders, 3 files\n";
+    assert_eq!(stdout(&["du Photos"]), sizes);
+    assert_eq!(stdout(&["du -sh Photos"]), "   1.5 kB  Photos  3 folders, 3 files\n");
+    ferry.run(address, &["tree nothing"]).expect_status(4);
+    ferry.run(address, &["tree -L none"]).expect_status(2);
+}
+
+#[test]
+fn a_file_can_be_read_without_being_kept() {
+    let server = server_with_folders();
+    let ferry = Ferry::new();
+    let address = server.control_address();
+    let run = ferry.run(address, &["cat Photos/index.txt notes.txt"]);
+    run.expect_status(0);
+    assert_eq!(run.stdout, "an index\none\ntwo \x1b[2J\n");
+    assert_eq!(run.stderr, "");
+    assert!(ferry.files().is_empty());
+    server.put("large", Content::new(3, 3 * EAGER_MAX_BYTES).bytes());
+    let command = format!(
+        "!test $({} {} {} -c 'cat large' | wc -c) = {}",
+        ferry_tests::binaries::ferry().display(),
+        address.ip(),
+        address.port(),
+        3 * EAGER_MAX_BYTES
+    );
+    ferry.run(address, &[&command]).expect_status(0);
+    ferry.run(address, &["cat nothing"]).expect_status(4);
+
+    let mut terminal = prompt_of(&ferry, &server);
+    terminal.type_line("cat notes.txt");
+    terminal.wait_for_text("two \\x1b[2J");
+    terminal.wait_for_cursor_after(PROMPT);
+    terminal.type_line("exit");
+    assert_eq!(terminal.wait_for_exit(), 0);
+
+    let mut command = ferry.command(address);
+    command.env("PAGER", "sed s/one/paged/");
+    let mut terminal = Terminal::run(command);
+    terminal.wait_for_cursor_after(PROMPT);
+    terminal.type_line("more notes.txt");
+    terminal.wait_for_text("paged");
+    terminal.wait_for_cursor_after(PROMPT);
+}
+
+#[test]
+fn a_person_is_asked_before_another_file_is_replaced() {
+    let server = Server::start();
+    let ferry = Ferry::new();
+    for name in ["a", "b", "c"] {
+        server.put(name, "of the server");
+        ferry.put(name, "here");
+    }
+    let mut terminal = prompt_of(&ferry, &server);
+    let question = |name: &str| format!("{name} is here already: 4 B, today ");
+    let mut answer = |line: &str, answers: &[(String, &str)]| {
+        let before = terminal.lines().len();
+        terminal.type_line(line);
+        for (question, answer) in answers {
+            terminal.wait_until(question, |screen| {
+                let asked = screen.before_cursor();
+                asked.contains(question.as_str()) && asked.ends_with("Replace it? [y/N/all] ")
+            });
+            terminal.type_line(answer);
+        }
+        terminal.wait_until("the next prompt", |screen| {
+            screen.before_cursor() == PROMPT && screen.lines().len() > before
+        });
+        terminal.lines()
+    };
+    let lines = answer("download a", &[(question("a"), "")]);
+    assert!(lines.contains(&"a is left alone".to_owned()), "{lines:?}");
+    assert_eq!(ferry.read("a"), b"here");
+    answer("download a b c", &[(question("a"), "y"), (question("b"), "all")]);
+    assert_eq!((ferry.read("a"), ferry.read("c")), (b"of the server".to_vec(), b"of the server".to_vec()));
+    let lines = answer("download a", &[]);
+    assert!(lines.contains(&"a is up to date".to_owned()), "{lines:?}");
+    let lines = answer("upload a", &[]);
+    assert!(lines.contains(&"a is up to date on the server".to_owned()), "{lines:?}");
+
+    ferry.put("a", "other content");
+    let question = "a is on the server already: 13 B, today ".to_owned();
+    answer("upload a", &[(question, "n")]);
+    assert_eq!(std::fs::read(server.path("a")).unwrap(), b"of the server");
+    answer("upload -f a", &[]);
+    assert_eq!(std::fs::read(server.path("a")).unwrap(), b"other content");
+    ferry.put("b", "here");
+    answer("download -f b", &[]);
+    assert_eq!(ferry.read("b"), b"of the server");
+    // Without a person it is as it always was.
+    ferry.put("b", "here");
+    ferry.run(server.control_address(), &["download b"]).expect_status(0);
+    assert_eq!(ferry.read("b"), b"of the server");
+}
