@@ -34,6 +34,8 @@ pub struct Quirks {
     pub utimes_denied: bool,
     /// `chmod` and `chown` fail with EPERM.
     pub chmod_denied: bool,
+    /// Every file says that it can be executed, as on vfat.
+    pub all_executable: bool,
     /// A rename with flags, such as `RENAME_NOREPLACE`, fails with EINVAL, as on NFS.
     pub rename_flags_invalid: bool,
     /// Hard links fail with EPERM, as on vfat.

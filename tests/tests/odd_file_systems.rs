@@ -320,3 +320,22 @@ fn a_disk_that_refuses_everything_is_told_as_that() {
     mount.fail(Call::Write, None);
     session(&server).upload("file", &CONTENT.bytes(), PLAIN).unwrap();
 }
+
+#[test]
+#[ignore = "needs root to mount; run tests/checks"]
+fn a_file_that_cannot_be_made_unexecutable_is_moved_all_the_same() {
+    let quirks = || Quirks { all_executable: true, chmod_denied: true, ..Quirks::default() };
+    let (shared, local) = (OddMount::new(quirks()).unwrap(), OddMount::new(quirks()).unwrap());
+    let server = serve(shared.path());
+    let mut session = session(&server);
+    for executable in [Some(false), Some(true), None, Some(false)] {
+        session.upload("file", b"content", UploadOptions { executable, ..PLAIN }).unwrap();
+    }
+    let ordinary = Server::start();
+    ordinary.put("file", "content");
+    let ferry = Ferry::within(local.path());
+    for _ in 0..2 {
+        ferry.run(ordinary.control_address(), &["download file"]).expect_status(0);
+        assert_eq!(ferry.read("file"), b"content");
+    }
+}

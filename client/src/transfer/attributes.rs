@@ -15,6 +15,7 @@ use std::path::Path;
 
 /// The permissions; never the bits that make a program run as its owner.
 const PERMISSION_BITS: u32 = 0o777;
+const EXECUTE_BITS: u32 = 0o111;
 /// What a program asks for where it makes a new file.
 const NEW_FILE_MODE: u32 = 0o666;
 /// The access control list of a file.
@@ -65,7 +66,7 @@ pub(crate) fn take_over(file: &File, path: &Path, executable: Option<bool>) -> i
     let keeps_acl = has_group && replaced.copy_acl(file);
     // Another group, or the one that the list limits, must not get more than it had.
     let mode = if keeps_acl { mode } else { without_group(mode) };
-    set_mode(file, with_executable(mode, executable))?;
+    set_mode(file, mode, executable)?;
     if own.uid() != replaced.metadata.uid() {
         let owner = Uid::from_raw(replaced.metadata.uid());
         if rustix::fs::fchown(file, Some(owner), None).is_err() {
@@ -118,11 +119,10 @@ fn unshield(file: &File, directory: &Path, executable: Option<bool>) -> io::Resu
             let has_acl = like.copy_acl(file);
             let mode = like.metadata.mode() & PERMISSION_BITS;
             let mode = if has_acl { mode } else { without_group(mode) };
-            set_mode(file, with_executable(mode, executable))
+            set_mode(file, mode, executable)
         }
         // A file system that knows no files without a name has hardly lists of access either.
-        Err(_) => umask()
-            .map_or(Ok(()), |umask| set_mode(file, with_executable(NEW_FILE_MODE & !umask, executable))),
+        Err(_) => umask().map_or(Ok(()), |umask| set_mode(file, NEW_FILE_MODE & !umask, executable)),
     }
 }
 
@@ -142,16 +142,19 @@ fn without_group(mode: u32) -> u32 {
 pub(crate) fn with_executable(mode: u32, executable: Option<bool>) -> u32 {
     match (executable, mode & 0o100 != 0) {
         (Some(true), false) => mode | 0o100 | (mode & 0o444) >> 2,
-        (Some(false), true) => mode & !0o111,
+        (Some(false), true) => mode & !EXECUTE_BITS,
         (Some(_) | None, _) => mode,
     }
 }
 
-/// Fails where the file would give a user more than `mode` does.
-fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+/// Sets the mode, with what is told of executing. Fails where the file would give a user more than that: but to execute a file
+/// that is told not to be executable harms nobody, and on some file systems (vfat) every file can be.
+fn set_mode(file: &File, mode: u32, executable: Option<bool>) -> io::Result<()> {
+    let mode = with_executable(mode, executable);
     let Err(errno) = rustix::fs::fchmod(file, Mode::from_raw_mode(mode)) else { return Ok(()) };
     let has = file.metadata()?.mode() & PERMISSION_BITS;
-    if has & !mode == 0 { Ok(()) } else { Err(errno.into()) }
+    let spared = if executable == Some(false) { EXECUTE_BITS } else { 0 };
+    if has & !(mode | spared) == 0 { Ok(()) } else { Err(errno.into()) }
 }
 
 fn copy_user_attributes(from: &File, to: &File) -> Result<(), Errno> {

@@ -18,6 +18,7 @@ use rustix::io::Errno;
 /// The mode with which programs make files, before the umask.
 const NEW_FILE_MODE: u32 = 0o666;
 const PERMISSION_BITS: u32 = 0o777;
+const EXECUTE_BITS: u32 = 0o111;
 const ALL_MODE_BITS: u32 = 0o7777;
 const SETGID: u32 = 0o2000;
 /// The attributes of most files, their names, and their access lists are no longer.
@@ -108,7 +109,7 @@ impl Inherited {
         if let Some(executable) = executable {
             acl.set_executable(executable);
         }
-        set_rights(file, &acl, path)
+        set_rights(file, &acl, executable, path)
     }
 }
 
@@ -150,7 +151,7 @@ impl Replaced {
             acl.set_executable(executable);
         }
         if !(acl.is_mode() && staged.st_mode & ALL_MODE_BITS == acl.to_mode()) {
-            set_rights(file, &acl, path)?;
+            set_rights(file, &acl, executable, path)?;
         }
         let (has_owner, has_group) = self.give_owner(file, &staged, path);
         if !has_group {
@@ -161,7 +162,7 @@ impl Replaced {
             let uid = self.stat.st_uid;
             log::warn!("{path} belonged to user {uid}, and now to the server, which may not give it away");
         }
-        if has_owner && has_group { Ok(()) } else { set_rights(file, &acl, path) }
+        if has_owner && has_group { Ok(()) } else { set_rights(file, &acl, executable, path) }
     }
 
     /// The access list of the file. Where its list cannot be read, its mode may tell the mask in place of what the
@@ -194,8 +195,14 @@ impl Replaced {
 }
 
 /// Sets the access control list, or the mode where that says it all or the file system has no lists. Fails
-/// where the file would give a user more than that.
-fn set_rights(file: &OwnedFd, acl: &Acl, path: &RemotePath) -> Result<(), ErrorCode> {
+/// where the file would give a user more than that: but to execute a file that is asked not to be executable harms nobody, and
+/// on some file systems (vfat) every file can be.
+fn set_rights(
+    file: &OwnedFd,
+    acl: &Acl,
+    executable: Option<bool>,
+    path: &RemotePath,
+) -> Result<(), ErrorCode> {
     if !acl.is_mode() {
         match rustix::fs::fsetxattr(file, ACCESS_NAME, &acl.encode(), XattrFlags::empty()) {
             Ok(()) => return Ok(()),
@@ -205,7 +212,8 @@ fn set_rights(file: &OwnedFd, acl: &Acl, path: &RemotePath) -> Result<(), ErrorC
     let mode = acl.to_mode();
     let Err(errno) = rustix::fs::fchmod(file, Mode::from_raw_mode(mode)) else { return Ok(()) };
     let has = rustix::fs::fstat(file).map_err(Call::Stage.of(path))?.st_mode & PERMISSION_BITS;
-    if has & !mode == 0 {
+    let spared = if executable == Some(false) { EXECUTE_BITS } else { 0 };
+    if has & !(mode | spared) == 0 {
         Shortfall::Permissions.tell(file, path, errno);
         return Ok(());
     }

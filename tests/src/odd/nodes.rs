@@ -370,6 +370,7 @@ impl Nodes {
         };
         let is_zero = self.quirks.sizes_zero && kind == FileType::RegularFile;
         let (uid, gid) = self.quirks.fixed_owner.unwrap_or((stat.st_uid, stat.st_gid));
+        let mode = if self.quirks.all_executable { stat.st_mode | 0o111 } else { stat.st_mode };
         let mtime = time(stat.st_mtime + flap_s, stat.st_mtime_nsec);
         FileAttr {
             ino: INodeNo(inode),
@@ -380,7 +381,7 @@ impl Nodes {
             ctime: time(stat.st_ctime + flap_s, stat.st_ctime_nsec),
             crtime: mtime,
             kind,
-            perm: u16::try_from(stat.st_mode & 0o7777).unwrap_or_default(),
+            perm: u16::try_from(mode & 0o7777).unwrap_or_default(),
             nlink: u32::try_from(stat.st_nlink).unwrap_or(u32::MAX),
             uid,
             gid,
