@@ -76,6 +76,12 @@ pub(crate) struct Cli {
           value_parser = clap::value_parser!(u64).range(..=RETRY_FOR_MAX_S))]
     pub(crate) retry_for: u64,
 
+    /// Give up a command that is not done after so long
+    ///
+    /// Whatever it waits for.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=RETRY_FOR_MAX_S))]
+    pub(crate) timeout: Option<u64>,
+
     /// Do not compare the digests of the two ends
     #[arg(long)]
     pub(crate) no_verify: bool,
@@ -143,6 +149,10 @@ impl Cli {
         }
         address.port = self.port.or(address.port);
         Ok(address)
+    }
+
+    pub(crate) fn time_limit(&self) -> Option<Duration> {
+        self.timeout.map(Duration::from_secs)
     }
 
     pub(crate) fn transfer_options(&self) -> TransferOptions {

@@ -146,6 +146,8 @@ pub struct Session {
     has_violated: bool,
     unsent: Vec<u8>,
     data: Option<Data>,
+    /// Where the last data connection goes or went.
+    data_address: Option<SocketAddr>,
     /// Data connections since a request has ended.
     data_connections: u32,
     /// Uploads of which not all bytes were handed over when their data connection went.
@@ -163,9 +165,14 @@ impl Session {
     }
 
     /// Goes on with a control connection that stands.
-    pub fn adopt(control: std::net::TcpStream, tokens: Tokens, registry: &Registry) -> io::Result<Self> {
-        let server = control.peer_addr()?;
-        Ok(Self::new(server, tokens, Link::adopt(control, registry, tokens.control)?, true))
+    pub(crate) fn adopt(
+        mut control: Link,
+        server: SocketAddr,
+        tokens: Tokens,
+        registry: &Registry,
+    ) -> io::Result<Self> {
+        control.rename(registry, tokens.control)?;
+        Ok(Self::new(server, tokens, control, true))
     }
 
     fn new(server: SocketAddr, tokens: Tokens, control: Link, has_connected: bool) -> Self {
@@ -180,6 +187,7 @@ impl Session {
             has_violated: false,
             unsent: Vec::new(),
             data: None,
+            data_address: None,
             data_connections: 0,
             cut_uploads: HashSet::new(),
             uploads: HashSet::new(),
@@ -234,7 +242,9 @@ impl Session {
     pub fn latch(&mut self, event: &Event) {
         if event.token() == self.tokens.control {
             self.control.latch(event);
-        } else if let Some(data) = &mut self.data {
+        } else if event.token() == self.tokens.data
+            && let Some(data) = &mut self.data
+        {
             data.latch(event);
         }
     }
@@ -265,7 +275,7 @@ impl Session {
         !self.is_over
             && (!self.news.is_empty()
                 || (self.control.can_read() && !self.has_control_ended)
-                || (self.control.can_write() && !self.unsent.is_empty())
+                || (self.control.can_write() && !self.has_control_ended && !self.unsent.is_empty())
                 || self.data.as_ref().is_some_and(Data::has_work))
     }
 
@@ -289,6 +299,21 @@ impl Session {
 
     pub fn has_data(&self) -> bool {
         self.data.is_some()
+    }
+
+    /// Where the last data connection goes, or was to go.
+    pub fn data_address(&self) -> Option<SocketAddr> {
+        self.data_address
+    }
+
+    /// Payload that is still to come, and that is still to be handed to the kernel.
+    pub fn owed_bytes(&self) -> u64 {
+        self.data.as_ref().map_or(0, Data::owed_bytes)
+    }
+
+    /// What was made of uploads and is not handed to the kernel; `None` where there is no data connection.
+    pub fn unsent_bytes(&self) -> Option<u64> {
+        self.data.as_ref().map(Data::unsent_bytes)
     }
 
     /// Ends this end's half of a data connection on which nothing is owed; [`News::DataClosed`] tells when the server has
@@ -450,12 +475,14 @@ impl Session {
                         self.cut_uploads.insert(id);
                         self.abort_data();
                     }
-                    Ok(()) => {
-                        self.cut_uploads.remove(&id);
-                        if let Some(data) = &mut self.data {
+                    Ok(()) => match &mut self.data {
+                        Some(data) => {
+                            self.cut_uploads.remove(&id);
                             data.transmit(id, offset, length, trailer);
                         }
-                    }
+                        // An earlier request has cost the connection that was meant for this one.
+                        None => drop(self.cut_uploads.insert(id)),
+                    },
                 },
                 Step::Entry { id, entry } => self.news.push_back(News::Entry { id, entry }),
                 Step::Digest { id, length, digest } => {
@@ -483,6 +510,7 @@ impl Session {
         }
         let mut address = self.server;
         address.set_port(port);
+        self.data_address = Some(address);
         self.data = Some(Data::open(address, self.tokens.data, ticket, registry));
     }
 

@@ -66,6 +66,7 @@ pub fn main() -> std::process::ExitCode {
 }
 
 fn run(cli: &Cli, is_prompt: bool, interrupts: &Arc<Interrupts>) -> Result<(), Failure> {
+    interrupts.limit_time(cli.time_limit());
     let mut context = cli.context();
     let address = cli.address(&Config::load()?)?;
     let target = Target::new(&address.host, address.port.unwrap_or(CONTROL_PORT));

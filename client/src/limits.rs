@@ -1,23 +1,35 @@
 //! Every bound of the client, with its unit in its name. Those of the protocol are in
 //! `ferry_common::limits`.
 
-use ferry_common::limits::{DATA_SLOT_TIMEOUT, DISK_TIMEOUT, EAGER_MAX_BYTES, NAME_MAX_BYTES, STALL_WINDOW};
+use ferry_common::limits::{
+    DATA_SLOT_TIMEOUT, DISK_TIMEOUT, EAGER_MAX_BYTES, NAME_MAX_BYTES, STALL_WINDOW, STALL_WINDOW_MIN_BYTES,
+};
 use std::time::Duration;
 
 /// For one address of the server, control or data.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an address of the server has for itself before the next one is tried beside it: as RFC 8305 recommends.
+pub(crate) const CONNECT_STAGGER: Duration = Duration::from_millis(250);
+/// Most addresses of a name that are tried: far more than any host has that a person connects to.
+pub(crate) const CONNECT_ADDRESSES_MAX: usize = 16;
 /// What answers at that port must show within this time that it is a Ferry server.
 pub(crate) const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
-/// For the next bytes of a reply. A server that follows the protocol may first wait for its disk, then for
+/// For the next line of a reply. A server that follows the protocol may first wait for its disk, then for
 /// a data connection to spare. Keepalive notices a dead host long before.
 pub(crate) const REPLY_TIMEOUT: Duration =
     Duration::from_secs(DISK_TIMEOUT.as_secs() + DATA_SLOT_TIMEOUT.as_secs() + 30);
-/// For the next bytes of a transfer to move. The server gives up on a stalled one first, and says so.
+/// For an answer of a server that says meanwhile that it works on it: time for the digest of 4 TB at 100 MB/s.
+pub(crate) const WORKING_MAX: Duration = Duration::from_secs(12 * 60 * 60);
+/// A transfer moves at least [`PACE_MIN_BYTES`] in this time. The server gives up on a stalled one first, and says so.
 pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(2 * STALL_WINDOW.as_secs() + 15);
-/// For the answer to a command whose transfer this end broke off; then the whole session is given up.
+/// What is progress: what the server asks of its clients.
+pub(crate) const PACE_MIN_BYTES: u64 = STALL_WINDOW_MIN_BYTES;
+/// After this time without a sign of the server a person is told what is waited for.
+pub(crate) const WAIT_NOTICE_DELAY: Duration = Duration::from_secs(5);
+/// For the answer to a command whose transfer this end broke off; then the whole session is given up...
 pub(crate) const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
-/// For a command line to leave this host.
-pub(crate) const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// ...and a person is told after this time what is waited for: as long as a program seems to answer at once.
+pub(crate) const CANCEL_NOTICE_DELAY: Duration = Duration::from_millis(300);
 /// For the answer to `exit`; nothing depends on it.
 pub(crate) const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -49,8 +61,10 @@ pub(crate) const DATA_CONNECTIONS_PER_COMMAND: u32 = 4;
 /// Longest ticket that is passed on.
 pub(crate) const TICKET_MAX_BYTES: usize = 128;
 
-/// How often a connect is tried again while this host is short of ports.
+/// How often a connect is tried again while this host is short of ports...
 pub(crate) const DATA_CONNECT_ATTEMPTS: u32 = 100;
+/// ...and how soon.
+pub(crate) const DATA_CONNECT_INTERVAL: Duration = Duration::from_millis(50);
 /// Payload that a session moves in each direction before others have their turn.
 pub(crate) const TURN_DATA_BYTES: usize = 1024 * 1024;
 /// Replies that a session takes in before others have their turn.
@@ -61,9 +75,9 @@ pub(crate) const GATHER_BYTES: usize = 256 * 1024;
 /// for a millisecond of 2 Gbit/s.
 pub(crate) const NOT_SENT_MAX_BYTES: u32 = 256 * 1024;
 
-/// One read of the control connection.
-pub(crate) const CONTROL_BUFFER_BYTES: usize = 32 * 1024;
-/// One read of a download.
+/// Events that one poll brings.
+pub(crate) const EVENTS_PER_POLL: usize = 64;
+/// One read of a connection.
 pub(crate) const RECEIVE_BUFFER_BYTES: usize = 1024 * 1024;
 /// One read of a file whose digest is taken: small enough to stay in the processor's cache.
 pub(crate) const HASH_BUFFER_BYTES: usize = 256 * 1024;
@@ -71,8 +85,6 @@ pub(crate) const HASH_BUFFER_BYTES: usize = 256 * 1024;
 pub(crate) const LONG_COMPARISON_MIN_BYTES: u64 = 256 * 1024 * 1024;
 /// An interrupted download is kept to go on with where the file is larger than this.
 pub(crate) const KEPT_DOWNLOAD_MIN_BYTES: u64 = EAGER_MAX_BYTES;
-/// One step of an upload, after which progress is shown.
-pub(crate) const SEND_STEP_BYTES: u64 = 1024 * 1024;
 
 /// A listing of at most this many entries is sorted before it is shown; a longer one is shown as it comes.
 pub(crate) const SORTED_LISTING_MAX_ENTRIES: usize = 10_000;
@@ -186,4 +198,6 @@ pub(crate) const PATTERN_PROGRAM_MAX_BYTES: usize = 4 * 1024 * 1024;
 const _: () = assert!(STALL_TIMEOUT.as_secs() > 2 * STALL_WINDOW.as_secs());
 const _: () = assert!(SORTED_LISTING_MAX_BYTES >= SORTED_LISTING_MAX_ENTRIES * NAME_MAX_BYTES);
 const _: () = assert!(RETRY_FIRST_DELAY.as_millis() < RETRY_MAX_DELAY.as_millis());
+const _: () = assert!(CONNECT_STAGGER.as_millis() < CONNECT_TIMEOUT.as_millis());
+const _: () = assert!(WORKING_MAX.as_secs() > REPLY_TIMEOUT.as_secs());
 const _: () = assert!(ACKNOWLEDGE_TIMEOUT.as_secs() > STALL_TIMEOUT.as_secs());

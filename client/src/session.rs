@@ -2,12 +2,17 @@
 //! carry it. Owns the current link and connects anew where that is due; never prompts.
 
 pub(crate) mod connect;
+pub(crate) mod handler;
 pub(crate) mod link;
+pub(crate) mod pace;
+pub(crate) mod racing;
+pub(crate) mod waiting;
 
 use crate::failure::Failure;
 use crate::limits::EXIT_TIMEOUT;
 use crate::session::connect::Target;
-use crate::session::link::{Handler, Ignore, Link};
+use crate::session::link::{CONNECT_TOKEN, Handler, Ignore, Link};
+use crate::session::waiting::Loop;
 use crate::terminal::interrupt::Interrupts;
 use crate::terminal::screen;
 use ferry_common::dialogue::Success;
@@ -20,12 +25,14 @@ use std::time::Duration;
 pub(crate) struct Session {
     target: Target,
     interrupts: Arc<Interrupts>,
+    net: Loop,
     link: Option<Link>,
 }
 
 impl Session {
     pub(crate) fn connect(target: Target, interrupts: &Arc<Interrupts>) -> Result<Self, Failure> {
-        let mut session = Self { target, interrupts: Arc::clone(interrupts), link: None };
+        let net = Loop::new(interrupts)?;
+        let mut session = Self { target, interrupts: Arc::clone(interrupts), net, link: None };
         session.reconnect()?;
         Ok(session)
     }
@@ -52,8 +59,8 @@ impl Session {
 
     pub(crate) fn reconnect(&mut self) -> Result<(), Failure> {
         self.link = None;
-        let connected = self.target.connect(&self.interrupts)?;
-        self.link = Some(Link::open(connected, &self.interrupts)?);
+        let connected = self.target.connect(CONNECT_TOKEN, &mut self.net)?;
+        self.link = Some(Link::open(connected, &mut self.net)?);
         Ok(())
     }
 
@@ -118,7 +125,7 @@ impl Session {
         let Some(link) = &mut self.link else {
             return Err(self.no_connection());
         };
-        let result = link.exchange(command, handler, patience);
+        let result = link.exchange(&mut self.net, command, handler, patience);
         if !link.is_usable() {
             self.link = None;
         }

@@ -11,7 +11,7 @@ pub(crate) mod target;
 pub(crate) mod upload;
 
 use crate::failure::Failure;
-use crate::limits::{RETRY_FIRST_DELAY, RETRY_MAX_DELAY, SPOILT_TRIES_MAX};
+use crate::limits::{PACE_MIN_BYTES, RETRY_FIRST_DELAY, RETRY_MAX_DELAY, SPOILT_TRIES_MAX};
 use crate::session::Session;
 use crate::terminal::interrupt::Interrupts;
 use crate::terminal::screen;
@@ -36,7 +36,15 @@ pub(crate) trait Transfer {
     fn attempt(&mut self, session: &mut Session) -> Result<(), Failure>;
 
     /// The furthest that any attempt has come.
-    fn reached_bytes(&self) -> u64;
+    fn reached(&self) -> Reached;
+}
+
+/// How far a transfer has come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reached {
+    pub(crate) bytes: u64,
+    /// The whole, once that is known.
+    pub(crate) of_bytes: Option<u64>,
 }
 
 /// Attempts the transfer until it has succeeded or there is no point in going on.
@@ -50,9 +58,7 @@ pub(crate) fn run_with_retries(
         let result = retries.connect(session).and_then(|()| transfer.attempt(session));
         match result {
             Ok(()) => return Ok(()),
-            Err(failure) => {
-                retries.handle_failure(failure, transfer.reached_bytes(), session.interrupts())?
-            }
+            Err(failure) => retries.handle_failure(failure, transfer.reached(), session.interrupts())?,
         }
     }
 }
@@ -99,9 +105,12 @@ impl RetryPolicy {
     fn handle_failure(
         &mut self,
         failure: Failure,
-        reached_bytes: u64,
+        reached: Reached,
         interrupts: &Interrupts,
     ) -> Result<(), Failure> {
+        if interrupts.check().is_err() {
+            return Err(failure);
+        }
         match self.judge(&failure) {
             Verdict::Final => Err(failure),
             Verdict::Spoilt => {
@@ -112,13 +121,15 @@ impl RetryPolicy {
                 screen::message(&format!("{failure}. Trying again from the start"));
                 Ok(())
             }
-            Verdict::Lost => self.wait(failure, reached_bytes, interrupts),
+            Verdict::Lost => self.wait(failure, reached, interrupts),
         }
     }
 
-    fn wait(&mut self, failure: Failure, reached_bytes: u64, interrupts: &Interrupts) -> Result<(), Failure> {
-        if reached_bytes > self.reached_bytes {
-            self.reached_bytes = reached_bytes;
+    fn wait(&mut self, failure: Failure, reached: Reached, interrupts: &Interrupts) -> Result<(), Failure> {
+        let further_bytes = reached.bytes.saturating_sub(self.reached_bytes);
+        // Less is no progress, or a server could keep the client for ever with a byte in each attempt.
+        if further_bytes >= PACE_MIN_BYTES || (further_bytes > 0 && reached.of_bytes == Some(reached.bytes)) {
+            self.reached_bytes = reached.bytes;
             self.outage = None;
         }
         let is_new = self.outage.is_none();
@@ -134,7 +145,7 @@ impl RetryPolicy {
         }
         let delay = outage.delay.min(left);
         outage.delay = outage.delay.saturating_mul(2).min(RETRY_MAX_DELAY);
-        interrupts.sleep(delay).map_err(|_| Failure::Interrupted)
+        interrupts.sleep(delay)
     }
 
     fn judge(&self, failure: &Failure) -> Verdict {
@@ -198,17 +209,42 @@ mod tests {
         Failure::ConnectionLost("lost".to_owned())
     }
 
+    fn reached(bytes: u64) -> Reached {
+        Reached { bytes, of_bytes: Some(1 << 20) }
+    }
+
     #[test]
     fn a_lost_connection_is_borne_for_a_bounded_time_without_progress() {
         let interrupts = Interrupts::install(AtRest::Ignore).unwrap();
         let mut retries = retries(Duration::from_millis(150));
-        assert!(retries.handle_failure(lost(), 10, &interrupts).is_ok());
-        assert!(retries.handle_failure(lost(), 10, &interrupts).is_ok());
-        let Err(Failure::ConnectionLost(reason)) = retries.handle_failure(lost(), 10, &interrupts) else {
+        assert!(retries.handle_failure(lost(), reached(10), &interrupts).is_ok());
+        assert!(retries.handle_failure(lost(), reached(11), &interrupts).is_ok());
+        // A byte in each attempt is no progress.
+        let Err(Failure::ConnectionLost(reason)) = retries.handle_failure(lost(), reached(12), &interrupts)
+        else {
             panic!()
         };
         assert!(reason.contains("gave up"), "{reason}");
-        assert!(retries.handle_failure(lost(), 11, &interrupts).is_ok(), "progress begins a new count");
+        for enough in [PACE_MIN_BYTES, 2 * PACE_MIN_BYTES, (1 << 20) - 1, 1 << 20] {
+            assert!(
+                retries.handle_failure(lost(), reached(enough), &interrupts).is_ok(),
+                "progress begins a new count"
+            );
+            retries.outage = Some(Outage {
+                since: Instant::now().checked_sub(Duration::from_secs(1)).unwrap(),
+                delay: RETRY_FIRST_DELAY,
+            });
+        }
+        assert!(retries.handle_failure(lost(), reached(1 << 20), &interrupts).is_err());
+    }
+
+    #[test]
+    fn nothing_is_tried_again_when_the_time_of_the_command_is_over() {
+        let interrupts = Interrupts::install(AtRest::Ignore).unwrap();
+        interrupts.limit_time(Some(Duration::ZERO));
+        let _running = interrupts.begin();
+        let failed = retries(Duration::from_secs(60)).handle_failure(lost(), reached(0), &interrupts);
+        assert!(matches!(failed, Err(Failure::ConnectionLost(reason)) if reason == "lost"));
     }
 
     #[test]
@@ -217,18 +253,21 @@ mod tests {
         let mut retries = RetryPolicy { was_connected: false, ..retries(Duration::from_secs(60)) };
         let cannot_connect = || Failure::CannotConnect("refused".to_owned());
         let unreachable = || Failure::DataUnreachable("refused".to_owned());
-        assert!(retries.handle_failure(cannot_connect(), 0, &interrupts).is_err());
-        assert!(retries.handle_failure(unreachable(), 0, &interrupts).is_err());
-        assert!(retries.handle_failure(lost(), 0, &interrupts).is_ok(), "the attempt itself has connected");
-        assert!(retries.handle_failure(cannot_connect(), 0, &interrupts).is_ok());
-        assert!(retries.handle_failure(unreachable(), 0, &interrupts).is_ok());
+        assert!(retries.handle_failure(cannot_connect(), reached(0), &interrupts).is_err());
+        assert!(retries.handle_failure(unreachable(), reached(0), &interrupts).is_err());
+        assert!(
+            retries.handle_failure(lost(), reached(0), &interrupts).is_ok(),
+            "the attempt itself has connected"
+        );
+        assert!(retries.handle_failure(cannot_connect(), reached(0), &interrupts).is_ok());
+        assert!(retries.handle_failure(unreachable(), reached(0), &interrupts).is_ok());
     }
 
     #[test]
     fn no_patience_is_none() {
         let interrupts = Interrupts::install(AtRest::Ignore).unwrap();
         let mut retries = retries(Duration::ZERO);
-        let Err(failure) = retries.handle_failure(lost(), 10, &interrupts) else { panic!() };
+        let Err(failure) = retries.handle_failure(lost(), reached(10), &interrupts) else { panic!() };
         assert_eq!(failure.to_string(), "lost");
     }
 
@@ -237,8 +276,10 @@ mod tests {
         let interrupts = Interrupts::install(AtRest::Ignore).unwrap();
         let mut retries = retries(Duration::ZERO);
         for _ in 1..SPOILT_TRIES_MAX {
-            assert!(retries.handle_failure(Failure::Mismatch(String::new()), 0, &interrupts).is_ok());
+            assert!(
+                retries.handle_failure(Failure::Mismatch(String::new()), reached(0), &interrupts).is_ok()
+            );
         }
-        assert!(retries.handle_failure(Failure::Mismatch(String::new()), 0, &interrupts).is_err());
+        assert!(retries.handle_failure(Failure::Mismatch(String::new()), reached(0), &interrupts).is_err());
     }
 }

@@ -140,6 +140,18 @@ impl Data {
         !self.outgoing.is_empty() || !self.unsent.is_empty()
     }
 
+    /// What is still to come, and to be handed to the kernel.
+    pub(crate) fn owed_bytes(&self) -> u64 {
+        let spans = self.incoming.iter().chain(self.outgoing.iter().map(|outgoing| &outgoing.span));
+        let owed = spans.map(|span| span.end - span.offset);
+        owed.fold(self.unsent_bytes(), u64::saturating_add)
+    }
+
+    /// What was gathered and is not handed to the kernel.
+    pub(crate) fn unsent_bytes(&self) -> u64 {
+        self.unsent.len() as u64
+    }
+
     /// True where all bytes of an upload are handed to the kernel.
     pub(crate) fn has_sent(&self, id: RequestId) -> bool {
         !self.outgoing.iter().any(|outgoing| outgoing.span.id == id) && !self.unsent.holds(id)

@@ -30,13 +30,9 @@ impl Link {
         Ok(Self { stream, connected: false, readable: false, writable: false })
     }
 
-    /// Takes over a connection that stands.
-    pub(crate) fn adopt(stream: std::net::TcpStream, registry: &Registry, token: Token) -> io::Result<Self> {
-        stream.set_nonblocking(true)?;
-        let mut stream = TcpStream::from_std(stream);
-        configure(&stream)?;
-        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Self { stream, connected: true, readable: true, writable: true })
+    /// Has its events come with another token.
+    pub(crate) fn rename(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.reregister(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)
     }
 
     pub(crate) fn latch(&mut self, event: &Event) {

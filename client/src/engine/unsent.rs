@@ -6,10 +6,13 @@ use std::collections::VecDeque;
 
 #[derive(Debug, Default)]
 pub(crate) struct Unsent {
-    bytes: Vec<u8>,
-    /// So many of `bytes` are handed over.
+    /// Is as long as it ever had to be: to clear what is written over anyway would cost as much as the writing.
+    buffer: Vec<u8>,
+    /// So many bytes of the buffer count...
+    filled: usize,
+    /// ...and of those so many are handed over.
     sent: usize,
-    /// Bytes handed over before those in `bytes`.
+    /// Bytes handed over before those in the buffer.
     sent_before: u64,
     /// Where in the stream the last byte of a request ends that is not handed over.
     ends: VecDeque<(RequestId, u64)>,
@@ -17,19 +20,20 @@ pub(crate) struct Unsent {
 
 impl Unsent {
     pub(crate) fn is_empty(&self) -> bool {
-        self.sent == self.bytes.len()
+        self.sent == self.filled
     }
 
     pub(crate) fn rest(&self) -> &[u8] {
-        &self.bytes[self.sent..]
+        &self.buffer[self.sent..self.filled]
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len() - self.sent
+        self.filled - self.sent
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        self.room(bytes.len()).copy_from_slice(bytes);
+        self.filled += bytes.len();
     }
 
     /// Has `fill` write at most `most` bytes behind those there, and tell how many it were.
@@ -38,16 +42,23 @@ impl Unsent {
         most: usize,
         fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
     ) -> Result<usize, E> {
-        let before = self.bytes.len();
-        self.bytes.resize(before + most, 0);
-        let filled = fill(&mut self.bytes[before..]);
-        self.bytes.truncate(before + filled.as_ref().map_or(0, |filled| *filled).min(most));
-        filled
+        let filled = fill(self.room(most))?;
+        self.filled += filled.min(most);
+        Ok(filled)
+    }
+
+    /// So much of the buffer behind what counts.
+    fn room(&mut self, bytes: usize) -> &mut [u8] {
+        let end = self.filled + bytes;
+        if self.buffer.len() < end {
+            self.buffer.resize(end, 0);
+        }
+        &mut self.buffer[self.filled..end]
     }
 
     /// The last byte of the request is in.
     pub(crate) fn end(&mut self, id: RequestId) {
-        self.ends.push_back((id, self.sent_before + self.bytes.len() as u64));
+        self.ends.push_back((id, self.sent_before + self.filled as u64));
     }
 
     /// The kernel has taken so many.
@@ -60,7 +71,7 @@ impl Unsent {
         if self.is_empty() {
             self.sent_before = at;
             self.sent = 0;
-            self.bytes.clear();
+            self.filled = 0;
         }
     }
 

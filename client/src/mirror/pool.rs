@@ -174,9 +174,11 @@ impl Pool {
         allow_descriptors();
         let poll = Poll::new()?;
         let now = Instant::now();
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        interrupts.wake(&waker);
         let idle = || Slot { state: State::Idle, delay: RETRY_FIRST_DELAY, moved: 0, moved_at: now };
         Ok(Self {
-            waker: Arc::new(Waker::new(poll.registry(), WAKER)?),
+            waker,
             poll,
             peer,
             interrupts: Arc::clone(interrupts),
@@ -197,9 +199,7 @@ impl Pool {
     pub(crate) fn run(&mut self, job: &mut dyn Job) -> Result<(), Failure> {
         let mut events = Events::with_capacity(POOL_EVENTS);
         loop {
-            if self.interrupts.signal().is_some() {
-                return Err(Failure::Interrupted);
-            }
+            self.interrupts.check()?;
             let mut has_work = match job.tick()? {
                 Tick::Over => return Ok(()),
                 Tick::More => true,
@@ -226,6 +226,9 @@ impl Pool {
     pub(crate) fn settle(&mut self, mut tick: impl FnMut() -> Tick) -> Result<(), Failure> {
         let mut events = Events::with_capacity(POOL_EVENTS);
         loop {
+            if self.interrupts.signals() > 1 || self.interrupts.is_terminating() {
+                return Err(Failure::Interrupted);
+            }
             match tick() {
                 Tick::Over => return Ok(()),
                 Tick::More => {}

@@ -1,14 +1,14 @@
 //! What commands ask of the server, in terms of files: the one place of the prompt that speaks to the session.
 
+use crate::engine::Announcement;
 use crate::failure::Failure;
-use crate::limits::HASH_BUFFER_BYTES;
 use crate::session::Session;
-use crate::session::link::{Attributes, Broken, Handler, Ignore};
+use crate::session::link::{Handler, Ignore};
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Command;
 use ferry_common::wire::digest::Hasher;
 use ferry_common::wire::entry::Entry;
-use std::io::{self, Read, Write};
+use std::io::Write;
 
 /// Hands on each entry of a folder, in the order of the server; a file is its own only entry. An error of `take`
 /// costs the connection, as a listing cannot be stopped in another way.
@@ -53,27 +53,13 @@ pub(crate) fn read(
         hasher: Hasher,
     }
     impl Handler for Reader<'_> {
-        fn receive(
-            &mut self,
-            data: &mut dyn Read,
-            length: u64,
-            _attributes: Attributes,
-        ) -> Result<(), Broken> {
-            let mut left = length;
-            let mut buffer = vec![0; HASH_BUFFER_BYTES];
-            while left > 0 {
-                let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-                let read = match data.read(&mut buffer[..wanted]) {
-                    Ok(0) => return Err(Broken::Data(io::ErrorKind::UnexpectedEof.into())),
-                    Ok(read) => read,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                    Err(error) => return Err(Broken::Data(error)),
-                };
-                self.hasher.update(&buffer[..read]);
-                self.out.write_all(&buffer[..read]).map_err(|error| Broken::Local(Failure::Output(error)))?;
-                left -= read as u64;
-            }
+        fn announce(&mut self, _announced: Announcement) -> Result<(), Failure> {
             Ok(())
+        }
+
+        fn take(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+            self.hasher.update(bytes);
+            self.out.write_all(bytes).map_err(Failure::Output)
         }
     }
     let mut reader = Reader { out, hasher: Hasher::default() };

@@ -1,17 +1,14 @@
-//! Makes TCP connections that do not hang: bounded, interruptible, with keepalive. Never speaks on them.
+//! The server as the user names it, and how a control connection to it is made. Never speaks on it.
 
+use crate::engine::link::Link;
 use crate::failure::{self, Failure};
-use crate::limits::{
-    ACKNOWLEDGE_TIMEOUT, CONNECT_TIMEOUT, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, SEND_TIMEOUT,
-    STALL_TIMEOUT,
-};
-use crate::terminal::interrupt::{Interrupted, Interrupts, Slot};
+use crate::session::racing::{self, DialError};
+use crate::session::waiting::Loop;
 use ferry_common::wire::words;
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use mio::Token;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
 
 /// The server as the user named it.
 #[derive(Debug, Clone)]
@@ -22,14 +19,8 @@ pub(crate) struct Target {
 
 /// A control connection and the server's address.
 pub(crate) struct Connected {
-    pub(crate) socket: Arc<Socket>,
+    pub(crate) control: Link,
     pub(crate) peer: SocketAddr,
-}
-
-/// Why there is no connection to an address.
-pub(crate) enum DialError {
-    Interrupted,
-    Io(io::Error),
 }
 
 impl Target {
@@ -39,40 +30,34 @@ impl Target {
         Self { host: bare.to_owned(), port }
     }
 
-    /// Tries every address of the host, in the order of the resolver.
-    pub(crate) fn connect(&self, interrupts: &Arc<Interrupts>) -> Result<Connected, Failure> {
-        let mut failures = Vec::new();
-        for peer in self.resolve(interrupts)? {
-            match dial(peer, Slot::Control, interrupts) {
-                Ok(socket) => {
-                    socket.set_write_timeout(Some(SEND_TIMEOUT)).map_err(|error| self.failure(&error))?;
-                    return Ok(Connected { socket, peer });
-                }
-                Err(DialError::Interrupted) => return Err(Failure::Interrupted),
-                Err(DialError::Io(error)) => failures.push(error),
-            }
+    /// Connects to the address of the host that answers first. Events of the attempts have the tokens from `first_token` on.
+    pub(crate) fn connect(&self, first_token: Token, net: &mut Loop) -> Result<Connected, Failure> {
+        let addresses = self.resolve(net)?;
+        if addresses.is_empty() {
+            return Err(Failure::CannotConnect(format!("The host of {self} has no address")));
         }
-        Err(match failures.first() {
-            Some(error) => self.failure(error),
-            None => Failure::CannotConnect(format!("The host of {self} has no address")),
-        })
+        match racing::connect(addresses, self, first_token, net) {
+            Ok((control, peer)) => Ok(Connected { control, peer }),
+            Err(DialError::Stopped(failure)) => Err(failure),
+            Err(DialError::Io(error)) => Err(self.failure(&error)),
+        }
     }
 
     /// The resolver may wait long for a name server that is gone, and nothing can end that.
-    fn resolve(&self, interrupts: &Arc<Interrupts>) -> Result<Vec<SocketAddr>, Failure> {
+    fn resolve(&self, net: &Loop) -> Result<Vec<SocketAddr>, Failure> {
         if let Ok(address) = self.host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, self.port)]);
         }
         let (host, port) = (self.host.clone(), self.port);
-        match interrupts.aside(move || Ok((host.as_str(), port).to_socket_addrs()?.collect())) {
-            Ok(Ok(addresses)) => Ok(addresses),
-            Ok(Err(Interrupted)) => Err(Failure::Interrupted),
-            Err(error) => Err(Failure::CannotConnect(format!(
+        let resolved =
+            net.interrupts().aside(move || Ok((host.as_str(), port).to_socket_addrs()?.collect()))?;
+        resolved.map_err(|error| {
+            Failure::CannotConnect(format!(
                 "Cannot find the host {}: {}",
                 words::display(self.host.as_bytes()),
                 describe(&error)
-            ))),
-        }
+            ))
+        })
     }
 
     fn failure(&self, error: &io::Error) -> Failure {
@@ -99,20 +84,6 @@ impl fmt::Display for Target {
     }
 }
 
-/// Connects to one address. A signal ends the wait as it would end a read.
-pub(crate) fn dial(peer: SocketAddr, slot: Slot, interrupts: &Interrupts) -> Result<Arc<Socket>, DialError> {
-    let socket =
-        Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP)).map_err(DialError::Io)?;
-    let socket = Arc::new(socket);
-    let _watch = interrupts.watch(slot, &socket).map_err(|_| DialError::Interrupted)?;
-    let connected = socket.connect_timeout(&peer.into(), CONNECT_TIMEOUT).and_then(|()| configure(&socket));
-    match connected {
-        Ok(()) => Ok(socket),
-        Err(_) if interrupts.signal().is_some() => Err(DialError::Interrupted),
-        Err(error) => Err(DialError::Io(error)),
-    }
-}
-
 /// An error of a connection in words; the system's text for a timeout of ours is none.
 pub(crate) fn describe(error: &io::Error) -> String {
     if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) {
@@ -122,19 +93,6 @@ pub(crate) fn describe(error: &io::Error) -> String {
     } else {
         failure::describe(error)
     }
-}
-
-fn configure(socket: &Socket) -> io::Result<()> {
-    // A ticket or a command must not wait for the acknowledgement of what went before.
-    socket.set_tcp_nodelay(true)?;
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE_IDLE)
-        .with_interval(KEEPALIVE_INTERVAL)
-        .with_retries(KEEPALIVE_PROBES);
-    socket.set_tcp_keepalive(&keepalive)?;
-    socket.set_tcp_user_timeout(Some(ACKNOWLEDGE_TIMEOUT))?;
-    socket.set_read_timeout(Some(STALL_TIMEOUT))?;
-    socket.set_write_timeout(Some(STALL_TIMEOUT))
 }
 
 #[cfg(test)]

@@ -1,138 +1,84 @@
-//! One session with a server: its control connection, its data connection, and the dialogue that says
-//! what to do with them. Owns the sockets and their deadlines; leaves files and the terminal to the
-//! [`Handler`] of each command. Never takes an address from the server, only a port.
+//! One session with a server, one command at a time: drives the engine, and holds the server to its pace. Leaves files and
+//! the terminal to the [`Handler`] of each command. Never takes an address from the server, only a port.
 
+use crate::engine::{self, Loss, News, Tokens};
 use crate::failure::Failure;
 use crate::limits::{
-    CANCEL_TIMEOUT, CLOSE_TIMEOUT, CONTROL_BUFFER_BYTES, DATA_CONNECTIONS_PER_COMMAND, HELLO_TIMEOUT,
-    REPLY_TIMEOUT, STALL_TIMEOUT, TICKET_MAX_BYTES,
+    CANCEL_NOTICE_DELAY, CANCEL_TIMEOUT, CLOSE_TIMEOUT, DATA_CONNECT_INTERVAL, HELLO_TIMEOUT, PACE_MIN_BYTES,
+    STALL_TIMEOUT, WAIT_NOTICE_DELAY,
 };
-use crate::session::connect::{self, Connected, DialError};
-use crate::terminal::interrupt::{Interrupts, Slot};
-use ferry_common::dialogue::{self, Dialogue, Step, Success};
+use crate::session::connect::{self, Connected};
+use crate::session::handler::Bridge;
+use crate::session::pace::{Awaited, Pace};
+use crate::session::waiting::Loop;
+use ferry_common::dialogue::{self, Success};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::PROTOCOL_VERSION;
-use ferry_common::wire::command::{Command, Verb};
-use ferry_common::wire::digest::Digest;
-use ferry_common::wire::entry::Entry;
-use ferry_common::wire::file_time::FileTime;
-use ferry_common::wire::session_entry::{SessionEntry, SessionTotals};
-use rustix::net::RecvFlags;
-use socket2::Socket;
-use std::io::{self, Read, Write};
+use ferry_common::wire::command::Command;
+use mio::Token;
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What a command does with what comes of it.
-pub(crate) trait Handler {
-    /// One line of a listing or the answer to `stat`. An error gives the whole session up: there is no
-    /// way to stop a listing but that.
-    fn entry(&mut self, _entry: Entry) -> Result<(), Failure> {
-        Ok(())
-    }
+pub(crate) use crate::session::handler::{Handler, Ignore};
 
-    /// The answer to `sum` or `partial`: so many bytes have this digest.
-    fn digest(&mut self, _length: u64, _digest: Digest) {}
-
-    /// The answer to `df`.
-    fn space(&mut self, _free_bytes: u64, _total_bytes: u64) {}
-
-    /// One of the sessions that `who` tells of.
-    fn session(&mut self, _entry: &SessionEntry) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    /// All sessions together.
-    fn totals(&mut self, _totals: SessionTotals) {}
-
-    /// Reads exactly `length` bytes from `data`, of a file that has these attributes on the server.
-    fn receive(&mut self, _data: &mut dyn Read, _length: u64, _attributes: Attributes) -> Result<(), Broken> {
-        Err(Broken::Data(io::ErrorKind::Unsupported.into()))
-    }
-
-    /// Writes exactly `length` bytes of the upload to `data`, from `offset` on, and the digest of the whole
-    /// file with a LF where `trailer` is set.
-    fn transmit(&mut self, _data: &Socket, _offset: u64, _length: u64, _trailer: bool) -> Result<(), Broken> {
-        Err(Broken::Data(io::ErrorKind::Unsupported.into()))
-    }
-}
-
-/// What a file keeps on its way, beside its content.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Attributes {
-    pub(crate) mtime: FileTime,
-    pub(crate) executable: bool,
-}
-
-/// Why a transfer did not run to its end.
-pub(crate) enum Broken {
-    /// The data connection ended or stalled: the server will say why.
-    Data(io::Error),
-    /// This end cannot go on.
-    Local(Failure),
-}
+const TOKENS: Tokens = Tokens { control: Token(0), data: Token(1) };
+/// Of the attempts to make a control connection, of which one becomes this session's.
+pub(crate) const CONNECT_TOKEN: Token = Token(2);
 
 /// See the module's documentation.
 pub(crate) struct Link {
-    control: Arc<Socket>,
-    data: Option<Arc<Socket>>,
+    session: engine::Session,
     peer: SocketAddr,
-    dialogue: Dialogue,
-    interrupts: Arc<Interrupts>,
-    buffer: Box<[u8]>,
     is_usable: bool,
 }
 
 /// The state of one command.
-struct Progress<'a> {
-    handler: &'a mut dyn Handler,
-    verb: Verb,
-    /// Why this end broke the transfer off; it outranks what the server says then.
-    stopped: Option<Failure>,
-    /// How the data connection ended, where it did so by itself.
-    data_error: Option<io::Error>,
+struct Running<'a> {
+    bridge: Bridge<'a>,
+    pace: Pace,
     /// When the command is given up as a whole, whatever comes meanwhile.
     deadline: Option<Instant>,
-    data_connections: u32,
-    /// Something came that only an answer to this command can be.
-    is_answered: bool,
+    /// Until when the answer is waited for after this end has broken the transfer off.
+    cancel_until: Option<Instant>,
+    /// Until when the server may say why the data connection was lost.
+    explain_until: Option<Instant>,
+    /// A person waits for it, and may be told what for.
+    is_told: bool,
+    /// When to say what is waited for, after a while without a sign of the server; `None` once that was said.
+    notice: Option<Duration>,
+    /// By when the handler wants to show how far it has come.
+    pulse_due: Option<Instant>,
 }
-
-/// For commands whose answer is their result.
-pub(crate) struct Ignore;
-
-impl Handler for Ignore {}
 
 impl Link {
     /// Makes sure that a Ferry server is at the other end of the connection.
-    pub(crate) fn open(connected: Connected, interrupts: &Arc<Interrupts>) -> Result<Self, Failure> {
-        let mut link = Self {
-            control: connected.socket,
-            data: None,
-            peer: connected.peer,
-            dialogue: Dialogue::default(),
-            interrupts: Arc::clone(interrupts),
-            buffer: vec![0; CONTROL_BUFFER_BYTES].into_boxed_slice(),
-            is_usable: true,
-        };
+    pub(crate) fn open(connected: Connected, net: &mut Loop) -> Result<Self, Failure> {
+        let Connected { control, peer } = connected;
+        let session = engine::Session::adopt(control, peer, TOKENS, net.registry()).map_err(|error| {
+            Failure::CannotConnect(format!(
+                "Cannot use the connection to {peer}: {}",
+                connect::describe(&error)
+            ))
+        })?;
+        let mut link = Self { session, peer, is_usable: true };
         let hello = Command::Hello { version: Some(PROTOCOL_VERSION) };
-        match link.exchange(hello, &mut Ignore, Some(HELLO_TIMEOUT)) {
+        match link.exchange(net, hello, &mut Ignore, Some(HELLO_TIMEOUT)) {
             Ok(_) => Ok(link),
             Err(Failure::Interrupted) => Err(Failure::Interrupted),
             Err(Failure::Refused { message, .. }) => {
-                Err(Failure::CannotConnect(format!("The server at {} refuses: {message}", link.peer)))
+                Err(Failure::CannotConnect(format!("The server at {peer} refuses: {message}")))
             }
             Err(Failure::ConnectionLost(reason)) => Err(Failure::CannotConnect(format!(
                 "{reason}; what listens there may be stopping just now, or is not a Ferry server"
             ))),
             Err(failure) => Err(Failure::CannotConnect(format!(
-                "What answers at {} is not a Ferry server, or not well: {failure}",
-                link.peer
+                "What answers at {peer} is not a Ferry server, or not well: {failure}"
             ))),
         }
     }
 
+    /// The address that the session is with.
     pub(crate) fn peer(&self) -> SocketAddr {
         self.peer
     }
@@ -144,237 +90,244 @@ impl Link {
 
     /// True where the server has closed the session, or said something unasked, since the last command.
     pub(crate) fn is_stale(&self) -> bool {
-        let (flags, mut byte) = (RecvFlags::PEEK | RecvFlags::DONTWAIT, [0_u8; 1]);
-        match rustix::net::recv(&*self.control, &mut byte, flags) {
-            Ok(_) => true,
-            Err(error) => error != rustix::io::Errno::AGAIN && error != rustix::io::Errno::INTR,
-        }
+        self.session.is_stale()
     }
 
-    /// Runs one command. `patience` bounds it as a whole; without it, each step has its own bound.
+    /// Runs one command. `patience` bounds it as a whole, and nothing is said meanwhile; without it, the server is held
+    /// to its pace.
     pub(crate) fn exchange(
         &mut self,
+        net: &mut Loop,
         command: Command,
         handler: &mut dyn Handler,
         patience: Option<Duration>,
     ) -> Result<Success, Failure> {
-        let deadline = patience.map(|patience| Instant::now() + patience);
-        let mut progress = Progress {
-            handler,
-            verb: command.verb(),
-            stopped: None,
-            data_error: None,
-            deadline,
-            data_connections: 0,
-            is_answered: false,
+        let mut running = Running {
+            bridge: Bridge::new(handler),
+            pace: Pace::new(&command),
+            deadline: patience.map(|patience| Instant::now() + patience),
+            cancel_until: None,
+            explain_until: None,
+            is_told: patience.is_none(),
+            notice: patience.is_none().then_some(WAIT_NOTICE_DELAY),
+            pulse_due: None,
         };
-        let interrupts = Arc::clone(&self.interrupts);
-        let control = Arc::clone(&self.control);
-        let result = match interrupts.watch(Slot::Control, &control) {
-            Ok(_watch) => self.run(command, &mut progress),
-            Err(_) => Err(self.give_up(Failure::Interrupted)),
+        let result = match net.interrupts().check() {
+            Ok(()) => {
+                self.session.request(command);
+                self.run(net, &mut running)
+            }
+            Err(failure) => Err(self.give_up(failure)),
         };
-        match (result, progress.stopped) {
-            (Err(_), _) if interrupts.signal().is_some() => Err(Failure::Interrupted),
+        if self.session.is_moving() {
+            // The rest of a refused file. The next transfer does better with a new connection than behind that.
+            self.session.drop_data();
+        }
+        match (result, running.bridge.stopped) {
+            (Err(_), _) if net.interrupts().signal().is_some() => Err(Failure::Interrupted),
             // What went wrong first is the reason, whatever the server did then.
             (Err(_), Some(stopped)) => Err(stopped),
             (result, _) => result,
         }
     }
 
-    fn run(&mut self, command: Command, progress: &mut Progress<'_>) -> Result<Success, Failure> {
-        self.drop_odd_data();
-        self.dialogue.request(command);
+    fn run(&mut self, net: &mut Loop, running: &mut Running<'_>) -> Result<Success, Failure> {
         loop {
-            while let Some(step) = self.dialogue.poll_step() {
-                if let Step::Done { result, .. } = step {
-                    return self.conclude(result, progress);
-                }
-                self.perform(step, progress)?;
+            if self.session.wants_connect() {
+                self.session.retry_connect(net.registry());
             }
-            self.read_control(progress.deadline)?;
+            self.take_turn(net, running);
+            while let Some(news) = self.session.poll_news() {
+                if let Some(success) = self.hear(news, net, running)? {
+                    return Ok(success);
+                }
+            }
+            if self.obey_signals(net, running)? || self.judge(net, running)? {
+                // The transfer was broken off, of which the engine may make something at once.
+                continue;
+            }
+            let timeout = if self.session.has_work() { Duration::ZERO } else { self.timeout(net, running) };
+            let begun = Instant::now();
+            for event in net.wait(timeout)? {
+                self.session.latch(event);
+            }
+            running.pace.note_waited(begun.elapsed());
         }
     }
 
-    /// Between commands nothing comes over the data connection: a byte that does would be taken for the first of the next
-    /// file.
-    fn drop_odd_data(&mut self) {
-        let Some(data) = &self.data else { return };
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        let is_odd = match rustix::net::recv(&**data, &mut [0_u8; 1], flags) {
-            Ok(_) => true,
-            Err(error) => error != rustix::io::Errno::AGAIN && error != rustix::io::Errno::INTR,
-        };
-        if is_odd {
-            self.data = None;
-            self.dialogue.handle_data_closed();
+    fn take_turn(&mut self, net: &mut Loop, running: &mut Running<'_>) {
+        let mut turn = net.turn();
+        self.session.turn(&mut turn, &mut running.bridge);
+        running.pace.note_moved(turn.received_bytes + turn.sent_bytes);
+        running.pulse_due =
+            self.session.unsent_bytes().and_then(|unsent| running.bridge.handler.pulse(unsent));
+    }
+
+    /// Takes in what has happened. Gives the answer, where it is that.
+    fn hear(
+        &mut self,
+        news: News,
+        net: &mut Loop,
+        running: &mut Running<'_>,
+    ) -> Result<Option<Success>, Failure> {
+        match news {
+            News::Entry { entry, .. } => {
+                running.bridge.is_answered = true;
+                running.pace.note_moved(entry.name.len() as u64);
+                running.bridge.handler.entry(entry).map_err(|failure| self.give_up(failure))?;
+            }
+            News::Digest { length, digest, .. } => {
+                running.bridge.is_answered = true;
+                running.bridge.handler.digest(length, digest);
+            }
+            News::Space { free_bytes, total_bytes, .. } => {
+                running.bridge.is_answered = true;
+                running.bridge.handler.space(free_bytes, total_bytes);
+            }
+            News::Session { entry, .. } => {
+                running.bridge.is_answered = true;
+                running.pace.note_moved(entry.name.len() as u64);
+                running.bridge.handler.session(&entry).map_err(|failure| self.give_up(failure))?;
+            }
+            News::Totals { totals, .. } => {
+                running.bridge.is_answered = true;
+                running.bridge.handler.totals(totals);
+            }
+            // Facts for a person at a bare terminal, of a later version, or that long work goes on.
+            News::Info { .. } => running.pace.note_working(),
+            News::DataLost { loss: Loss::Connect(error), .. } => {
+                return Err(self.data_unreachable(&error, net, running));
+            }
+            News::DataLost { loss: Loss::Ended | Loss::Excess, .. } => {
+                running.explain_until = Some(Instant::now() + STALL_TIMEOUT);
+            }
+            News::Violation(what) => return Err(self.violation(&what)),
+            News::Done { result, .. } => return self.conclude(result, net, running).map(Some),
+            // The request ends by itself.
+            News::ControlLost { .. } | News::DataClosed => {}
+            // The control connection stood before.
+            News::Connected | News::ConnectFailed(_) => {}
         }
+        Ok(None)
     }
 
-    fn perform(&mut self, step: Step, progress: &mut Progress<'_>) -> Result<(), Failure> {
-        match step {
-            Step::Send(bytes) => {
-                if (&*self.control).write_all(&bytes).is_err() {
-                    self.dialogue.handle_control_closed();
-                }
-            }
-            Step::CloseData => self.data = None,
-            Step::OpenData { port, ticket } => self.open_data(port, &ticket, progress)?,
-            Step::Receive { length, mtime, executable, .. } => {
-                let attributes = Attributes { mtime, executable };
-                progress.is_answered = true;
-                let received = if length == 0 {
-                    // There may be no data connection any more, nor need there be one.
-                    progress.handler.receive(&mut io::empty(), 0, attributes)
-                } else {
-                    self.move_payload(|mut data| progress.handler.receive(&mut data, length, attributes))
-                };
-                match received {
-                    Ok(()) => self.dialogue.handle_received(length),
-                    Err(broken) => self.break_off(broken, progress),
-                }
-            }
-            Step::Transmit { offset, length, trailer, .. } => {
-                let moved =
-                    self.move_payload(|data| progress.handler.transmit(data, offset, length, trailer));
-                match moved {
-                    // On a new data connection, where an earlier one was lost.
-                    Ok(()) => progress.data_error = None,
-                    Err(broken) => self.break_off(broken, progress),
-                }
-            }
-            Step::Entry { entry, .. } => {
-                progress.is_answered = true;
-                progress.handler.entry(entry).map_err(|failure| self.give_up(failure))?;
-            }
-            Step::Digest { length, digest, .. } => {
-                progress.is_answered = true;
-                progress.handler.digest(length, digest);
-            }
-            Step::Space { free_bytes, total_bytes, .. } => {
-                progress.is_answered = true;
-                progress.handler.space(free_bytes, total_bytes);
-            }
-            Step::Session { entry, .. } => {
-                progress.is_answered = true;
-                progress.handler.session(&entry).map_err(|failure| self.give_up(failure))?;
-            }
-            Step::Totals { totals, .. } => {
-                progress.is_answered = true;
-                progress.handler.totals(totals);
-            }
-            // Facts for a person at a bare terminal, or of a later version.
-            Step::Info { .. } | Step::Done { .. } => {}
+    /// The first Ctrl-C in a transfer ends that and keeps the session; everything else ends both. True where the
+    /// transfer was broken off just now.
+    fn obey_signals(&mut self, net: &Loop, running: &mut Running<'_>) -> Result<bool, Failure> {
+        let interrupts = net.interrupts();
+        if interrupts.signals() == 0 || self.is_cancelling_for_first(net, running) {
+            return Ok(false);
         }
-        Ok(())
-    }
-
-    fn move_payload(&self, transfer: impl FnOnce(&Socket) -> Result<(), Broken>) -> Result<(), Broken> {
-        let Some(data) = &self.data else { return Err(Broken::Data(io::ErrorKind::NotConnected.into())) };
-        let _watch =
-            self.interrupts.watch(Slot::Data, data).map_err(|_| Broken::Local(Failure::Interrupted))?;
-        transfer(data)
-    }
-
-    /// Closes the data connection, which tells the server, and sees to it that its answer is not waited
-    /// for too long.
-    fn break_off(&mut self, broken: Broken, progress: &mut Progress<'_>) {
-        self.data = None;
-        self.dialogue.handle_data_closed();
-        let patience = match broken {
-            _ if self.interrupts.signal().is_some() => {
-                progress.stopped = Some(Failure::Interrupted);
-                CANCEL_TIMEOUT
-            }
-            Broken::Local(failure) => {
-                progress.stopped = Some(failure);
-                CANCEL_TIMEOUT
-            }
-            Broken::Data(error) => {
-                progress.data_error = Some(error);
-                STALL_TIMEOUT
-            }
-        };
-        progress.deadline = Some(Instant::now() + patience);
-    }
-
-    fn open_data(&mut self, port: u16, ticket: &[u8], progress: &mut Progress<'_>) -> Result<(), Failure> {
-        progress.data_connections += 1;
-        // What goes to that port is the server's choice, so that must not be much.
-        let is_short = ticket.len() <= TICKET_MAX_BYTES;
-        if !is_short || progress.data_connections > DATA_CONNECTIONS_PER_COMMAND {
-            return Err(self.violation("it asked for an improper data connection"));
+        let keeps_session = interrupts.signals() == 1
+            && !interrupts.is_terminating()
+            && running.bridge.stopped.is_none()
+            && self.session.is_moving()
+            && !self.session.is_connecting_data();
+        if keeps_session {
+            self.break_off(Failure::Interrupted, running);
+            return Ok(true);
         }
-        let mut address = self.peer;
-        address.set_port(port);
-        let socket = match connect::dial(address, Slot::Data, &self.interrupts) {
-            Ok(socket) => socket,
-            Err(DialError::Interrupted) => return Err(self.give_up(Failure::Interrupted)),
-            Err(DialError::Io(error)) => {
-                if self.has_ended() {
-                    return Err(self.lost());
-                }
-                let reason = connect::describe(&error);
-                return Err(self.give_up(Failure::DataUnreachable(format!(
-                    "Cannot connect to {address}, where the server awaits file data: {reason}; \
-                     is this port open in its firewall?"
-                ))));
-            }
-        };
-        let mut line = ticket.to_vec();
-        line.push(b'\n');
-        if let Err(error) = (&*socket).write_all(&line) {
-            self.break_off(Broken::Data(error), progress);
-        } else if progress.stopped.is_some() {
-            // Presented and closed at once, so that the server need not wait for it to time out.
-            self.dialogue.handle_data_closed();
-        } else {
-            self.data = Some(socket);
-        }
-        Ok(())
+        self.session.abort_data();
+        Err(self.give_up(Failure::Interrupted))
     }
 
-    fn read_control(&mut self, deadline: Option<Instant>) -> Result<(), Failure> {
-        let timeout = match deadline {
-            Some(deadline) => deadline.saturating_duration_since(Instant::now()).min(REPLY_TIMEOUT),
-            None => REPLY_TIMEOUT,
-        };
-        if timeout.is_zero() {
+    fn is_cancelling_for_first(&self, net: &Loop, running: &Running<'_>) -> bool {
+        matches!(running.bridge.stopped, Some(Failure::Interrupted))
+            && net.interrupts().signals() == 1
+            && !net.interrupts().is_terminating()
+    }
+
+    /// Closes the data connection hard, which tells the server. What the kernel still has of it is of no use.
+    fn break_off(&mut self, failure: Failure, running: &mut Running<'_>) {
+        running.bridge.stop(failure);
+        self.session.abort_data();
+    }
+
+    /// Gives up what takes too long, and says what is waited for. True where the transfer was broken off just now.
+    fn judge(&mut self, net: &Loop, running: &mut Running<'_>) -> Result<bool, Failure> {
+        let now = Instant::now();
+        let is_over = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        if net.interrupts().signals() == 0
+            && let Err(failure) = net.interrupts().check()
+        {
+            self.session.abort_data();
+            return Err(self.give_up(failure));
+        }
+        if running.bridge.stopped.is_some() && running.cancel_until.is_none() {
+            running.cancel_until = Some(now + CANCEL_TIMEOUT);
+            running.pace.restart();
+            running.notice = running.is_told.then_some(CANCEL_NOTICE_DELAY);
+        }
+        if self.session.has_data() {
+            // Another one was made in place of the one that was lost.
+            running.explain_until = None;
+        }
+        if is_over(running.deadline) || is_over(running.cancel_until) || is_over(running.explain_until) {
             return Err(self.no_answer());
         }
-        // A timeout of less than a microsecond would mean none at all.
-        let timeout = timeout.max(Duration::from_millis(1));
-        let read = self
-            .control
-            .set_read_timeout(Some(timeout))
-            .and_then(|()| (&*self.control).read(&mut self.buffer));
-        match read {
-            Ok(0) => self.dialogue.handle_control_closed(),
-            Ok(length) => {
-                if let Err(violation) = self.dialogue.handle_control(&self.buffer[..length]) {
-                    return Err(self.violation(&violation.to_string()));
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                return Err(self.no_answer());
-            }
-            Err(_) => self.dialogue.handle_control_closed(),
+        running.pace.expect(self.awaited(), self.session.owed_bytes());
+        if running.notice.take_if(|delay| *delay <= running.pace.silent_for()).is_some() {
+            let text = self.waiting_text(running);
+            running.bridge.handler.tell(&text);
         }
-        Ok(())
+        if !running.pace.left().is_zero() {
+            return Ok(false);
+        }
+        match running.pace.awaited() {
+            Awaited::Answer => Err(self.no_answer()),
+            Awaited::DataConnection => Err(self.unreachable_for(&io::ErrorKind::TimedOut.into())),
+            Awaited::Payload => {
+                let seconds = STALL_TIMEOUT.as_secs();
+                let reason = format!("Less than {PACE_MIN_BYTES} bytes moved in {seconds} s");
+                self.break_off(Failure::ConnectionLost(reason), running);
+                Ok(true)
+            }
+        }
+    }
+
+    fn awaited(&self) -> Awaited {
+        if self.session.is_connecting_data() {
+            Awaited::DataConnection
+        } else if self.session.is_moving() {
+            Awaited::Payload
+        } else {
+            Awaited::Answer
+        }
+    }
+
+    fn waiting_text(&self, running: &Running<'_>) -> String {
+        let (peer, seconds) = (self.peer, WAIT_NOTICE_DELAY.as_secs());
+        if running.bridge.stopped.is_some() {
+            return format!("Stopped; waiting for {peer} to say so. Ctrl-C ends the session at once");
+        }
+        match running.pace.awaited() {
+            Awaited::Payload => {
+                format!("No data has moved for {seconds} s; waiting for {peer}. Ctrl-C stops")
+            }
+            Awaited::DataConnection => format!("Waiting for {peer} to take a data connection; Ctrl-C stops"),
+            Awaited::Answer => format!("Waiting for {peer} to answer; Ctrl-C stops"),
+        }
+    }
+
+    /// How long to wait for the network, if nothing happens there.
+    fn timeout(&self, net: &Loop, running: &Running<'_>) -> Duration {
+        let notice = running.notice.map(|delay| delay.saturating_sub(running.pace.silent_for()));
+        let retry = self.session.wants_connect().then_some(DATA_CONNECT_INTERVAL);
+        let now = Instant::now();
+        let dues = [running.deadline, running.cancel_until, running.explain_until, running.pulse_due];
+        let dues = dues.into_iter().chain([net.interrupts().deadline()]).flatten();
+        let spans = dues.map(|due| due.saturating_duration_since(now));
+        spans.chain(notice).chain(retry).fold(running.pace.left(), Duration::min)
     }
 
     fn conclude(
         &mut self,
         result: Result<Success, dialogue::Failure>,
-        progress: &mut Progress<'_>,
+        net: &mut Loop,
+        running: &mut Running<'_>,
     ) -> Result<Success, Failure> {
-        let failure = match (result, progress.stopped.take()) {
-            (Ok(success), None) => match progress.data_error.take() {
-                None => return Ok(success),
-                // Whatever it has, it is not the whole file.
-                Some(_) => self.violation("it says ok to a file of which it took only a part"),
-            },
+        let failure = match (result, running.bridge.stopped.take()) {
+            (Ok(success), None) => return Ok(success),
             (Err(dialogue::Failure::ControlLost), None) => self.lost(),
             (Err(dialogue::Failure::ControlLost), Some(stopped)) => self.give_up(stopped),
             (Ok(_) | Err(_), Some(stopped)) => stopped,
@@ -383,15 +336,10 @@ impl Link {
                 "The data connection was lost in the middle of the transfer".to_owned(),
             ),
             (Err(dialogue::Failure::Refused { code: Some(ErrorCode::TimedOut), .. }), None)
-                if !progress.is_answered && self.has_ended() =>
+                if !running.bridge.is_answered && self.ends_now(net, running)? =>
             {
                 // Said for no command, just before this one came.
                 self.give_up(Failure::SessionEnded(format!("{} had ended the session", self.peer)))
-            }
-            (Err(dialogue::Failure::Refused { code: code @ Some(ErrorCode::UnknownCommand), .. }), None) => {
-                let (peer, verb) = (self.peer, progress.verb.word());
-                let message = format!("The server at {peer} is an older one, which does not know {verb}");
-                Failure::Refused { code, message }
             }
             (Err(dialogue::Failure::Refused { code, message }), None) => {
                 Failure::Refused { code, message: format!("The server says: {message}") }
@@ -400,15 +348,37 @@ impl Link {
         Err(failure)
     }
 
-    /// Looks whether the server closes, or has closed, the connection. Everything it said is read already.
-    fn has_ended(&self) -> bool {
-        if self.control.set_read_timeout(Some(CLOSE_TIMEOUT)).is_err() {
-            return true;
+    /// Looks whether the server closes, or has closed, the connection.
+    fn ends_now(&mut self, net: &mut Loop, running: &mut Running<'_>) -> Result<bool, Failure> {
+        let deadline = Instant::now() + CLOSE_TIMEOUT;
+        while self.session.is_usable() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            for event in net.wait(left)? {
+                self.session.latch(event);
+            }
+            self.session.turn(&mut net.turn(), &mut running.bridge);
         }
-        match rustix::net::recv(&*self.control, &mut [0_u8; 1], RecvFlags::PEEK) {
-            Ok((_, length)) => length == 0,
-            Err(error) => error != rustix::io::Errno::AGAIN && error != rustix::io::Errno::INTR,
+        Ok(true)
+    }
+
+    fn data_unreachable(&mut self, error: &io::Error, net: &mut Loop, running: &mut Running<'_>) -> Failure {
+        match self.ends_now(net, running) {
+            Ok(true) => self.lost(),
+            Ok(false) => self.unreachable_for(error),
+            Err(failure) => self.give_up(failure),
         }
+    }
+
+    fn unreachable_for(&mut self, error: &io::Error) -> Failure {
+        let address = self.session.data_address().unwrap_or(self.peer);
+        let reason = connect::describe(error);
+        self.give_up(Failure::DataUnreachable(format!(
+            "Cannot connect to {address}, where the server awaits file data: {reason}; \
+             is this port open in its firewall?"
+        )))
     }
 
     fn lost(&mut self) -> Failure {

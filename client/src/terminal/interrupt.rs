@@ -1,18 +1,18 @@
-//! Signals: Ctrl-C stops what is running, termination also ends the program. A thread waits for them and
-//! shuts down the socket that the main thread may be blocked in, so no call has to poll for anything.
+//! What ends a command before its end: Ctrl-C, a signal that ends the program, and the time that the user gives it. A thread
+//! waits for signals; it only records them and wakes the waits of the main thread, which decides what they mean.
 //!
 //! Never ends the program while a command runs, so that no temporary file is left behind.
 
+use crate::failure::Failure;
 use crate::terminal::settings::Settings;
+use mio::Waker;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
-use socket2::Socket;
 use std::io;
-use std::net::Shutdown;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What Ctrl-C means while no command runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,18 +21,6 @@ pub(crate) enum AtRest {
     Ignore,
     Exit,
 }
-
-/// The two kinds of sockets that a command may wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Slot {
-    Control,
-    /// Only while payload moves: shutting it down breaks off a transfer and keeps the session.
-    Data,
-}
-
-/// The command was interrupted before it came to use the socket.
-#[derive(Debug)]
-pub(crate) struct Interrupted;
 
 /// Shared between the main thread and the one that waits for signals.
 #[derive(Debug)]
@@ -48,8 +36,14 @@ struct State {
     running: bool,
     /// What came since the command began. Termination outranks Ctrl-C.
     signal: Option<i32>,
-    control: Option<Arc<Socket>>,
-    data: Option<Arc<Socket>>,
+    /// How many came since then.
+    signals: u32,
+    /// How long a command may take.
+    time_limit: Option<Duration>,
+    /// When that time is over for the command that runs.
+    deadline: Option<Instant>,
+    /// Of the polls that a signal ends.
+    wakers: Vec<Weak<Waker>>,
     /// Of before the prompt, while there is one.
     terminal: Option<Settings>,
 }
@@ -59,12 +53,6 @@ pub(crate) struct Running<'a>(&'a Interrupts);
 
 /// While it lives, a signal that ends the program puts the terminal back first.
 pub(crate) struct Prompting<'a>(&'a Interrupts);
-
-/// While it lives, a signal shuts the socket down.
-pub(crate) struct Watch<'a> {
-    interrupts: &'a Interrupts,
-    slot: Slot,
-}
 
 impl Interrupts {
     /// Takes charge of the signals of this process, but for those that its parent had it ignore.
@@ -85,11 +73,18 @@ impl Interrupts {
         Self { at_rest, state: Mutex::default(), come: Condvar::new() }
     }
 
+    /// Gives each command that begins from now on so much time.
+    pub(crate) fn limit_time(&self, limit: Option<Duration>) {
+        self.lock().time_limit = limit;
+    }
+
     /// Begins a command; signals of before are forgotten.
     pub(crate) fn begin(&self) -> Running<'_> {
         let mut state = self.lock();
         state.running = true;
         state.signal = None;
+        state.signals = 0;
+        state.deadline = state.time_limit.and_then(|limit| Instant::now().checked_add(limit));
         Running(self)
     }
 
@@ -104,45 +99,75 @@ impl Interrupts {
         self.lock().signal
     }
 
-    /// Has a signal shut `socket` down as long as the result lives.
-    pub(crate) fn watch(&self, slot: Slot, socket: &Arc<Socket>) -> Result<Watch<'_>, Interrupted> {
+    /// How many signals came while the command ran: the first Ctrl-C asks it to stop, the second not to wait for that.
+    pub(crate) fn signals(&self) -> u32 {
+        self.lock().signals
+    }
+
+    /// True where the program is to end, so that nothing is worth waiting for.
+    pub(crate) fn is_terminating(&self) -> bool {
+        self.signal().is_some_and(|signal| signal != SIGINT)
+    }
+
+    /// When the time of the command is over, where it has any bound.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.lock().deadline
+    }
+
+    /// Fails where the command is to end before its end.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        self.lock().check()
+    }
+
+    /// Has each signal wake a poll, as long as its waker lives.
+    pub(crate) fn wake(&self, waker: &Arc<Waker>) {
         let mut state = self.lock();
-        if state.signal.is_some() {
-            return Err(Interrupted);
-        }
-        *state.socket(slot) = Some(Arc::clone(socket));
-        Ok(Watch { interrupts: self, slot })
+        state.wakers.retain(|waker| waker.strong_count() > 0);
+        state.wakers.push(Arc::downgrade(waker));
     }
 
-    /// Waits, but no longer than until a signal comes.
-    pub(crate) fn sleep(&self, duration: Duration) -> Result<(), Interrupted> {
-        let waited = self.come.wait_timeout_while(self.lock(), duration, |state| state.signal.is_none());
+    /// Waits, but no longer than until the command is to end.
+    pub(crate) fn sleep(&self, duration: Duration) -> Result<(), Failure> {
+        let state = self.lock();
+        let left = state.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let duration = left.map_or(duration, |left| left.min(duration));
+        let waited = self.come.wait_timeout_while(state, duration, |state| state.signal.is_none());
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        if state.signal.is_some() { Err(Interrupted) } else { Ok(()) }
+        state.check()
     }
 
-    /// Has a thread do what no signal can end, and waits for it, but no longer than until a signal comes. What
+    /// Has a thread do what nothing can end, and waits for it, but no longer than until the command is to end. What
     /// is not waited for any more ends by itself, or with the program.
     pub(crate) fn aside<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce() -> io::Result<T> + Send + 'static,
-    ) -> io::Result<Result<T, Interrupted>> {
+    ) -> Result<io::Result<T>, Failure> {
         let (sender, receiver) = mpsc::channel();
         let shared = Arc::clone(self);
-        thread::Builder::new().name("aside".to_owned()).spawn(move || {
-            // The transfer that wanted it may be over.
+        let spawned = thread::Builder::new().name("aside".to_owned()).spawn(move || {
+            // The command that wanted it may be over.
             let _ = sender.send(work());
             // Taking the lock here prevents a lost wake-up: the waiter holds it from its check until it blocks.
             drop(shared.lock());
             shared.come.notify_all();
-        })?;
-        let mut done = None;
-        let waited = self.come.wait_while(self.lock(), |state| {
-            done = receiver.try_recv().ok();
-            done.is_none() && state.signal.is_none()
         });
-        drop(waited);
-        done.map_or(Ok(Err(Interrupted)), |done| done.map(Ok))
+        if let Err(error) = spawned {
+            return Ok(Err(error));
+        }
+        let mut state = self.lock();
+        loop {
+            if let Ok(done) = receiver.try_recv() {
+                return Ok(done);
+            }
+            state.check()?;
+            state = match state.deadline {
+                None => self.come.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    self.come.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
     }
 
     fn handle(&self, signal: i32) {
@@ -166,13 +191,11 @@ impl Interrupts {
         if signal != SIGINT || state.signal.is_none() {
             state.signal = Some(signal);
         }
+        state.signals = state.signals.saturating_add(1);
         self.come.notify_all();
-        let data = state.data.take();
-        let keeps_session = signal == SIGINT && data.is_some();
-        let control = if keeps_session { None } else { state.control.take() };
-        for socket in data.into_iter().chain(control) {
-            // An error says that it is closed already.
-            let _ = socket.shutdown(Shutdown::Both);
+        for waker in state.wakers.iter().filter_map(Weak::upgrade) {
+            // A poll that cannot be woken looks at the next of its deadlines.
+            let _ = waker.wake();
         }
     }
 
@@ -183,29 +206,30 @@ impl Interrupts {
 }
 
 impl State {
-    fn socket(&mut self, slot: Slot) -> &mut Option<Arc<Socket>> {
-        match slot {
-            Slot::Control => &mut self.control,
-            Slot::Data => &mut self.data,
+    fn check(&self) -> Result<(), Failure> {
+        if self.signal.is_some() {
+            return Err(Failure::Interrupted);
+        }
+        match (self.deadline, self.time_limit) {
+            (Some(deadline), Some(limit)) if deadline <= Instant::now() => {
+                Err(Failure::ConnectionLost(format!("Not done within {} s (--timeout)", limit.as_secs())))
+            }
+            (Some(_) | None, Some(_) | None) => Ok(()),
         }
     }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.0.lock().running = false;
+        let mut state = self.0.lock();
+        state.running = false;
+        state.deadline = None;
     }
 }
 
 impl Drop for Prompting<'_> {
     fn drop(&mut self) {
         self.0.lock().terminal = None;
-    }
-}
-
-impl Drop for Watch<'_> {
-    fn drop(&mut self) {
-        *self.interrupts.lock().socket(self.slot) = None;
     }
 }
 
@@ -220,37 +244,32 @@ fn is_ignored(signal: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
-    use std::net::{TcpListener, TcpStream};
-
-    fn connected() -> (Arc<Socket>, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        (Arc::new(Socket::from(client)), listener.accept().unwrap().0)
-    }
+    use mio::{Events, Poll, Token};
 
     fn interrupts() -> Interrupts {
         Interrupts::new(AtRest::Ignore)
     }
 
     #[test]
-    fn ctrl_c_wakes_a_blocked_read_of_the_data_and_keeps_the_control() {
+    fn a_signal_wakes_a_poll_and_each_is_counted() {
         let interrupts = interrupts();
-        let ((control, mut control_peer), (data, _data_peer)) = (connected(), connected());
+        let mut poll = Poll::new().unwrap();
+        let waker = Arc::new(Waker::new(poll.registry(), Token(7)).unwrap());
+        interrupts.wake(&waker);
         let _running = interrupts.begin();
-        let _control = interrupts.watch(Slot::Control, &control).ok().unwrap();
-        let _data = interrupts.watch(Slot::Data, &data).ok().unwrap();
-        thread::scope(|scope| {
-            let reader = scope.spawn(|| (&*data).read(&mut [0; 8]).unwrap());
-            interrupts.handle(SIGINT);
-            assert_eq!(reader.join().unwrap(), 0);
-        });
-        assert_eq!(interrupts.signal(), Some(SIGINT));
-        control_peer.set_nonblocking(true).unwrap();
-        assert!(control_peer.read(&mut [0]).is_err(), "the control connection is still open");
+        for count in 1..=2 {
+            thread::scope(|scope| {
+                scope.spawn(|| interrupts.handle(SIGINT));
+                let mut events = Events::with_capacity(1);
+                poll.poll(&mut events, Some(Duration::from_secs(60))).unwrap();
+                assert!(!events.is_empty());
+            });
+            assert_eq!((interrupts.signal(), interrupts.signals()), (Some(SIGINT), count));
+        }
+        assert!(!interrupts.is_terminating());
+        interrupts.handle(SIGTERM);
         interrupts.handle(SIGINT);
-        control_peer.set_nonblocking(false).unwrap();
-        assert_eq!(control_peer.read(&mut [0]).unwrap(), 0, "the second Ctrl-C gives it up");
+        assert!(interrupts.is_terminating(), "termination outranks Ctrl-C");
     }
 
     #[test]
@@ -261,7 +280,7 @@ mod tests {
         thread::scope(|scope| {
             let sleeper = scope.spawn(|| interrupts.sleep(Duration::from_secs(60)));
             interrupts.handle(SIGINT);
-            assert!(sleeper.join().unwrap().is_err());
+            assert!(matches!(sleeper.join().unwrap(), Err(Failure::Interrupted)));
         });
     }
 
@@ -270,7 +289,7 @@ mod tests {
         let interrupts = Arc::new(interrupts());
         let _running = interrupts.begin();
         assert_eq!(interrupts.aside(|| Ok(7)).unwrap().ok(), Some(7));
-        assert!(interrupts.aside(|| Err::<(), _>(io::ErrorKind::NotFound.into())).is_err());
+        assert!(interrupts.aside(|| Err::<(), _>(io::ErrorKind::NotFound.into())).unwrap().is_err());
         let (release, held) = mpsc::channel::<()>();
         let (begun, when_begun) = mpsc::channel();
         thread::scope(|scope| {
@@ -282,23 +301,37 @@ mod tests {
             });
             when_begun.recv().unwrap();
             interrupts.handle(SIGINT);
-            assert!(waiter.join().unwrap().unwrap().is_err());
+            assert!(matches!(waiter.join().unwrap(), Err(Failure::Interrupted)));
         });
         drop(release);
     }
 
     #[test]
-    fn nothing_is_watched_after_an_interrupt_until_the_next_command() {
+    fn a_command_has_so_much_time_and_the_next_one_as_much_again() {
+        let interrupts = Arc::new(interrupts());
+        interrupts.limit_time(Some(Duration::from_millis(20)));
+        for _ in 0..2 {
+            let _running = interrupts.begin();
+            let waited = interrupts.sleep(Duration::from_secs(60));
+            assert!(matches!(waited, Err(Failure::ConnectionLost(_))), "{waited:?}");
+            let (_release, held) = mpsc::channel::<()>();
+            let done = interrupts.aside(move || Ok(held.recv()));
+            assert!(matches!(done, Err(Failure::ConnectionLost(_))), "{done:?}");
+        }
+        assert!(interrupts.check().is_ok(), "between commands there is no hurry");
+    }
+
+    #[test]
+    fn a_command_that_was_interrupted_stays_so_until_the_next_one() {
         let interrupts = interrupts();
-        let (control, _peer) = connected();
         let running = interrupts.begin();
         interrupts.handle(SIGTERM);
         interrupts.handle(SIGINT);
         assert_eq!(interrupts.signal(), Some(SIGTERM));
-        assert!(interrupts.watch(Slot::Control, &control).is_err());
+        assert!(interrupts.check().is_err());
         drop(running);
         let _running = interrupts.begin();
-        assert!(interrupts.watch(Slot::Control, &control).is_ok());
-        assert_eq!(interrupts.signal(), None);
+        assert!(interrupts.check().is_ok());
+        assert_eq!((interrupts.signal(), interrupts.signals()), (None, 0));
     }
 }

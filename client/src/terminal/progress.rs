@@ -42,8 +42,27 @@ impl Meter {
     }
 
     pub(crate) fn advance(&mut self, bytes: u64) {
-        self.moved_bytes = self.moved_bytes.saturating_add(bytes).min(self.total_bytes);
+        self.reach(self.moved_bytes.saturating_add(bytes));
+    }
+
+    /// So much of the whole has moved.
+    pub(crate) fn reach(&mut self, bytes: u64) {
+        self.moved_bytes = bytes.min(self.total_bytes);
         self.show();
+    }
+
+    /// Shows the bar when it is time, whether anything moves or not. Tells by when to call again.
+    pub(crate) fn pulse(&mut self) -> Option<Instant> {
+        self.show();
+        (self.is_terminal && self.bar.is_none()).then(|| self.started + BAR_DELAY)
+    }
+
+    /// Says something above the bar.
+    pub(crate) fn tell(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => screen::notice(text),
+        }
     }
 
     /// The receiving end has confirmed the whole: `Sent: 5 / 5`.

@@ -4,7 +4,7 @@
 use crate::failure::Failure;
 use crate::limits::MESSAGE_MAX_CHARS;
 use rustix::termios;
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
 /// Of a terminal that does not tell, and of files.
 const ORDINARY_COLUMNS: usize = 80;
@@ -14,6 +14,13 @@ const ORDINARY_ROWS: usize = 24;
 pub(crate) fn message(text: &str) {
     // Where standard error is gone, the failure cannot be told.
     let _ = writeln!(io::stderr().lock(), "{}", clip(text));
+}
+
+/// A line for somebody who watches: where nobody does, scripts see what is documented and nothing else.
+pub(crate) fn notice(text: &str) {
+    if io::stderr().is_terminal() {
+        message(text);
+    }
 }
 
 pub(crate) fn failure(failure: &Failure) {

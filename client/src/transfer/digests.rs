@@ -62,9 +62,7 @@ pub(crate) fn hash_beginning(
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; HASH_BUFFER_BYTES];
     while hasher.length() < length {
-        if interrupts.signal().is_some() {
-            return Err(Failure::Interrupted);
-        }
+        interrupts.check()?;
         let left = usize::try_from(length - hasher.length()).unwrap_or(usize::MAX);
         let wanted = left.min(buffer.len());
         match file.read_at(&mut buffer[..wanted], hasher.length()) {

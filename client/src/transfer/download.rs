@@ -1,23 +1,25 @@
 //! `download`: a file of the server becomes a file of this host, whole or not at all. What comes goes into
 //! a partial file beside the target, which gets the target's name when it is known to be the server's file.
 
+use crate::engine::Announcement;
 use crate::failure::{Failure, show_path};
-use crate::limits::{KEPT_DOWNLOAD_MIN_BYTES, RECEIVE_BUFFER_BYTES};
+use crate::limits::KEPT_DOWNLOAD_MIN_BYTES;
 use crate::session::Session;
-use crate::session::link::{Attributes, Broken, Handler};
+use crate::session::link::Handler;
 use crate::terminal::progress::Meter;
 use crate::terminal::screen;
 use crate::transfer::attributes::Wanted;
 use crate::transfer::digests::{self, Sum};
 use crate::transfer::partial::Partial;
 use crate::transfer::target::Target;
-use crate::transfer::{self, Transfer, TransferOptions};
+use crate::transfer::{self, Reached, Transfer, TransferOptions};
 use ferry_common::dialogue::Success;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Command;
-use std::io::{self, Read};
+use ferry_common::wire::file_time::FileTime;
 use std::path::Path;
+use std::time::Instant;
 
 /// Fetches `remote` as `local`, or into it where it is a directory, or into the current directory.
 pub(crate) fn run(
@@ -52,7 +54,7 @@ struct Download<'a> {
     has_looked: bool,
     partial: Option<Partial>,
     announced: Option<Announced>,
-    /// Of the last attempt, once every announced byte has come.
+    /// Of the last attempt, once its bytes were announced.
     meter: Option<Meter>,
     reached_bytes: u64,
 }
@@ -61,7 +63,8 @@ struct Download<'a> {
 #[derive(Clone, Copy)]
 struct Announced {
     size: u64,
-    attributes: Attributes,
+    mtime: FileTime,
+    executable: bool,
 }
 
 impl Transfer for Download<'_> {
@@ -88,30 +91,53 @@ impl Transfer for Download<'_> {
         }
     }
 
-    fn reached_bytes(&self) -> u64 {
-        self.reached_bytes
+    fn reached(&self) -> Reached {
+        Reached { bytes: self.reached_bytes, of_bytes: self.announced.map(|announced| announced.size) }
     }
 }
 
 impl Handler for Download<'_> {
-    fn receive(&mut self, data: &mut dyn Read, length: u64, attributes: Attributes) -> Result<(), Broken> {
+    fn announce(&mut self, announced: Announcement) -> Result<(), Failure> {
+        let Announcement { length, mtime, executable } = announced;
         let partial = match self.partial.take() {
             Some(partial) => partial,
-            None => Partial::create(self.target).map_err(Broken::Local)?,
+            None => Partial::create(self.target)?,
         };
         let partial = self.partial.insert(partial);
         let size = partial.length().saturating_add(length);
-        if self.announced.replace(Announced { size, attributes }).is_none_or(|before| before.size != size) {
+        if self
+            .announced
+            .replace(Announced { size, mtime, executable })
+            .is_none_or(|before| before.size != size)
+        {
             screen::message("Start downloading..");
             screen::message(&format!("file size: {size}"));
         }
-        self.target.check_room(partial.file(), length).map_err(Broken::Local)?;
+        self.target.check_room(partial.file(), length)?;
         let mut meter = Meter::new(size);
         meter.rewind(partial.length());
-        let copied = copy(data, partial, length, &mut meter, self.target);
-        self.reached_bytes = self.reached_bytes.max(partial.length());
         self.meter = Some(meter);
-        copied
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        // Both are there since the bytes were announced.
+        let (Some(partial), Some(meter)) = (&mut self.partial, &mut self.meter) else { return Ok(()) };
+        partial.append(bytes).map_err(|error| Failure::local("write", &self.target.path, &error))?;
+        self.reached_bytes = self.reached_bytes.max(partial.length());
+        meter.advance(bytes.len() as u64);
+        Ok(())
+    }
+
+    fn pulse(&mut self, _: u64) -> Option<Instant> {
+        self.meter.as_mut().and_then(Meter::pulse)
+    }
+
+    fn tell(&mut self, text: &str) {
+        match &self.meter {
+            Some(meter) => meter.tell(text),
+            None => screen::notice(text),
+        }
     }
 }
 
@@ -168,10 +194,9 @@ impl Download<'_> {
 
     fn publish(&mut self, keep_times: bool) -> Result<(), Failure> {
         if let Some(partial) = self.partial.take() {
-            let attributes = self.announced.map(|announced| announced.attributes);
             let wanted = Wanted {
-                mtime: attributes.map(|attributes| attributes.mtime).filter(|_| keep_times),
-                executable: attributes.map(|attributes| attributes.executable),
+                mtime: self.announced.map(|announced| announced.mtime).filter(|_| keep_times),
+                executable: self.announced.map(|announced| announced.executable),
             };
             if let Err((failure, partial)) = partial.publish(self.target, wanted) {
                 self.partial = partial;
@@ -201,33 +226,6 @@ impl Download<'_> {
             Some(_) | None => partial.discard(),
         }
     }
-}
-
-fn copy(
-    data: &mut dyn Read,
-    partial: &mut Partial,
-    length: u64,
-    meter: &mut Meter,
-    target: &Target,
-) -> Result<(), Broken> {
-    let most = usize::try_from(length).unwrap_or(usize::MAX);
-    let mut buffer = vec![0; most.clamp(1, RECEIVE_BUFFER_BYTES)];
-    let mut left = length;
-    while left > 0 {
-        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        let read = match data.read(&mut buffer[..wanted]) {
-            Ok(0) => return Err(Broken::Data(io::ErrorKind::UnexpectedEof.into())),
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Broken::Data(error)),
-        };
-        partial
-            .append(&buffer[..read])
-            .map_err(|error| Broken::Local(Failure::local("write", &target.path, &error)))?;
-        left -= read as u64;
-        meter.advance(read as u64);
-    }
-    Ok(())
 }
 
 fn explain(failure: Failure, target: &Target) -> Failure {

@@ -1,18 +1,17 @@
-//! The bytes of one upload on their way: within the kernel where no digest is wanted, else through
-//! the hasher. Never sends the digest of a file that changed meanwhile.
+//! The bytes of one upload on their way. Hashes the very bytes that it gives, so that the digest is of nothing else, and never
+//! completes a file that changed meanwhile.
 
-use crate::failure::{Failure, show_path};
-use crate::limits::{HASH_BUFFER_BYTES, RECEIVE_BUFFER_BYTES, SEND_STEP_BYTES};
-use crate::session::link::{Broken, Handler};
+use crate::failure::Failure;
+use crate::session::link::Handler;
 use crate::terminal::progress::Meter;
 use crate::terminal::screen;
 use crate::transfer::source::Source;
+use ferry_common::wire::command::UploadOptions;
 use ferry_common::wire::digest::{Digest, Hasher};
-use rustix::io::Errno;
-use socket2::Socket;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::Instant;
 
 /// See the module's documentation.
 pub(crate) struct Sending<'a> {
@@ -20,6 +19,13 @@ pub(crate) struct Sending<'a> {
     path: &'a Path,
     /// Of the bytes that the server has already.
     beginning: Hasher,
+    /// Of all bytes up to `filled_bytes`, where the digest is wanted.
+    hasher: Hasher,
+    sends_digest: bool,
+    /// So many bytes of the file were given to the engine.
+    filled_bytes: u64,
+    /// All that the server is to get was.
+    is_filled: bool,
     sent: Sent,
 }
 
@@ -31,124 +37,101 @@ pub(crate) struct Sent {
     pub(crate) reached_bytes: u64,
     /// Of the whole file, where it went behind the bytes.
     pub(crate) digest: Option<Digest>,
-    /// Where it is complete.
+    /// Once it has begun.
     pub(crate) meter: Option<Meter>,
 }
 
 impl<'a> Sending<'a> {
     /// `has_begun` tells that the user knows about the upload already.
-    pub(crate) fn new(source: &'a Source, path: &'a Path, beginning: Hasher, has_begun: bool) -> Self {
+    pub(crate) fn new(
+        source: &'a Source,
+        path: &'a Path,
+        beginning: Hasher,
+        options: &UploadOptions,
+        has_begun: bool,
+    ) -> Self {
         let sent = Sent { has_begun, is_complete: false, reached_bytes: 0, digest: None, meter: None };
-        Self { source, path, beginning, sent }
+        let (hasher, sends_digest) = (Hasher::default(), options.digest);
+        Self { source, path, beginning, hasher, sends_digest, filled_bytes: 0, is_filled: false, sent }
     }
 
     pub(crate) fn end(self) -> Sent {
         self.sent
     }
-}
 
-impl Handler for Sending<'_> {
-    fn transmit(&mut self, data: &Socket, offset: u64, length: u64, trailer: bool) -> Result<(), Broken> {
-        if !std::mem::replace(&mut self.sent.has_begun, true) {
-            screen::message("FTP connection established commencing upload");
+    /// Nothing becomes of an upload whose end does not come: the digest, or else the last byte, is held back until the file
+    /// is known to be unchanged.
+    fn allowed(&self, offset: u64, most: usize) -> Result<usize, Failure> {
+        let before_last = self.source.size.saturating_sub(1).saturating_sub(offset);
+        if self.sends_digest {
+            return Ok(most);
         }
-        let mut meter = Meter::new(self.source.size);
-        meter.rewind(offset);
-        let end = offset.saturating_add(length);
-        if trailer {
-            let digest = self.send_hashed(data, offset, end, &mut meter)?;
-            self.source.check_unchanged(self.path).map_err(Broken::Local)?;
-            (&*data).write_all(format!("{digest}\n").as_bytes()).map_err(Broken::Data)?;
-            self.sent.digest = Some(digest);
-        } else if length > 0 {
-            // Nothing becomes of an upload whose last byte does not come.
-            self.send(data, offset, end - 1, &mut meter)?;
-            self.source.check_unchanged(self.path).map_err(Broken::Local)?;
-            self.send(data, end - 1, end, &mut meter)?;
+        if before_last == 0 {
+            self.source.check_unchanged(self.path)?;
+            return Ok(most);
         }
-        self.sent.is_complete = true;
-        self.sent.meter = Some(meter);
-        Ok(())
-    }
-}
-
-impl Sending<'_> {
-    /// Sends the very bytes that it hashes, so that the digest is of nothing else.
-    fn send_hashed(
-        &mut self,
-        mut data: &Socket,
-        offset: u64,
-        end: u64,
-        meter: &mut Meter,
-    ) -> Result<Digest, Broken> {
-        let mut hasher = self.beginning.clone();
-        let most = usize::try_from(end - offset).unwrap_or(usize::MAX);
-        let mut buffer = vec![0; most.min(HASH_BUFFER_BYTES)];
-        let mut at = offset;
-        while at < end {
-            let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
-            let read = self.read_some(&mut buffer[..wanted], at)?;
-            hasher.update(&buffer[..read]);
-            data.write_all(&buffer[..read]).map_err(Broken::Data)?;
-            at = self.note(at, read as u64, meter);
-        }
-        Ok(hasher.digest())
+        Ok(usize::try_from(before_last).unwrap_or(usize::MAX).min(most))
     }
 
-    fn send(&mut self, data: &Socket, offset: u64, end: u64, meter: &mut Meter) -> Result<(), Broken> {
-        let mut at = offset;
-        while at < end {
-            let moved = self.send_some(data, at, (end - at).min(SEND_STEP_BYTES))?;
-            at = self.note(at, moved, meter);
-        }
-        Ok(())
-    }
-
-    fn note(&mut self, at: u64, moved: u64, meter: &mut Meter) -> u64 {
-        meter.advance(moved);
-        let at = at + moved;
-        self.sent.reached_bytes = self.sent.reached_bytes.max(at);
-        at
-    }
-
-    /// Moves at most `most` bytes inside the kernel and tells how many it were.
-    fn send_some(&self, data: &Socket, offset: u64, most: u64) -> Result<u64, Broken> {
-        let count = usize::try_from(most).unwrap_or(usize::MAX);
-        let mut position = offset;
-        match rustix::fs::sendfile(data, &self.source.file, Some(&mut position), count) {
-            Ok(0) => Err(Broken::Local(self.shrank(offset))),
-            Ok(moved) => Ok(moved as u64),
-            Err(Errno::INTR) => Ok(0),
-            // Some file systems have no way into the kernel's pipes.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => self.copy_some(data, offset, count),
-            Err(error @ Errno::IO) => Err(Broken::Local(self.unreadable(&error.into()))),
-            Err(error) => Err(Broken::Data(error.into())),
-        }
-    }
-
-    fn copy_some(&self, mut data: &Socket, offset: u64, most: usize) -> Result<u64, Broken> {
-        let mut buffer = vec![0; most.min(RECEIVE_BUFFER_BYTES)];
-        let read = self.read_some(&mut buffer, offset)?;
-        data.write_all(&buffer[..read]).map(|()| read as u64).map_err(Broken::Data)
-    }
-
-    fn read_some(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Broken> {
+    fn read_some(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Failure> {
         loop {
             match self.source.file.read_at(buffer, offset) {
-                Ok(0) => return Err(Broken::Local(self.shrank(offset))),
+                Ok(0) => return Err(self.source.shrank(self.path)),
                 Ok(read) => return Ok(read),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Broken::Local(self.unreadable(&error))),
+                Err(error) => return Err(Failure::local("read", self.path, &error)),
             }
         }
     }
+}
 
-    fn shrank(&self, size: u64) -> Failure {
-        let path = show_path(self.path);
-        Failure::LocalChanged(format!("{path} shrank to {size} bytes while it was being sent"))
+impl Handler for Sending<'_> {
+    fn begin(&mut self, offset: u64) -> Result<(), Failure> {
+        if !std::mem::replace(&mut self.sent.has_begun, true) {
+            screen::message("FTP connection established commencing upload");
+        }
+        self.hasher = self.beginning.clone();
+        self.filled_bytes = offset;
+        self.is_filled = offset == self.source.size && !self.sends_digest;
+        let mut meter = Meter::new(self.source.size);
+        meter.rewind(offset);
+        self.sent.meter = Some(meter);
+        Ok(())
     }
 
-    fn unreadable(&self, error: &io::Error) -> Failure {
-        Failure::local("read", self.path, error)
+    fn fill(&mut self, offset: u64, into: &mut [u8]) -> Result<usize, Failure> {
+        let most = self.allowed(offset, into.len())?;
+        let read = self.read_some(&mut into[..most], offset)?;
+        if self.sends_digest {
+            self.hasher.update(&into[..read]);
+        }
+        self.filled_bytes = offset + read as u64;
+        self.is_filled = self.filled_bytes == self.source.size && !self.sends_digest;
+        Ok(read)
+    }
+
+    fn trailer(&mut self) -> Result<Digest, Failure> {
+        self.source.check_unchanged(self.path)?;
+        let digest = self.hasher.digest();
+        self.sent.digest = Some(digest);
+        self.is_filled = true;
+        Ok(digest)
+    }
+
+    /// What the kernel has taken counts as moved: it keeps little that is not on the wire.
+    fn pulse(&mut self, unsent_bytes: u64) -> Option<Instant> {
+        let meter = self.sent.meter.as_mut()?;
+        let handed_over = self.filled_bytes.saturating_sub(unsent_bytes);
+        self.sent.reached_bytes = self.sent.reached_bytes.max(handed_over);
+        self.sent.is_complete |= self.is_filled && unsent_bytes == 0;
+        meter.reach(handed_over);
+        meter.pulse()
+    }
+
+    fn tell(&mut self, text: &str) {
+        match &self.sent.meter {
+            Some(meter) => meter.tell(text),
+            None => screen::notice(text),
+        }
     }
 }

@@ -67,6 +67,18 @@ impl Source {
         }
         Err(Failure::LocalChanged(format!("{} changed while it was being sent", show_path(path))))
     }
+
+    /// What to say where the file ends before its size.
+    pub(crate) fn shrank(&self, path: &Path) -> Failure {
+        let (path_shown, size) = (show_path(path), self.size);
+        match self.file.metadata() {
+            Ok(metadata) => Failure::LocalChanged(format!(
+                "{path_shown} shrank from {size} to {} bytes while it was being sent",
+                metadata.len()
+            )),
+            Err(error) => Failure::local("read", path, &error),
+        }
+    }
 }
 
 impl Stamp {

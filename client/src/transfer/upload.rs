@@ -7,7 +7,7 @@ use crate::terminal::screen;
 use crate::transfer::digests::{self, Sum};
 use crate::transfer::sending::Sending;
 use crate::transfer::source::Source;
-use crate::transfer::{self, Transfer, TransferOptions};
+use crate::transfer::{self, Reached, Transfer, TransferOptions};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::RemotePath;
@@ -22,7 +22,14 @@ pub(crate) fn run(
     local: &Path,
     remote: &RemotePath,
 ) -> Result<(), Failure> {
-    let mut upload = Upload { local, remote, options, has_begun: false, is_sent: false, reached_bytes: 0 };
+    let mut upload = Upload {
+        local,
+        remote,
+        options,
+        has_begun: false,
+        is_sent: false,
+        reached: Reached { bytes: 0, of_bytes: None },
+    };
     transfer::run_with_retries(session, options.retry_for, &mut upload)
         .map_err(|failure| explain(failure, &upload))?;
     screen::message("File upload done...");
@@ -36,13 +43,14 @@ struct Upload<'a> {
     has_begun: bool,
     /// Everything is, or was once, on its way; what became of it only the server knows.
     is_sent: bool,
-    reached_bytes: u64,
+    reached: Reached,
 }
 
 impl Transfer for Upload<'_> {
     /// Looks at the file anew each time: it may be another one by now.
     fn attempt(&mut self, session: &mut Session) -> Result<(), Failure> {
         let source = Source::open(self.local)?;
+        self.reached.of_bytes = Some(source.size);
         let beginning = self.find_beginning(session, &source)?;
         let resumes = beginning.length() > 0;
         match self.send(session, &source, beginning) {
@@ -58,8 +66,8 @@ impl Transfer for Upload<'_> {
         }
     }
 
-    fn reached_bytes(&self) -> u64 {
-        self.reached_bytes
+    fn reached(&self) -> Reached {
+        self.reached
     }
 }
 
@@ -72,7 +80,7 @@ impl Upload<'_> {
         let kept = match digests::ask(session, Command::Partial { path: self.remote.clone() }) {
             Ok(kept) if kept.length > 0 => kept,
             Ok(_) | Err(Failure::Refused { code: Some(ErrorCode::NoPartial), .. }) => {
-                if self.reached_bytes > 0 {
+                if self.reached.bytes > 0 {
                     screen::message("The server has kept nothing of the upload; starting over");
                 }
                 return Ok(Hasher::default());
@@ -105,13 +113,13 @@ impl Upload<'_> {
             executable: Some(source.executable),
             resume,
         };
-        let mut sending = Sending::new(source, self.local, beginning, self.has_begun);
+        let mut sending = Sending::new(source, self.local, beginning, &options, self.has_begun);
         let command = Command::Upload { path: self.remote.clone(), size: source.size, options };
         let result = session.exchange(command, &mut sending);
         let sent = sending.end();
         self.has_begun |= sent.has_begun;
         self.is_sent |= sent.is_complete;
-        self.reached_bytes = self.reached_bytes.max(sent.reached_bytes);
+        self.reached.bytes = self.reached.bytes.max(sent.reached_bytes);
         check(result?.digest, sent.digest, self.remote)?;
         if let Some(meter) = sent.meter {
             meter.finish("Sent");
@@ -175,7 +183,7 @@ fn explain(failure: Failure, upload: &Upload<'_>) -> Failure {
 }
 
 fn tell_kept(upload: &Upload<'_>) {
-    if upload.reached_bytes > EAGER_MAX_BYTES {
+    if upload.reached.bytes > EAGER_MAX_BYTES {
         screen::message("The server keeps for a while what it has got; the same upload goes on from there");
     }
 }

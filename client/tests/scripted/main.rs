@@ -7,3 +7,4 @@ mod sessions;
 mod support;
 mod transfers;
 mod untrue;
+mod waiting;

@@ -2,13 +2,13 @@
 //! that change, bytes that are not what they were.
 
 use crate::support::{
-    Finished, Script, Server, names, ok, ok_rest, read, run, run_with, serve, serve_at, serve_each,
-    spawn_with, wait_for_message, wait_until, wait_until_asleep, with_trailer,
+    Finished, Script, Server, names, ok, ok_rest, read, read_until_end, run, run_with, serve, serve_at,
+    serve_each, spawn_with, wait_for_message, wait_until, wait_until_asleep, with_trailer,
 };
 use ferry_common::wire::digest::Digest;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -494,9 +494,7 @@ fn a_file_that_changes_while_it_is_sent_is_sent_again() {
         server.say("(upload) 0\n");
         read(&mut data, 100);
         fs::File::options().write(true).open(&path).unwrap().write_all(b"x").unwrap();
-        let mut rest = Vec::new();
-        data.read_to_end(&mut rest).unwrap();
-        assert_eq!(rest.len(), SIZE - 100, "no digest is sent");
+        assert!(read_until_end(&mut data).len() <= SIZE - 100, "no digest is sent");
         server.say("err broken-off the data connection was closed: b\n");
         server.expect("partial b");
         server.say("err no-partial nothing is kept\n");
@@ -524,9 +522,7 @@ fn a_file_that_changes_while_it_is_sent_without_a_digest_is_not_completed() {
         server.say("(upload) 0\n");
         read(&mut data, 100);
         fs::File::options().write(true).open(&path).unwrap().write_all(b"x").unwrap();
-        let mut rest = Vec::new();
-        data.read_to_end(&mut rest).unwrap();
-        assert_eq!(100 + rest.len(), SIZE - 1, "a server stores what comes whole");
+        assert!(100 + read_until_end(&mut data).len() < SIZE, "a server stores what comes whole");
         server.say("err broken-off the data connection was closed: b\n");
         server.expect("partial b");
         server.say("err no-partial nothing is kept\n");

@@ -3,10 +3,12 @@
 
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::file_time::FileTime;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,8 @@ pub(crate) struct Server {
 pub(crate) struct Scripted {
     address: SocketAddr,
     thread: Option<JoinHandle<()>>,
+    /// Where it serves as many as come: that is over.
+    is_over: Option<Arc<AtomicBool>>,
 }
 
 /// What a server does for one client.
@@ -50,12 +54,28 @@ pub(crate) fn serve_at(address: SocketAddr, scripts: Vec<Script>) -> Scripted {
     let thread = thread::spawn(move || {
         for script in scripts {
             let (control, _) = listener.accept().unwrap();
-            control.set_read_timeout(Some(WAIT_LIMIT)).unwrap();
-            let data = TcpListener::bind("127.0.0.1:0").unwrap();
-            script(Server { control: BufReader::new(control), data });
+            script(Server::new(control));
         }
     });
-    Scripted { address, thread: Some(thread) }
+    Scripted { address, thread: Some(thread), is_over: None }
+}
+
+/// Runs `script` for one client after the other, as many as come.
+pub(crate) fn serve_every(script: impl Fn(Server) + Send + 'static) -> Scripted {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&is_over);
+    let thread = thread::spawn(move || {
+        loop {
+            let (control, _) = listener.accept().unwrap();
+            if seen.load(Ordering::Acquire) {
+                return;
+            }
+            script(Server::new(control));
+        }
+    });
+    Scripted { address, thread: Some(thread), is_over: Some(is_over) }
 }
 
 impl Scripted {
@@ -66,6 +86,11 @@ impl Scripted {
 
 impl Drop for Scripted {
     fn drop(&mut self) {
+        if let Some(is_over) = &self.is_over {
+            is_over.store(true, Ordering::Release);
+            // Wakes one that waits for the next client.
+            TcpStream::connect(self.address).unwrap();
+        }
         let result = self.thread.take().map(JoinHandle::join);
         if !thread::panicking() {
             assert!(matches!(result, Some(Ok(()))), "the script did not run to its end");
@@ -74,6 +99,23 @@ impl Drop for Scripted {
 }
 
 impl Server {
+    fn new(control: TcpStream) -> Self {
+        control.set_read_timeout(Some(WAIT_LIMIT)).unwrap();
+        let data = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self { control: BufReader::new(control), data }
+    }
+
+    /// False when the client has gone, which shows after a moment.
+    pub(crate) fn is_connected(&mut self) -> bool {
+        self.control.get_mut().set_read_timeout(Some(LOOK_INTERVAL)).unwrap();
+        let is_connected = match self.control.get_mut().peek(&mut [0]) {
+            Ok(count) => count > 0,
+            Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+        };
+        self.control.get_mut().set_read_timeout(Some(WAIT_LIMIT)).unwrap();
+        is_connected
+    }
+
     /// Answers `hello` as a server does.
     pub(crate) fn greet(&mut self) {
         self.expect("hello 1");
@@ -108,7 +150,7 @@ impl Server {
     pub(crate) fn open_data(&mut self) -> TcpStream {
         let port = self.data.local_addr().unwrap().port();
         self.say(format!("(data) {port} {TICKET}\n"));
-        let (mut data, _) = self.data.accept().unwrap();
+        let mut data = accept_in_time(&self.data);
         data.set_read_timeout(Some(WAIT_LIMIT)).unwrap();
         let mut ticket = vec![0; TICKET.len() + 1];
         data.read_exact(&mut ticket).unwrap();
@@ -126,6 +168,19 @@ impl Server {
             }
         }
     }
+}
+
+/// A client that does not come must not hold up the end of the test.
+fn accept_in_time(listener: &TcpListener) -> TcpStream {
+    let mut accepted = None;
+    listener.set_nonblocking(true).unwrap();
+    wait_until(|| {
+        accepted = listener.accept().ok();
+        accepted.is_some()
+    });
+    let (stream, _) = accepted.unwrap();
+    stream.set_nonblocking(false).unwrap();
+    stream
 }
 
 /// How a server ends a transfer of this whole file.
@@ -147,6 +202,15 @@ pub(crate) fn with_trailer(file: &[u8]) -> Vec<u8> {
 pub(crate) fn read(data: &mut TcpStream, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     data.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+/// What comes until the client ends the connection, by a reset or not. A reset may cost some of what was on its way.
+pub(crate) fn read_until_end(data: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Err(error) = data.read_to_end(&mut bytes) {
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
     bytes
 }
 
@@ -204,7 +268,7 @@ pub(crate) fn wait_until_asleep(ferry: &Child) {
     });
 }
 
-pub(crate) fn wait_until(condition: impl Fn() -> bool) {
+pub(crate) fn wait_until(mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + WAIT_LIMIT;
     while !condition() {
         assert!(Instant::now() < deadline, "what was waited for did not come");
