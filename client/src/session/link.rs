@@ -119,6 +119,8 @@ impl Link {
             }
             Err(failure) => Err(self.give_up(failure)),
         };
+        // What is still owed for a command that is over would be taken for the next one's.
+        self.is_usable &= !self.session.is_busy();
         if self.session.is_moving() {
             // The rest of a refused file. The next transfer does better with a new connection than behind that.
             self.session.drop_data();
