@@ -18,8 +18,10 @@ use crate::session::Session;
 use crate::terminal::screen;
 use crate::transfer::{download, upload};
 use crate::tree::pattern::Excludes;
+use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::entry::EntryKind;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -36,13 +38,18 @@ pub(crate) fn download(
     }
     let to = command.value(Flag::To).map(|word| local_path(word.bytes())).transpose()?;
     if let [only] = &found[..]
-        && !is_folder(session, only)?
         && !command.has(Flag::DryRun)
+        && !(may_be_folder(only, to.as_deref()) && is_folder(session, only)?)
     {
-        if Overwriting::of(command, context, asker).allows_download(session, &only.path, to.as_deref())? {
-            download::run(session, &context.transfer, &only.path, to.as_deref())?;
+        let mut overwriting = Overwriting::of(command, context, asker);
+        if !overwriting.allows_download(session, &only.path, to.as_deref())? {
+            return Ok(());
         }
-        return Ok(());
+        match download::run(session, &context.transfer, &only.path, to.as_deref()) {
+            // Then it comes as a whole.
+            Err(Failure::Refused { code: Some(ErrorCode::IsDirectory), .. }) => {}
+            result => return result,
+        }
     }
     let mut items = Vec::new();
     let result = each(
@@ -65,6 +72,15 @@ pub(crate) fn download(
     let options = mirror_options(context, command, asker)?;
     let moved = mirror::download::run(session, &options, &items, &to, &mut |question| yes(asker, question));
     result.and(moved)
+}
+
+/// A folder that is here already has gone before, or was made by hand; anything else shows when a file is asked for.
+fn may_be_folder(found: &Found, to: Option<&Path>) -> bool {
+    match (&found.entry, found.path.file_name()) {
+        (Some(entry), _) => entry.kind == EntryKind::Dir,
+        (None, None) => true,
+        (None, Some(name)) => to.unwrap_or(Path::new(".")).join(OsStr::from_bytes(name)).is_dir(),
+    }
 }
 
 fn is_folder(session: &mut Session, found: &Found) -> Result<bool, Failure> {

@@ -14,7 +14,7 @@ use crate::session::waiting::Loop;
 use ferry_common::dialogue::{self, Success};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::PROTOCOL_VERSION;
-use ferry_common::wire::command::Command;
+use ferry_common::wire::command::{Command, Verb};
 use mio::Token;
 use std::io;
 use std::net::SocketAddr;
@@ -36,6 +36,7 @@ pub(crate) struct Link {
 /// The state of one command.
 struct Running<'a> {
     bridge: Bridge<'a>,
+    verb: Verb,
     pace: Pace,
     /// When the command is given up as a whole, whatever comes meanwhile.
     deadline: Option<Instant>,
@@ -104,6 +105,7 @@ impl Link {
     ) -> Result<Success, Failure> {
         let mut running = Running {
             bridge: Bridge::new(handler),
+            verb: command.verb(),
             pace: Pace::new(&command),
             deadline: patience.map(|patience| Instant::now() + patience),
             cancel_until: None,
@@ -342,6 +344,11 @@ impl Link {
             {
                 // Said for no command, just before this one came.
                 self.give_up(Failure::SessionEnded(format!("{} had ended the session", self.peer)))
+            }
+            (Err(dialogue::Failure::Refused { code: code @ Some(ErrorCode::UnknownCommand), .. }), None) => {
+                let (peer, verb) = (self.peer, running.verb.word());
+                let message = format!("The server at {peer} is an older one, which does not know {verb}");
+                Failure::Refused { code, message }
             }
             (Err(dialogue::Failure::Refused { code, message }), None) => {
                 Failure::Refused { code, message: format!("The server says: {message}") }
