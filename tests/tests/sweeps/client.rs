@@ -76,6 +76,85 @@ pub(crate) fn resumed_upload(sweep: impl FnOnce(Runs<'_>)) {
     sweep(&|aim| upload(transfer, aim));
 }
 
+/// A tree of a file that replaces another, two new ones and an empty folder.
+const TREE: &[(&str, Content)] = &[
+    ("tree/a.txt", SMALL),
+    ("tree/folder/new", Content { seed: 11, size_bytes: 5000 }),
+    ("tree/empty-file", Content { seed: 12, size_bytes: 0 }),
+];
+const EMPTY_FOLDER: &str = "tree/empty-folder";
+const REPLACED: &str = "tree/a.txt";
+
+pub(crate) fn tree_download(sweep: impl FnOnce(Runs<'_>)) {
+    let server = Server::start();
+    plant(server.root());
+    sweep(&|aim| {
+        let ferry = Ferry::new();
+        plant_old(&ferry.local());
+        let ran = run(&ferry, &server, "download tree", aim);
+        let context = format!("{aim:?}, status {:?}, {:?}", ran.status, ran.messages);
+        expect_tree(&ferry.local(), ran.status == Some(0), &context);
+        ferry.run(server.control_address(), &["download tree"]).expect_status(0);
+        expect_tree(&ferry.local(), true, &context);
+        ran
+    });
+}
+
+pub(crate) fn tree_upload(sweep: impl FnOnce(Runs<'_>)) {
+    sweep(&|aim| {
+        let (server, ferry) = (Server::start(), Ferry::new());
+        plant(&ferry.local());
+        plant_old(server.root());
+        let ran = run(&ferry, &server, "upload tree", aim);
+        let context = format!("{aim:?}, status {:?}, {:?}", ran.status, ran.messages);
+        expect_tree(server.root(), ran.status == Some(0), &context);
+        ferry.run(server.control_address(), &["upload tree"]).expect_status(0);
+        expect_tree(server.root(), true, &context);
+        ran
+    });
+}
+
+fn plant(folder: &Path) {
+    fs::create_dir_all(folder.join(EMPTY_FOLDER)).unwrap();
+    fs::create_dir_all(folder.join("tree/folder")).unwrap();
+    for (name, content) in TREE {
+        fs::write(folder.join(name), content.bytes()).unwrap();
+    }
+}
+
+fn plant_old(folder: &Path) {
+    fs::create_dir_all(folder.join("tree")).unwrap();
+    fs::write(folder.join(REPLACED), OLD.bytes()).unwrap();
+}
+
+/// Each name has the old content, none, or the whole new one, and there are no others.
+#[track_caller]
+fn expect_tree(folder: &Path, must_be_new: bool, context: &str) {
+    for &(name, content) in TREE {
+        let found = fs::read(folder.join(name)).ok();
+        let is_new = found.as_ref().is_some_and(|found| *found == content.bytes());
+        let is_old = found == (name == REPLACED).then(|| OLD.bytes());
+        assert!(is_new || (is_old && !must_be_new), "{context}: a wrong {name}");
+    }
+    assert!(!must_be_new || folder.join(EMPTY_FOLDER).is_dir(), "{context}: a folder is missing");
+    let mut folders = vec![folder.to_owned()];
+    while let Some(within) = folders.pop() {
+        for entry in fs::read_dir(&within).unwrap().map(Result::unwrap) {
+            let (path, name) = (entry.path(), entry.file_name());
+            let known = path.strip_prefix(folder).unwrap();
+            if name.as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path.clone());
+            } else {
+                let is_meant = TREE.iter().any(|(name, _)| Path::new(name) == known);
+                assert!(is_meant, "{context}: {known:?} is left over");
+            }
+        }
+    }
+}
+
 fn run(ferry: &Ferry, server: &Server, line: &str, aim: Aim) -> Ran {
     let mut command = ferry.command(server.control_address());
     command.args(["-c", line]);

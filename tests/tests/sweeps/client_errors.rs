@@ -63,3 +63,15 @@ fn an_upload_survives_every_error_of_the_client() {
 fn a_resumed_upload_survives_every_error_of_the_client() {
     client::resumed_upload(|run| sweep("client, resumed upload", run));
 }
+
+#[test]
+#[ignore = "takes long, and traces; run tests/checks"]
+fn a_tree_download_survives_every_error_of_the_client() {
+    client::tree_download(|run| sweep("client, tree download", run));
+}
+
+#[test]
+#[ignore = "takes long, and traces; run tests/checks"]
+fn a_tree_upload_survives_every_error_of_the_client() {
+    client::tree_upload(|run| sweep("client, tree upload", run));
+}

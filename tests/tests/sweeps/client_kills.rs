@@ -26,3 +26,15 @@ fn an_upload_survives_a_kill_of_the_client_at_every_call() {
 fn a_resumed_upload_survives_a_kill_of_the_client_at_every_call() {
     client::resumed_upload(|run| sweep("client, resumed upload", |aim| run(aim).run));
 }
+
+#[test]
+#[ignore = "takes long, and traces; run tests/checks"]
+fn a_tree_download_survives_a_kill_of_the_client_at_every_call() {
+    client::tree_download(|run| sweep("client, tree download", |aim| run(aim).run));
+}
+
+#[test]
+#[ignore = "takes long, and traces; run tests/checks"]
+fn a_tree_upload_survives_a_kill_of_the_client_at_every_call() {
+    client::tree_upload(|run| sweep("client, tree upload", |aim| run(aim).run));
+}
