@@ -52,6 +52,13 @@ impl Terminal {
         self.session.flush().expect("the terminal takes keys");
     }
 
+    /// Types bytes that need not be text.
+    #[track_caller]
+    pub fn type_bytes(&mut self, bytes: &[u8]) {
+        self.session.write_all(bytes).expect("the terminal takes bytes");
+        self.session.flush().expect("the terminal takes bytes");
+    }
+
     /// Types a line and Enter.
     #[track_caller]
     pub fn type_line(&mut self, line: &str) {

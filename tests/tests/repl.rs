@@ -330,6 +330,21 @@ fn pasted_lines_run_one_after_the_other() {
     }
 }
 
+/// The rest of such a line is no command of its own.
+#[test]
+fn a_byte_that_is_no_text_costs_its_line_and_nothing_else() {
+    let server = Server::start();
+    server.put("a.txt", "a");
+    let ferry = Ferry::new();
+    let mut terminal = prompt_of(&ferry, &server);
+    terminal.type_bytes(b"stat \xff\xferm a.txt\r");
+    terminal.wait_for_text("That is no text");
+    terminal.wait_for_cursor_after(PROMPT);
+    enter(&mut terminal, "download a.txt");
+    assert_eq!(ferry.read("a.txt"), b"a");
+    assert!(server.path("a.txt").exists());
+}
+
 #[test]
 fn control_d_ends_the_session() {
     let server = Server::start();

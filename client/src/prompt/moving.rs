@@ -36,7 +36,7 @@ pub(crate) fn download(
     for name in &command.names {
         found.extend(expand_remote(session, &context.place, name)?);
     }
-    let to = command.value(Flag::To).map(|word| local_path(word.bytes())).transpose()?;
+    let to = command.value(Flag::To).map(local_path).transpose()?;
     if let [only] = &found[..]
         && !command.has(Flag::DryRun)
         && !(may_be_folder(only, to.as_deref()) && is_folder(session, only)?)

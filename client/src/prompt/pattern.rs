@@ -111,7 +111,7 @@ fn match_entries(
 
 /// The same for names of this host.
 pub(crate) fn expand_local(word: &Word) -> Result<Vec<PathBuf>, Failure> {
-    let own = || Ok(vec![local_path(word.bytes())?]);
+    let own = || Ok(vec![local_path(word)?]);
     let Some(parts) = parts(word) else { return own() };
     let start = if word.bytes().starts_with(b"/") { PathBuf::from("/") } else { PathBuf::new() };
     let mut found = vec![start];
@@ -120,7 +120,7 @@ pub(crate) fn expand_local(word: &Word) -> Result<Vec<PathBuf>, Failure> {
         let mut next = Vec::new();
         for folder in found {
             match part {
-                Part::Name(name) if name == b"~" && at == 0 => next.push(local_path(b"~")?),
+                Part::Name(name) if name == b"~" && at == 0 => next.push(local_path(&Word::plain(b"~"))?),
                 Part::Name(name) => next.push(folder.join(OsStr::from_bytes(name))),
                 Part::Pattern(pattern) => {
                     let directory = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
@@ -143,13 +143,15 @@ pub(crate) fn expand_local(word: &Word) -> Result<Vec<PathBuf>, Failure> {
     Ok(found)
 }
 
-/// A name of this host. As in a shell, `~` is the home folder; a file may have that name all the same.
-pub(crate) fn local_path(word: &[u8]) -> Result<PathBuf, Failure> {
+/// A name of this host. As in a shell, `~` is the home folder; in quotes it is a file of that name.
+pub(crate) fn local_path(word: &Word) -> Result<PathBuf, Failure> {
+    let is_home = word.marked().eq([(b'~', false)]);
+    let word = word.bytes();
     if word.is_empty() {
         return Err(Failure::Usage("A name is empty".to_owned()));
     }
     let path = |bytes: &[u8]| PathBuf::from(OsString::from_vec(bytes.to_vec()));
-    let beneath = if word == b"~" { Some(&b""[..]) } else { word.strip_prefix(b"~/") };
+    let beneath = if is_home { Some(&b""[..]) } else { word.strip_prefix(b"~/") };
     match (beneath, etcetera::home_dir()) {
         (Some(beneath), Ok(home)) => Ok(home.join(path(beneath))),
         (Some(_), Err(_)) | (None, _) => Ok(path(word)),
@@ -261,10 +263,12 @@ mod tests {
     #[test]
     fn a_local_name_may_begin_at_home() {
         let home = etcetera::home_dir().unwrap();
-        assert_eq!(local_path(b"~/a b").ok().unwrap(), home.join("a b"));
-        assert_eq!(local_path(b"~").ok().unwrap(), home);
-        assert_eq!(local_path(b"~other/a").ok().unwrap(), PathBuf::from("~other/a"));
-        assert!(local_path(b"").is_err());
+        let path = |typed: &str| local_path(&split(typed.as_bytes()).unwrap()[0]);
+        assert_eq!(path("\"~/a b\"").unwrap(), home.join("a b"));
+        assert_eq!(path("~").unwrap(), home);
+        assert_eq!(path("'~'").unwrap(), PathBuf::from("~"));
+        assert_eq!(path("~other/a").unwrap(), PathBuf::from("~other/a"));
+        assert!(path("''").is_err());
     }
 
     proptest! {

@@ -53,13 +53,13 @@ pub(crate) fn tell(context: &Context) -> Result<(), Failure> {
 
 /// Goes to a folder of this computer; without a name home.
 pub(crate) fn go_locally(context: &mut Context, to: Option<&Word>) -> Result<(), Failure> {
-    let path = match to.map(Word::bytes) {
-        None => local_path(b"~")?,
-        Some(b"-") => match context.local_before.take() {
+    let path = match to {
+        None => local_path(&Word::plain(b"~"))?,
+        Some(word) if word.bytes() == b"-" => match context.local_before.take() {
             Some(before) => before,
             None => return Err(Failure::Usage("There is no folder to go back to yet".to_owned())),
         },
-        Some(name) => local_path(name)?,
+        Some(word) => local_path(word)?,
     };
     let before = env::current_dir().ok();
     env::set_current_dir(&path).map_err(|error| Failure::local("go to", &path, &error))?;

@@ -12,7 +12,7 @@ use crate::prompt::table::Verb;
 use crate::session::Session;
 use crate::terminal::interrupt::Interrupts;
 use crate::terminal::palette::Palette;
-use crate::terminal::screen;
+use crate::terminal::{screen, settings};
 use etcetera::BaseStrategy;
 use ferry_common::wire::words;
 use rustyline::error::ReadlineError;
@@ -40,6 +40,10 @@ pub(crate) fn run(session: Session, mut context: Context) -> Result<(), Failure>
             prompt.remember(line);
             if prompt.serve(line, &session, &mut context)? == Next::Exit {
                 break 'lines;
+            }
+            if prompt.interrupts.signal().is_some() {
+                // Ctrl-C is for the lines behind this one too.
+                break;
             }
         }
     }
@@ -159,6 +163,14 @@ impl Prompt {
             Ok(line) => Ok(Typed::Line(line)),
             Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => Ok(Typed::ControlC),
             Err(ReadlineError::Eof) => Ok(Typed::ControlD),
+            Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                // What is left of the line must not be taken for another command.
+                settings::drop_typed_ahead();
+                screen::message(
+                    "\nThat is no text (UTF-8), and was dropped; such a byte of a name is written \"\\xff\"",
+                );
+                Ok(Typed::ControlC)
+            }
             Err(error) => Err(Failure::Local(format!("Cannot read from the terminal: {error}"))),
         }
     }

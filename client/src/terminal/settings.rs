@@ -1,7 +1,7 @@
 //! The settings of the terminal, which the prompt changes to read key by key. They must not stay changed,
 //! whatever ends the program.
 
-use rustix::termios::{self, OptionalActions, Termios};
+use rustix::termios::{self, OptionalActions, QueueSelector, Termios};
 use std::io::{self, Write};
 
 /// Line editors have the terminal mark what is pasted; this ends that, and the line of the prompt.
@@ -26,6 +26,11 @@ impl Settings {
             let _ = io::stdout().write_all(LEAVE_PROMPT.as_bytes());
         }
     }
+}
+
+/// Drops what was typed and is not read yet. Where there is no terminal, there is nothing to drop.
+pub(crate) fn drop_typed_ahead() {
+    let _ = termios::tcflush(io::stdin(), QueueSelector::IFlush);
 }
 
 fn is_in_foreground() -> bool {

@@ -3,13 +3,15 @@
 use crate::limits::COMPLETION_MAX_NAMES;
 use crate::prompt::complete::candidates::{Name, fits};
 use crate::prompt::pattern::local_path;
+use crate::prompt::words::Word;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 /// Regular files and directories; nothing else can be uploaded.
 pub(crate) fn fitting(directory: &[u8], prefix: &[u8]) -> Vec<Name> {
-    let directory = if directory.is_empty() { Ok(PathBuf::from(".")) } else { local_path(directory) };
+    let directory =
+        if directory.is_empty() { Ok(PathBuf::from(".")) } else { local_path(&Word::plain(directory)) };
     let Some(entries) = directory.ok().and_then(|directory| fs::read_dir(directory).ok()) else {
         return Vec::new();
     };
