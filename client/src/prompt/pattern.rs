@@ -1,5 +1,5 @@
-//! Patterns in names: `* ? [..] {a,b}` outside of quotes, matched here, in time linear in the name. `?` is
-//! one byte, as names are bytes. A name that begins with a dot is matched only by a pattern that does so too.
+//! What the words of a command stand for: names, or all that match the patterns in them (`* ? [..] {a,b}` outside of
+//! quotes), on the server and on this host.
 
 use crate::failure::Failure;
 use crate::limits::PATTERN_MATCHES_MAX;
@@ -7,10 +7,11 @@ use crate::prompt::place::Place;
 use crate::prompt::remote;
 use crate::prompt::words::Word;
 use crate::session::Session;
+use crate::tree;
+use crate::tree::pattern::{Component, Matcher, Symbol};
 use ferry_common::path::RemotePath;
 use ferry_common::wire::entry::{Entry, EntryKind};
 use ferry_common::wire::words;
-use globset::{GlobBuilder, GlobMatcher};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -31,23 +32,26 @@ enum Part {
 
 /// A pattern of names.
 pub(crate) struct Pattern {
-    matcher: GlobMatcher,
+    matcher: Matcher,
     /// What was typed, for a name that is the pattern itself.
     text: Vec<u8>,
 }
 
 impl Pattern {
-    /// `None` where the word is a plain name.
+    /// `None` where the word is a plain name, of more than one folder, or too complicated to be a pattern.
     pub(crate) fn of(word: &Word) -> Option<Self> {
-        let (text, has_pattern) = as_glob(&word.marked().collect::<Vec<_>>());
-        let text = String::from_utf8(text).ok().filter(|_| has_pattern)?;
-        let glob = GlobBuilder::new(&text).literal_separator(true).backslash_escape(true).build().ok()?;
-        Some(Self { matcher: glob.compile_matcher(), text: word.bytes().to_vec() })
+        let symbols: Vec<_> = word.marked().map(|(byte, is_quoted)| Symbol { byte, is_quoted }).collect();
+        let parsed = tree::pattern::Pattern::parse(&symbols).ok()??;
+        match <[Component; 1]>::try_from(parsed.components) {
+            Ok([Component::Matcher(matcher)]) if parsed.prefix.is_empty() => {
+                Some(Self { matcher, text: word.bytes().to_vec() })
+            }
+            Ok([Component::Matcher(_) | Component::Literal(_)]) | Err(_) => None,
+        }
     }
 
     pub(crate) fn matches(&self, name: &[u8]) -> bool {
-        let is_hidden = name.starts_with(b".") && !self.text.starts_with(b".");
-        name == self.text || !is_hidden && self.matcher.is_match(Path::new(OsStr::from_bytes(name)))
+        name == self.text || self.matcher.matches(name)
     }
 }
 
@@ -184,23 +188,6 @@ fn parts(word: &Word) -> Option<Vec<Part>> {
     has_pattern.then_some(parts)
 }
 
-/// The glob for a name, and whether it is more than a name.
-fn as_glob(marked: &[(u8, bool)]) -> (Vec<u8>, bool) {
-    let mut glob = Vec::new();
-    let mut has_pattern = false;
-    for &(byte, is_quoted) in marked {
-        let is_special = matches!(byte, b'*' | b'?' | b'[' | b']' | b'{' | b'}' | b'\\' | b'!' | b',');
-        // Ranges and alternatives have these within; outside of them they are ordinary to the matcher.
-        let is_literal = is_quoted || byte == b'\\';
-        has_pattern |= !is_quoted && matches!(byte, b'*' | b'?' | b'[' | b'{');
-        if is_special && is_literal {
-            glob.push(b'\\');
-        }
-        glob.push(byte);
-    }
-    (glob, has_pattern)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,7 +203,7 @@ mod tests {
         for (text, fitting, others) in [
             ("*.jpg", &["a.jpg", "a b.jpg"][..], &["a.jpeg", ".jpg", ".a.jpg"][..]),
             (".*", &[".a"], &["a"]),
-            ("?", &["a"], &["ab", ""]),
+            ("?", &["a", "ü"], &["ab", ""]),
             ("[a-c]1", &["a1", "c1"], &["d1"]),
             ("[!a]1", &["b1"], &["a1"]),
             ("{a,b}.txt", &["a.txt", "b.txt"], &["c.txt", "a,b.txt"]),
