@@ -1,6 +1,10 @@
 //! The table of commands: what each is called, takes and does. The parser, the help, completion and the guess
 //! for a mistyped command are made from it alone.
 
+mod flags;
+
+pub(crate) use flags::Flag;
+
 /// The commands of the prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verb {
@@ -28,28 +32,6 @@ pub(crate) enum Verb {
     Shell,
     Help,
     Exit,
-}
-
-/// What may follow a command with a dash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Flag {
-    OneALine,
-    All,
-    Long,
-    Human,
-    Exact,
-    ByTime,
-    BySize,
-    Reverse,
-    Force,
-    To,
-    Recursive,
-    Parents,
-    Depth,
-    SumOnly,
-    DryRun,
-    Jobs,
-    Exclude,
 }
 
 /// What the names behind a command are names of.
@@ -467,103 +449,6 @@ impl Row {
 
     pub(crate) fn long_flag(&self, word: &str) -> Option<Flag> {
         self.flags.iter().copied().find(|flag| flag.word() == Some(word))
-    }
-}
-
-impl Flag {
-    pub(crate) fn letter(self) -> char {
-        match self {
-            Self::OneALine => '1',
-            Self::All => 'a',
-            Self::Long => 'l',
-            Self::Human => 'h',
-            Self::Exact => 'b',
-            Self::ByTime => 't',
-            Self::BySize => 'S',
-            Self::Reverse => 'r',
-            Self::Force => 'f',
-            Self::To => 'o',
-            Self::Recursive => 'r',
-            Self::Parents => 'p',
-            Self::Depth => 'L',
-            Self::SumOnly => 's',
-            Self::DryRun => 'n',
-            Self::Jobs => 'j',
-            Self::Exclude => 'x',
-        }
-    }
-
-    /// The other name, behind two dashes.
-    pub(crate) fn word(self) -> Option<&'static str> {
-        match self {
-            Self::To => Some("to"),
-            Self::Force => Some("force"),
-            Self::DryRun => Some("dry-run"),
-            Self::Jobs => Some("jobs"),
-            Self::Exclude => Some("exclude"),
-            Self::OneALine
-            | Self::All
-            | Self::Long
-            | Self::Human
-            | Self::Exact
-            | Self::ByTime
-            | Self::BySize
-            | Self::Reverse
-            | Self::Recursive
-            | Self::Parents
-            | Self::Depth
-            | Self::SumOnly => None,
-        }
-    }
-
-    /// For the help of its command alone: the usage has no room for it.
-    fn is_rare(self) -> bool {
-        matches!(self, Self::Jobs | Self::Exclude)
-    }
-
-    /// What follows it, as the usage shows it.
-    pub(crate) fn value(self) -> Option<&'static str> {
-        match self {
-            Self::To => Some("WHERE"),
-            Self::Depth => Some("LEVELS"),
-            Self::Jobs => Some("N"),
-            Self::Exclude => Some("PATTERN"),
-            Self::OneALine
-            | Self::All
-            | Self::Long
-            | Self::Human
-            | Self::Exact
-            | Self::ByTime
-            | Self::BySize
-            | Self::Reverse
-            | Self::Force
-            | Self::Recursive
-            | Self::Parents
-            | Self::SumOnly
-            | Self::DryRun => None,
-        }
-    }
-
-    pub(crate) fn summary(self) -> &'static str {
-        match self {
-            Self::OneALine => "one name a line",
-            Self::All => "with names that begin with a dot",
-            Self::Long => "with sizes and times",
-            Self::Human => "sizes as 41.9 MB, as on a terminal",
-            Self::Exact => "sizes in bytes, as in a pipe",
-            Self::ByTime => "the newest first",
-            Self::BySize => "the largest first",
-            Self::Reverse => "in the opposite order",
-            Self::Force => "without asking; over a file that has the name",
-            Self::Recursive => "folders with all that is in them",
-            Self::Parents => "with the folders that it is in; fine if it is there",
-            Self::Depth => "no deeper than this",
-            Self::SumOnly => "only the sum",
-            Self::DryRun => "only tell what would be moved",
-            Self::Jobs => "files at the same time: 4, or so many",
-            Self::Exclude => "but not names that match; may be repeated",
-            Self::To => "the folder to put them into, or the name for one file",
-        }
     }
 }
 
