@@ -86,7 +86,10 @@ fn an_upload_that_does_not_move_shows_its_bar_and_says_so_and_what_ctrl_c_waits_
     let mut command = ferry.command(server.address);
     command.args(["-c", "upload big"]);
     let mut terminal = Terminal::run(command);
-    terminal.wait_for_text(" 0 % of 64.00 MiB");
+    terminal.wait_until("bar before anything else is said", |screen| {
+        let has = |text: &str| screen.lines().iter().any(|line| line.contains(text));
+        has(" 0 % of 64.00 MiB") && !has("No data")
+    });
     terminal.wait_for_text("No data has moved for 5 s");
     terminal.type_keys(CONTROL_C);
     terminal.wait_for_text("Stopped; waiting for");

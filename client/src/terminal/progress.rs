@@ -60,7 +60,7 @@ impl Meter {
     /// Says something above the bar.
     pub(crate) fn tell(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.println(text),
+            Some(bar) => bar.suspend(|| screen::notice(text)),
             None => screen::notice(text),
         }
     }
