@@ -5,6 +5,7 @@
 
 pub(crate) mod board;
 pub(crate) mod download;
+pub(crate) mod fetching;
 pub(crate) mod hashing;
 pub(crate) mod held;
 pub(crate) mod plan;

@@ -3,10 +3,9 @@
 use crate::engine::{Announcement, Session as Engine, Stop};
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, show_path};
-use crate::limits::{
-    TREE_AHEAD_BYTES, TREE_AHEAD_FILES, TREE_DEPTH_MAX, TREE_FILE_TRIES_MAX, TREE_LARGE_AHEAD_FILES,
-};
+use crate::limits::{TREE_AHEAD_FILES, TREE_DEPTH_MAX, TREE_FILE_TRIES_MAX};
 use crate::mirror::board::Board;
+use crate::mirror::fetching::{Fetch, Running};
 use crate::mirror::held::Held;
 use crate::mirror::plan::{Class, Plan, Planned};
 use crate::mirror::pool::{Job, Member, Moved, Pool, Tick};
@@ -24,7 +23,6 @@ use crate::tree::receiving::Receiving;
 use crate::tree::same::{Comparison, Version, compare};
 use crate::tree::spool::Spool;
 use ferry_common::dialogue::{self, RequestId, Success};
-use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Command;
 use ferry_common::wire::digest::{Digest, Hasher};
@@ -107,23 +105,6 @@ struct Download<'a> {
     summary: Summary,
     board: Board,
     results: Results,
-}
-
-/// What one session has been asked for.
-#[derive(Default)]
-struct Running {
-    fetches: HashMap<RequestId, Fetch>,
-    small_bytes: u64,
-    large_files: usize,
-}
-
-/// One file that was asked for.
-struct Fetch {
-    file: Planned,
-    receiving: Option<Receiving>,
-    hasher: Hasher,
-    /// Why this end does not want it any more.
-    failed: Option<TreeError>,
 }
 
 /// How a file counts in the summary.
@@ -465,36 +446,6 @@ impl<'a> Download<'a> {
     }
 }
 
-impl Running {
-    fn has_room(&self, class: Class) -> bool {
-        match class {
-            Class::Large => self.large_files < TREE_LARGE_AHEAD_FILES,
-            // A small file does not wait behind a large one.
-            Class::Small => {
-                self.large_files == 0
-                    && self.fetches.len() < TREE_AHEAD_FILES
-                    && self.small_bytes < TREE_AHEAD_BYTES
-            }
-        }
-    }
-
-    fn add(&mut self, file: &Planned) {
-        match file.class() {
-            Class::Large => self.large_files += 1,
-            Class::Small => self.small_bytes += file.size_bytes,
-        }
-    }
-
-    fn remove(&mut self, id: RequestId) -> Option<Fetch> {
-        let fetch = self.fetches.remove(&id)?;
-        match fetch.file.class() {
-            Class::Large => self.large_files = self.large_files.saturating_sub(1),
-            Class::Small => self.small_bytes = self.small_bytes.saturating_sub(fetch.file.size_bytes),
-        }
-        Some(fetch)
-    }
-}
-
 impl Job for Download<'_> {
     fn refill(&mut self, member: Member, session: &mut Engine) -> Result<(), Failure> {
         let refilled =
@@ -621,15 +572,6 @@ impl Job for Download<'_> {
 
     fn show(&mut self, moved: Moved) {
         self.board.show(moved);
-    }
-}
-
-impl Fetch {
-    /// This end cannot have the file. A few bytes that come all the same cost less than a new data connection.
-    fn refuse(&mut self, error: TreeError, left_bytes: u64) -> Result<(), Stop> {
-        self.failed = Some(error);
-        self.receiving = None;
-        if left_bytes <= EAGER_MAX_BYTES { Ok(()) } else { Err(Stop) }
     }
 }
 

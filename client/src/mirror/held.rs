@@ -35,11 +35,10 @@ impl Held {
     pub(crate) fn question(&self, receiving: &str, sending: &str) -> String {
         let first = self.first.as_deref().unwrap_or_default();
         match self.count {
-            1 => format!("{first} {receiving} is different from that {sending}. Replace it? [y/N] "),
-            count => format!(
-                "{} files {receiving} are different from those {sending}, such as {first}. Replace them? [y/N] ",
-                grouped(count)
-            ),
+            1 => format!("{first} {receiving} differs from that {sending}. Replace it? [y/N] "),
+            count => {
+                format!("{} files {receiving} differ, such as {first}. Replace them? [y/N] ", grouped(count))
+            }
         }
     }
 }
@@ -66,13 +65,11 @@ mod tests {
         held.push(&file("a b")).unwrap();
         assert_eq!(
             held.question("here", "on the server"),
-            "\"a b\" here is different from that on the server. Replace it? [y/N] "
+            "\"a b\" here differs from that on the server. Replace it? [y/N] "
         );
         held.push(&file("c")).unwrap();
         let question = held.question("on the server", "here");
-        assert!(
-            question.starts_with("2 files on the server are different from those here, such as \"a b\".")
-        );
+        assert_eq!(question, "2 files on the server differ, such as \"a b\". Replace them? [y/N] ");
         assert_eq!(held.pop().unwrap(), Some(file("a b")));
         assert_eq!(held.files(), 1);
     }

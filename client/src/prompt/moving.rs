@@ -56,7 +56,8 @@ pub(crate) fn download(
         &found,
         |found| found.path.to_string(),
         |found| {
-            let entry = found.entry.clone().map_or_else(|| remote::stat(session, &found.path), Ok)?;
+            let entry = found.entry.clone().map_or_else(|| remote::stat(session, &found.path), Ok);
+            let entry = entry.map_err(download::explain_missing)?;
             items.push(Item { path: found.path.clone(), entry, content_only: false });
             Ok(())
         },

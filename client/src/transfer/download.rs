@@ -228,11 +228,16 @@ impl Download<'_> {
     }
 }
 
+/// What is said of a name that the server does not have.
+pub(crate) fn explain_missing(failure: Failure) -> Failure {
+    if let Failure::Refused { code: code @ Some(ErrorCode::NotFound), .. } = failure {
+        return Failure::Refused { code, message: "No such file found on the server!".to_owned() };
+    }
+    failure
+}
+
 fn explain(failure: Failure, target: &Target) -> Failure {
-    match failure {
-        Failure::Refused { code: code @ Some(ErrorCode::NotFound), .. } => {
-            Failure::Refused { code, message: "No such file found on the server!".to_owned() }
-        }
+    match explain_missing(failure) {
         Failure::ConnectionLost(reason) => {
             Failure::ConnectionLost(format!("{reason}; nothing was saved as {}", show_path(&target.path)))
         }

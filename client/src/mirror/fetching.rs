@@ -1,0 +1,67 @@
+//! The files that one session of a download has been asked for.
+
+use crate::engine::Stop;
+use crate::limits::{TREE_AHEAD_BYTES, TREE_AHEAD_FILES, TREE_LARGE_AHEAD_FILES};
+use crate::mirror::plan::{Class, Planned};
+use crate::tree::error::TreeError;
+use crate::tree::receiving::Receiving;
+use ferry_common::dialogue::RequestId;
+use ferry_common::limits::EAGER_MAX_BYTES;
+use ferry_common::wire::digest::Hasher;
+use std::collections::HashMap;
+
+/// What one session has been asked for.
+#[derive(Default)]
+pub(crate) struct Running {
+    pub(crate) fetches: HashMap<RequestId, Fetch>,
+    pub(crate) small_bytes: u64,
+    pub(crate) large_files: usize,
+}
+
+/// One file that was asked for.
+pub(crate) struct Fetch {
+    pub(crate) file: Planned,
+    pub(crate) receiving: Option<Receiving>,
+    pub(crate) hasher: Hasher,
+    /// Why this end does not want it any more.
+    pub(crate) failed: Option<TreeError>,
+}
+
+impl Running {
+    pub(crate) fn has_room(&self, class: Class) -> bool {
+        match class {
+            Class::Large => self.large_files < TREE_LARGE_AHEAD_FILES,
+            // A small file does not wait behind a large one.
+            Class::Small => {
+                self.large_files == 0
+                    && self.fetches.len() < TREE_AHEAD_FILES
+                    && self.small_bytes < TREE_AHEAD_BYTES
+            }
+        }
+    }
+
+    pub(crate) fn add(&mut self, file: &Planned) {
+        match file.class() {
+            Class::Large => self.large_files += 1,
+            Class::Small => self.small_bytes += file.size_bytes,
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: RequestId) -> Option<Fetch> {
+        let fetch = self.fetches.remove(&id)?;
+        match fetch.file.class() {
+            Class::Large => self.large_files = self.large_files.saturating_sub(1),
+            Class::Small => self.small_bytes = self.small_bytes.saturating_sub(fetch.file.size_bytes),
+        }
+        Some(fetch)
+    }
+}
+
+impl Fetch {
+    /// This end cannot have the file. A few bytes that come all the same cost less than a new data connection.
+    pub(crate) fn refuse(&mut self, error: TreeError, left_bytes: u64) -> Result<(), Stop> {
+        self.failed = Some(error);
+        self.receiving = None;
+        if left_bytes <= EAGER_MAX_BYTES { Ok(()) } else { Err(Stop) }
+    }
+}
