@@ -200,3 +200,23 @@ fn a_link_that_breaks_costs_no_file() {
         }
     }
 }
+
+/// What is not compared is moved all the same, large files too.
+#[test]
+fn a_tree_moves_without_verification() {
+    let (ferry, server) = (Ferry::new(), Server::start());
+    fs::create_dir(server.path("tree")).unwrap();
+    server.put("tree/small", "small");
+    server.put("tree/large", Content::new(9, 3_000_000).bytes());
+    let unverified = |line: &str| {
+        let mut command = ferry.command(server.control_address());
+        command.args(["--no-verify", "-c", line]);
+        let run = Running::start(command, b"").finish();
+        assert!(!run.expect_status(0).stderr.contains("verified"), "{}", run.stderr);
+    };
+    unverified("download tree");
+    unverified("upload tree -o copy");
+    let planted = without_folder_times(harvest(&server.path("tree")));
+    assert_same(&planted, &without_folder_times(harvest(&ferry.path("tree"))));
+    assert_same(&planted, &without_folder_times(harvest(&server.path("copy/tree"))));
+}

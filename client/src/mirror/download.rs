@@ -323,13 +323,12 @@ impl<'a> Download<'a> {
         let id = session.request(Command::Download { path: file.path.clone(), offset, digest });
         let running = &mut self.running[member];
         running.add(&file);
-        running.fetches.insert(id, Fetch { file, receiving, hasher, failed: None });
+        running.fetches.insert(id, Fetch { file, receiving, hasher, is_checked: digest, failed: None });
     }
 
     /// All of the file has come.
     fn finish(&mut self, fetch: Fetch, digest: Option<Digest>) {
-        let Fetch { file, receiving, hasher, failed } = fetch;
-        let is_checked = self.options.transfer.verify || hasher.length() > 0;
+        let Fetch { file, receiving, hasher, is_checked, failed } = fetch;
         let receiving = match (failed, receiving) {
             (Some(error), _) => {
                 return self.summary.complain(file.path.as_bytes(), error.to_string(), ExitCode::Local);

@@ -23,6 +23,8 @@ pub(crate) struct Fetch {
     pub(crate) file: Planned,
     pub(crate) receiving: Option<Receiving>,
     pub(crate) hasher: Hasher,
+    /// The server was asked for the digest of the whole file.
+    pub(crate) is_checked: bool,
     /// Why this end does not want it any more.
     pub(crate) failed: Option<TreeError>,
 }
