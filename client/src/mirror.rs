@@ -22,7 +22,7 @@ use crate::mirror::plan::Planned;
 use crate::mirror::scout::Start;
 use crate::mirror::upload::Root;
 use crate::session::Session;
-use crate::session::link::Ignore;
+use crate::terminal::screen;
 use crate::transfer::TransferOptions;
 use crate::tree::error::TreeError;
 use crate::tree::folder::Folder;
@@ -31,7 +31,6 @@ use crate::tree::walk::Walk;
 use ferry_common::dialogue::Failure;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
-use ferry_common::wire::command::Command;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -51,7 +50,7 @@ pub(crate) struct Options {
     pub(crate) excludes: Excludes,
 }
 
-/// Sends each of these, be it a file or a folder, to beneath the folder `to` of the server, which is made where it is not there.
+/// Sends each of these, be it a file or a folder, to beneath the folder `to` of the server, which exists.
 pub(crate) fn send(
     session: &mut Session,
     options: &Options,
@@ -59,20 +58,45 @@ pub(crate) fn send(
     to: &RemotePath,
     asker: &mut Asker<'_>,
 ) -> Result<(), Client> {
-    if !to.is_root() && !options.dry_run {
-        match session.exchange(Command::Mkdir { path: to.clone() }, &mut Ignore) {
-            Ok(_) | Err(Client::Refused { code: Some(ErrorCode::Exists), .. }) => {}
-            Err(failure) => return Err(failure),
-        }
-    }
-    let (mut roots, mut starts) = (Vec::new(), Vec::new());
+    let (mut roots, mut starts, mut failed) = (Vec::new(), Vec::new(), None);
     for path in names {
         let index = u32::try_from(roots.len()).unwrap_or(u32::MAX);
-        let (root, start) = root_of(options, path, to, index)?;
-        roots.push(root);
-        starts.push(start);
+        match root_of(options, path, to, index) {
+            Ok((root, start)) => {
+                roots.push(root);
+                starts.push(start);
+            }
+            Err(failure) => {
+                if let Some(earlier) = failed.replace(failure) {
+                    screen::failure(&earlier);
+                }
+            }
+        }
     }
-    upload::run(session, options, roots, starts, asker)
+    let failed = failed.map_or(Ok(()), Err);
+    if starts.is_empty() {
+        return failed;
+    }
+    upload::run(session, options, roots, starts, asker).and(failed)
+}
+
+/// Sends what is in a folder to the folder `to` of the server, which exists.
+pub(crate) fn send_content(
+    session: &mut Session,
+    options: &Options,
+    folder: &Path,
+    to: &RemotePath,
+    asker: &mut Asker<'_>,
+) -> Result<(), Client> {
+    let (root, start) = tree_of(options, folder, to.clone(), 0)?;
+    upload::run(session, options, vec![root], vec![start], asker)
+}
+
+fn tree_of(options: &Options, path: &Path, base: RemotePath, index: u32) -> Result<(Root, Start), Client> {
+    let local = |error: TreeError| Client::Local(format!("{}: {error}", show_path(path)));
+    let folder = Folder::open(path).map_err(local)?;
+    let walk = Walk::new(&folder, &RemotePath::root(), options.excludes.clone()).map_err(local)?;
+    Ok((Root { folder, base }, Start::Tree { root: index, walk }))
 }
 
 fn root_of(options: &Options, path: &Path, to: &RemotePath, index: u32) -> Result<(Root, Start), Client> {
@@ -80,10 +104,8 @@ fn root_of(options: &Options, path: &Path, to: &RemotePath, index: u32) -> Resul
     let unusable = || Client::Local(format!("The server takes no such name: {}", show_path(path)));
     let name = path.file_name().map(|name| name.as_bytes());
     if path.is_dir() {
-        let folder = Folder::open(path).map_err(local)?;
-        let walk = Walk::new(&folder, &RemotePath::root(), options.excludes.clone()).map_err(local)?;
         let base = name.map_or(Ok(to.clone()), |name| to.join(name)).map_err(|_| unusable())?;
-        return Ok((Root { folder, base }, Start::Tree { root: index, walk }));
+        return tree_of(options, path, base, index);
     }
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut folder = Folder::open(parent).map_err(local)?;

@@ -18,6 +18,7 @@ pub(crate) mod recall;
 pub(crate) mod remote;
 pub(crate) mod repl;
 pub(crate) mod status;
+pub(crate) mod syncing;
 pub(crate) mod table;
 pub(crate) mod trees;
 pub(crate) mod walk;

@@ -220,3 +220,57 @@ fn a_tree_moves_without_verification() {
     assert_same(&planted, &without_folder_times(harvest(&ferry.path("tree"))));
     assert_same(&planted, &without_folder_times(harvest(&server.path("copy/tree"))));
 }
+
+#[test]
+fn sync_makes_one_folder_hold_what_the_other_holds() {
+    let (ferry, server) = (Ferry::new(), Server::start());
+    plant(&ferry.path("here"), FEW_FILES, 5);
+    let address = server.control_address();
+    ferry.run(address, &["sync here there/deep"]).expect_status(0);
+    let planted = without_folder_times(harvest(&ferry.path("here")));
+    assert_same(&planted, &without_folder_times(harvest(&server.path("there/deep"))));
+    let run = ferry.run(address, &["sync here there/deep"]);
+    assert!(run.expect_status(0).stderr.contains("(0 new, 1,000 the same)"), "{}", run.stderr);
+
+    ferry.run(address, &["mirror there/deep back"]).expect_status(0);
+    assert_same(&harvest(&server.path("there/deep")), &harvest(&ferry.path("back")));
+
+    // Where both ends have the first one, it must be said which is meant.
+    fs::create_dir(server.path("back")).unwrap();
+    server.put("back/only there", "content");
+    let run = ferry.run(address, &["sync back other"]);
+    assert!(run.expect_status(2).stderr.contains("sync --up sends it"), "{}", run.stderr);
+    ferry.run(address, &["sync --down back other"]).expect_status(0);
+    assert_eq!(ferry.read("other/only there"), b"content");
+    ferry.run(address, &["sync -u back other"]).expect_status(0);
+    assert_same(&planted, &without_folder_times(harvest(&server.path("other"))));
+    ferry.run(address, &["sync nowhere other"]).expect_status(5);
+}
+
+#[test]
+fn a_dry_run_tells_and_touches_nothing() {
+    let (ferry, server) = (Ferry::new(), Server::start());
+    fs::create_dir_all(server.path("tree/folder")).unwrap();
+    server.put("tree/folder/a b", "content");
+    ferry.put("mine", "content");
+    let address = server.control_address();
+    let run = ferry.run(address, &["download -n tree"]);
+    assert_eq!(run.expect_status(0).stdout, "download \"tree/folder/a b\"\n");
+    let run = ferry.run(address, &["upload -n mine -o new"]);
+    assert_eq!(run.expect_status(0).stdout, "upload new/mine\n");
+    assert_eq!(ferry.files(), ["mine"]);
+    assert!(!server.path("new").exists());
+}
+
+#[test]
+fn what_is_excluded_is_not_moved() {
+    let (ferry, server) = (Ferry::new(), Server::start());
+    fs::create_dir_all(server.path("tree/cache")).unwrap();
+    for name in ["tree/a.txt", "tree/b.tmp", "tree/cache/c.txt"] {
+        server.put(name, "content");
+    }
+    let address = server.control_address();
+    ferry.run(address, &["download -x *.tmp -x cache/ tree"]).expect_status(0);
+    let there: Vec<PathBuf> = harvest(&ferry.path("tree")).into_keys().collect();
+    assert_eq!(there, [PathBuf::from("a.txt")]);
+}

@@ -6,7 +6,7 @@ use crate::prompt::context::{Asker, Context};
 use crate::prompt::input::PromptCommand;
 use crate::prompt::pattern;
 use crate::prompt::table::{Flag, Verb};
-use crate::prompt::{help, listing, moving, names, places, reading, status, trees};
+use crate::prompt::{help, listing, moving, names, places, reading, status, syncing, trees};
 use crate::session::Session;
 use crate::terminal::screen::{self, Results};
 use crate::transfer::digests;
@@ -37,6 +37,7 @@ pub(crate) fn run(
         Verb::Sum => on_each(session, context, command, digests::show)?,
         Verb::Download => moving::download(session, context, command, asker)?,
         Verb::Upload => moving::upload(session, context, command, asker)?,
+        Verb::Sync => syncing::run(session, context, command, asker)?,
         Verb::Mkdir => {
             for name in &command.names {
                 let path = context.place.resolve(name.bytes())?;

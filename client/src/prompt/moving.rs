@@ -8,6 +8,7 @@ use crate::mirror::download::Item;
 use crate::prompt::commands::each;
 use crate::prompt::context::{Asker, Context};
 use crate::prompt::input::PromptCommand;
+use crate::prompt::names;
 use crate::prompt::overwrite::Overwriting;
 use crate::prompt::pattern::{Found, expand_local, expand_remote, local_path};
 use crate::prompt::place::{Place, names_folder};
@@ -97,7 +98,7 @@ fn is_folder(session: &mut Session, found: &Found) -> Result<bool, Failure> {
     Ok(kind == EntryKind::Dir)
 }
 
-fn mirror_options(
+pub(crate) fn mirror_options(
     context: &Context,
     command: &PromptCommand,
     asker: &dyn Asker,
@@ -121,7 +122,8 @@ fn mirror_options(
     })
 }
 
-fn yes(asker: &mut dyn Asker, question: &str) -> Result<bool, Failure> {
+/// What was asked is answered with yes.
+pub(crate) fn yes(asker: &mut dyn Asker, question: &str) -> Result<bool, Failure> {
     let answer = asker.ask(question)?.unwrap_or_default();
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes" | "a" | "all"))
 }
@@ -164,6 +166,9 @@ pub(crate) fn upload(
     match (&files[..], destination) {
         (files, Destination::Folder(folder)) if is_tree => {
             let options = mirror_options(context, command, asker)?;
+            if !options.dry_run && !folder.is_root() {
+                names::make_with_parents(session, &folder)?;
+            }
             let sent = mirror::send(session, &options, files, &folder, &mut |question| yes(asker, question));
             tell_other_name("upload", &command.names, 1, sent)
         }

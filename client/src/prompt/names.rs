@@ -28,7 +28,8 @@ pub(crate) fn make_directory(session: &mut Session, path: &RemotePath, parents: 
     Ok(())
 }
 
-fn make_with_parents(session: &mut Session, path: &RemotePath) -> Result<(), Failure> {
+/// Makes a directory with those that it is in; none of them need be missing.
+pub(crate) fn make_with_parents(session: &mut Session, path: &RemotePath) -> Result<(), Failure> {
     // From the whole path up to the first that can be made, and down again.
     let mut missing = vec![path.clone()];
     while let Some(path) = missing.last().cloned() {

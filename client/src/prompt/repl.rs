@@ -192,7 +192,7 @@ impl Prompt {
     /// Completion must not offer what the command may have changed.
     fn note_effects(&self, command: &PromptCommand) {
         match command.verb {
-            Verb::Upload | Verb::Mkdir | Verb::Rm | Verb::Mv => {
+            Verb::Upload | Verb::Sync | Verb::Mkdir | Verb::Rm | Verb::Mv => {
                 if let Some(completer) = self.editor.helper() {
                     completer.forget();
                 }

@@ -86,6 +86,8 @@ fn value(row: &Row, flag: Flag) -> Expected {
         | Flag::DryRun
         | Flag::Jobs
         | Flag::Exclude
+        | Flag::Up
+        | Flag::Down
         | Flag::Force => Expected::Nothing,
     }
 }

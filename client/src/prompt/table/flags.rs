@@ -20,6 +20,8 @@ pub(crate) enum Flag {
     DryRun,
     Jobs,
     Exclude,
+    Up,
+    Down,
 }
 
 impl Flag {
@@ -42,6 +44,8 @@ impl Flag {
             Self::DryRun => 'n',
             Self::Jobs => 'j',
             Self::Exclude => 'x',
+            Self::Up => 'u',
+            Self::Down => 'd',
         }
     }
 
@@ -53,6 +57,8 @@ impl Flag {
             Self::DryRun => Some("dry-run"),
             Self::Jobs => Some("jobs"),
             Self::Exclude => Some("exclude"),
+            Self::Up => Some("up"),
+            Self::Down => Some("down"),
             Self::OneALine
             | Self::All
             | Self::Long
@@ -92,7 +98,9 @@ impl Flag {
             | Self::Recursive
             | Self::Parents
             | Self::SumOnly
-            | Self::DryRun => None,
+            | Self::DryRun
+            | Self::Up
+            | Self::Down => None,
         }
     }
 
@@ -112,6 +120,8 @@ impl Flag {
             Self::Depth => "no deeper than this",
             Self::SumOnly => "only the sum",
             Self::DryRun => "only tell what would be moved",
+            Self::Up => "FROM is here, TO on the server",
+            Self::Down => "FROM is on the server, TO here",
             Self::Jobs => "files at the same time: 4, or so many",
             Self::Exclude => "but not names that match; may be repeated",
             Self::To => "the folder to put them into, or the name for one file",
