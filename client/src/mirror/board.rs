@@ -4,7 +4,8 @@
 use crate::limits::{BAR_DELAY, BOARD_INTERVAL, BOARD_RATE_WINDOW, BOARD_SILENCE};
 use crate::mirror::pool::Moved;
 use crate::mirror::summary::{duration, grouped};
-use indicatif::{DecimalBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use crate::terminal::layout::size;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
@@ -97,12 +98,12 @@ impl Board {
             parts.push(format!("no data for {}", duration(Duration::from_secs(silent.as_secs()))));
         } else {
             let rate = self.rate();
-            parts.push(format!("{}/s", DecimalBytes(rate)));
+            parts.push(format!("{}/s", size(rate)));
             let left = self.planned_bytes.saturating_sub(moved.bytes);
             if let Some(seconds) = left.checked_div(rate) {
                 parts.push(format!("{} left", duration(Duration::from_secs(seconds))));
             }
-            parts.push(format!("{} of {}", DecimalBytes(moved.bytes), DecimalBytes(self.planned_bytes)));
+            parts.push(format!("{} of {}", size(moved.bytes), size(self.planned_bytes)));
         }
         fit(&parts, width)
     }
@@ -160,9 +161,9 @@ mod tests {
         let moved = Moved { bytes: 500_000_000, silent_since: now, is_cut_off: false };
         assert_eq!(
             board.line(moved, now, 79),
-            " 55 %  461 of 894 files  100.00 MB/s  3.0 s left  500.00 MB of 894.00 MB"
+            " 55 %  461 of 894 files  100 MB/s  3.0 s left  500 MB of 894 MB"
         );
-        assert_eq!(board.line(moved, now, 40), " 55 %  461 of 894 files  100.00 MB/s");
+        assert_eq!(board.line(moved, now, 40), " 55 %  461 of 894 files  100 MB/s");
         assert_eq!(board.line(moved, now, 10), " 55 %");
     }
 

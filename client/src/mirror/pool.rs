@@ -247,7 +247,7 @@ impl Pool {
         }
     }
 
-    /// True where the member could do more at once.
+    /// True where the member could do more at once, or what it did may give others something to do.
     fn serve(&mut self, member: Member, job: &mut dyn Job) -> Result<bool, Failure> {
         let now = Instant::now();
         let slot = &mut self.slots[member];
@@ -266,9 +266,11 @@ impl Pool {
         if session.wants_connect() {
             session.retry_connect(self.poll.registry());
         }
+        let moved = session.moved();
         self.hear(member, job)?;
+        let has_moved = self.slots[member].moved != moved;
         self.watch(member, now, job)?;
-        Ok(self.slots[member].session_mut().is_some_and(|session| session.has_work()))
+        Ok(has_moved || self.slots[member].session_mut().is_some_and(|session| session.has_work()))
     }
 
     fn connect(&mut self, member: Member, job: &mut dyn Job) -> Result<(), Failure> {

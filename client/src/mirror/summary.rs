@@ -3,9 +3,9 @@
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::limits::{TREE_COMPLAINTS_MAX, TREE_COMPLAINTS_SHOWN};
+use crate::terminal::layout::size;
 use crate::terminal::screen;
 use ferry_common::wire::words;
-use indicatif::DecimalBytes;
 use std::time::{Duration, Instant};
 
 /// See the module's documentation.
@@ -130,15 +130,18 @@ impl Summary {
         }
         first.push_str(&format!(" ({})", self.counts()));
         let seconds = elapsed.as_secs_f64().max(0.001);
-        let rate = DecimalBytes((self.bytes as f64 / seconds) as u64);
-        let mut second = format!("{} in {} ({rate}/s)", DecimalBytes(self.bytes), duration(elapsed));
+        let rate = size((self.bytes as f64 / seconds) as u64);
+        let mut second = format!("{} in {} ({rate}/s)", size(self.bytes), duration(elapsed));
         if is_verified && files > 0 {
             second.push_str(", all verified");
         }
         if !is_complete {
             second.push_str("; not complete: the same command goes on from here");
         }
-        let mut lines = vec![first, second];
+        let mut lines = vec![first];
+        if files > 0 || !is_complete {
+            lines.push(second);
+        }
         lines.extend(self.complaint_lines(not_done));
         lines
     }
@@ -192,7 +195,7 @@ mod tests {
             summary.lines(Direction::Up, true, true, Duration::from_millis(1300)),
             [
                 "15 files sent, 2 folders made (12 new, 3 changed, 1,189 the same)",
-                "84.20 MB in 1.3 s (64.77 MB/s), all verified",
+                "84.2 MB in 1.3 s (64.8 MB/s), all verified",
                 "3 were not sent:",
                 "  link: it is a symbolic link",
                 "  \"a b\": no space left",

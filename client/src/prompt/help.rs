@@ -62,7 +62,7 @@ fn options(row: &Row, columns: usize) -> Vec<String> {
         if let Some(value) = flag.value() {
             option += &format!(" {value}");
         }
-        let beside = format!("{option:<20}{}", flag.summary());
+        let beside = format!("{option:<18}  {}", flag.summary());
         if beside.chars().count() <= columns {
             lines.push(beside);
         } else {

@@ -3,12 +3,12 @@
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::session::link::Handler;
+use crate::terminal::layout::size;
 use crate::terminal::screen::Results;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Command;
 use ferry_common::wire::session_entry::{SessionActivity, SessionEntry, SessionTotals};
 use ferry_common::wire::words;
-use indicatif::HumanBytes;
 
 /// Tells how much room there is for uploads, and in all.
 pub(crate) fn show_room(session: &mut Session, path: &RemotePath) -> Result<(), Failure> {
@@ -18,8 +18,8 @@ pub(crate) fn show_room(session: &mut Session, path: &RemotePath) -> Result<(), 
         return Err(Failure::Violation("The server told nothing of its room".to_owned()));
     };
     let mut results = Results::new();
-    results.line(&format!("Free: {free_bytes} bytes ({})", HumanBytes(free_bytes)))?;
-    results.line(&format!("Total: {total_bytes} bytes ({})", HumanBytes(total_bytes)))?;
+    results.line(&format!("Free: {free_bytes} bytes ({})", size(free_bytes)))?;
+    results.line(&format!("Total: {total_bytes} bytes ({})", size(total_bytes)))?;
     results.finish()
 }
 
@@ -63,9 +63,9 @@ impl Handler for Crowd {
 
 fn session_in_words(entry: &SessionEntry) -> String {
     let SessionEntry { address, activity, moved_bytes, size_bytes, seconds, name } = entry;
-    let (moved, size) = (HumanBytes(*moved_bytes), HumanBytes(*size_bytes));
+    let (moved, whole) = (size(*moved_bytes), size(*size_bytes));
     let (activity, name) = (activity.word(), words::display(name));
-    format!("{address}  {activity:<4}  {moved} of {size} in {seconds} s  {name}")
+    format!("{address}  {activity:<4}  {moved} of {whole} in {seconds} s  {name}")
 }
 
 fn totals_in_words(totals: &SessionTotals) -> String {
@@ -74,7 +74,7 @@ fn totals_in_words(totals: &SessionTotals) -> String {
         1 => format!("1 {one}"),
         _ => format!("{number} {many}"),
     };
-    let (up, down) = (HumanBytes(*up_bytes_per_second), HumanBytes(*down_bytes_per_second));
+    let (up, down) = (size(*up_bytes_per_second), size(*down_bytes_per_second));
     let connected = counted(*sessions, "session", "sessions");
     let uploads = counted(*uploads, "upload", "uploads");
     let downloads = counted(*downloads, "download", "downloads");
@@ -95,7 +95,7 @@ mod tests {
             seconds: 12,
             name: b"my film\x1b.mp4".to_vec(),
         };
-        let line = "192.168.1.31  up    5.00 MiB of 8.00 MiB in 12 s  \"my film\\x1b.mp4\"";
+        let line = "192.168.1.31  up    5.2 MB of 8.4 MB in 12 s  \"my film\\x1b.mp4\"";
         assert_eq!(session_in_words(&entry), line);
         let totals = SessionTotals {
             sessions: 14,
@@ -104,6 +104,6 @@ mod tests {
             up_bytes_per_second: 6 << 20,
             down_bytes_per_second: 0,
         };
-        assert_eq!(totals_in_words(&totals), "14 sessions; 1 upload, 6.00 MiB/s; 2 downloads, 0 B/s");
+        assert_eq!(totals_in_words(&totals), "14 sessions; 1 upload, 6.3 MB/s; 2 downloads, 0 B/s");
     }
 }
