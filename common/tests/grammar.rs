@@ -303,12 +303,13 @@ proptest! {
         size_bytes in any::<u64>(),
         mtime in file_time(),
         executable in any::<bool>(),
+        link in any::<bool>(),
         name in file_name(),
         verb in prop::sample::select(vec!["ls", "stat"]),
     ) {
         let kind = if is_dir { EntryKind::Dir } else { EntryKind::File };
         let executable = executable && !is_dir;
-        let entry = Entry { kind, size_bytes, mtime, executable, name };
+        let entry = Entry { kind, size_bytes, mtime, executable, link, name };
         let line = Reply::entry(verb, &entry);
         assert_harmless(without_ending(&line));
         prop_assert_eq!(Reply::parse(without_ending(&line)), Ok(Reply::Entry(entry)));
@@ -430,8 +431,14 @@ fn the_longest_path_fits_in_a_line_of_either_end() {
 #[test]
 fn the_longest_name_fits_in_a_line_of_a_listing() {
     let name = vec![b'\xff'; NAME_MAX_BYTES];
-    let entry =
-        Entry { kind: EntryKind::File, size_bytes: u64::MAX, mtime: earliest(), executable: true, name };
+    let entry = Entry {
+        kind: EntryKind::File,
+        size_bytes: u64::MAX,
+        mtime: earliest(),
+        executable: true,
+        link: true,
+        name,
+    };
     let line = Reply::entry("stat", &entry);
     assert!(line.len() <= LINE_MAX_BYTES);
     assert_eq!(Reply::parse(without_ending(&line)), Ok(Reply::Entry(entry)));

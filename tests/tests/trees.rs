@@ -274,3 +274,22 @@ fn what_is_excluded_is_not_moved() {
     let there: Vec<PathBuf> = harvest(&ferry.path("tree")).into_keys().collect();
     assert_eq!(there, [PathBuf::from("a.txt")]);
 }
+
+/// Links to folders can lead in circles. A link to a file is that file.
+#[test]
+fn no_link_to_a_folder_of_the_server_is_entered_unless_it_is_named() {
+    let (ferry, server) = (Ferry::new(), Server::start());
+    fs::create_dir_all(server.path("tree/folder")).unwrap();
+    server.put("tree/folder/file", "content");
+    symlink("..", server.path("tree/folder/loop")).unwrap();
+    symlink("folder/file", server.path("tree/link")).unwrap();
+    let address = server.control_address();
+    let run = ferry.run(address, &["download tree"]);
+    let why = "tree/folder/loop: it is a symbolic link to a folder; name it to have what it leads to";
+    assert!(run.expect_status(0).stderr.contains(why), "{}", run.stderr);
+    let there: Vec<PathBuf> = harvest(&ferry.path("tree")).into_keys().collect();
+    assert_eq!(there, ["folder", "folder/file", "link"].map(PathBuf::from));
+    assert_eq!(ferry.read("tree/link"), b"content");
+    ferry.run(address, &["download tree/folder/loop -o named"]).expect_status(0);
+    assert_eq!(ferry.read("named/loop/folder/file"), b"content");
+}

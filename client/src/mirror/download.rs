@@ -169,6 +169,11 @@ impl<'a> Download<'a> {
             return Ok(());
         }
         match entry.kind {
+            EntryKind::Dir if entry.link => {
+                let why = "it is a symbolic link to a folder; name it to have what it leads to".to_owned();
+                self.summary.note(path.as_bytes(), why);
+                Ok(())
+            }
             EntryKind::File => self.consider_file(&path, common_at, entry, is_new),
             EntryKind::Dir => self.consider_folder(&path, common_at, entry.mtime, is_new),
         }

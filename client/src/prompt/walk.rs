@@ -47,7 +47,7 @@ pub(crate) fn walk(
         if !is_shown {
             walk.show(Visit { path: path.clone(), entry: &entry, depth, is_last }, visit)?;
         }
-        if entry.kind == EntryKind::Dir && depth < depth_max {
+        if entry.kind == EntryKind::Dir && !entry.link && depth < depth_max {
             match walk.enter(session, path.clone(), visit) {
                 Ok(()) => {}
                 Err(failure) if failure.concerns_one_file() => {

@@ -29,6 +29,8 @@ pub struct Entry {
     pub mtime: FileTime,
     /// True for a file that its owner may execute.
     pub executable: bool,
+    /// The name is a link to it, as far as the server tells that.
+    pub link: bool,
     /// The name inside the listed directory; for a file that was named itself, its last component; `.`
     /// for the root.
     pub name: Vec<u8>,

@@ -81,7 +81,13 @@ impl Reply {
         let mut line =
             format!("({verb}) {} {} {} ", entry.kind.word(), entry.size_bytes, entry.mtime).into_bytes();
         words::encode(&entry.name, &mut line);
-        line.extend_from_slice(if entry.executable { b" exec\n" } else { b"\n" });
+        if entry.executable {
+            line.extend_from_slice(b" exec");
+        }
+        if entry.link {
+            line.extend_from_slice(b" link");
+        }
+        line.push(b'\n');
         line
     }
 
@@ -178,15 +184,16 @@ fn parse_reply(line: &[u8]) -> Option<Reply> {
                 _ => return None,
             };
             let (size_bytes, mtime) = (parse_number(size)?, FileTime::parse(mtime)?);
-            let executable = kind == EntryKind::File && has_exec(more);
-            Some(Reply::Entry(Entry { kind, size_bytes, mtime, executable, name: name.clone() }))
+            let executable = kind == EntryKind::File && has(more, b"exec");
+            let (link, name) = (has(more, b"link"), name.clone());
+            Some(Reply::Entry(Entry { kind, size_bytes, mtime, executable, link, name }))
         }
         (b"data", [port, ticket, ..]) if !ticket.is_empty() && ticket.iter().all(u8::is_ascii_graphic) => {
             Some(Reply::Data { port: u16::try_from(parse_number(port)?).ok()?, ticket: ticket.clone() })
         }
         (b"download", [length, mtime, more @ ..]) => {
             let (length, mtime) = (parse_number(length)?, FileTime::parse(mtime)?);
-            Some(Reply::Download { length, mtime, executable: has_exec(more) })
+            Some(Reply::Download { length, mtime, executable: has(more, b"exec") })
         }
         (b"upload", [offset, ..]) => Some(Reply::Upload { offset: parse_number(offset)? }),
         (b"sum" | b"partial", [length, digest, ..]) => {
@@ -224,8 +231,8 @@ fn parse_reply(line: &[u8]) -> Option<Reply> {
 }
 
 /// Of the words behind those that a line always has, of which a later version may have more.
-fn has_exec(more: &[Vec<u8>]) -> bool {
-    more.iter().any(|word| word == b"exec")
+fn has(more: &[Vec<u8>], wanted: &[u8]) -> bool {
+    more.iter().any(|word| word == wanted)
 }
 
 /// What a person is told of an `err` line: never nothing, and the word of a code that this version does not know.
@@ -259,6 +266,7 @@ mod tests {
             size_bytes: 3552,
             mtime: FileTime::new(-1, 5),
             executable: true,
+            link: false,
             name: b"a b\n\xff".to_vec(),
         };
         assert_eq!(parse(&Reply::entry("ls", &entry)), Reply::Entry(entry));

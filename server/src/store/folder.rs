@@ -289,7 +289,7 @@ fn entry_of(stat: &Stat, name: &[u8]) -> Option<Entry> {
         | FileType::Unknown => return None,
     };
     let executable = kind == EntryKind::File && is_executable(stat);
-    Some(Entry { kind, size_bytes, mtime: mtime_of(stat), executable, name: name.to_vec() })
+    Some(Entry { kind, size_bytes, mtime: mtime_of(stat), executable, link: false, name: name.to_vec() })
 }
 
 fn mtime_of(stat: &Stat) -> FileTime {

@@ -157,6 +157,7 @@ mod tests {
             size_bytes,
             mtime: FileTime::default(),
             executable: false,
+            link: false,
             name: name.to_vec(),
         }
     }

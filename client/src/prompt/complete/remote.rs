@@ -122,6 +122,7 @@ mod tests {
                     size_bytes: 0,
                     mtime: FileTime::default(),
                     executable: false,
+                    link: false,
                     name,
                 })
                 .unwrap();

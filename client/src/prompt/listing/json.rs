@@ -61,7 +61,14 @@ mod tests {
     fn told(name: &[u8], folder: Option<&[u8]>) -> String {
         let mtime = FileTime::new(1_764_000_000, 5_000_000_u32);
         line(
-            &Entry { kind: EntryKind::File, size_bytes: 5, mtime, executable: false, name: name.to_vec() },
+            &Entry {
+                kind: EntryKind::File,
+                size_bytes: 5,
+                mtime,
+                executable: false,
+                link: false,
+                name: name.to_vec(),
+            },
             folder,
         )
     }

@@ -90,6 +90,7 @@ mod tests {
             size_bytes,
             mtime: FileTime::from_seconds(seconds),
             executable: false,
+            link: false,
             name: name.to_vec(),
         }
     }

@@ -243,6 +243,7 @@ mod tests {
             size_bytes,
             mtime: FileTime::from_seconds(seconds),
             executable: false,
+            link: false,
             name: name.trim_end_matches('/').as_bytes().to_vec(),
         }
     }
@@ -338,6 +339,7 @@ a very long name of…ard to remember.mp4  日本語のファイル名.txt
             size_bytes: 0,
             mtime: FileTime::default(),
             executable: false,
+            link: false,
             name: name.to_vec(),
         };
         assert_eq!(shown_name(&named(EntryKind::File, b"a.txt")), "a.txt");

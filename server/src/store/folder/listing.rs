@@ -112,7 +112,7 @@ impl Folder {
         let is_directory = FileType::from_raw_mode(stat.stx_mode.into()) == FileType::Directory;
         let mtime = FileTime::new(stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec);
         let (kind, executable, name) = (EntryKind::Dir, false, name.to_vec());
-        is_directory.then_some(Entry { kind, size_bytes: 0, mtime, executable, name })
+        is_directory.then_some(Entry { kind, size_bytes: 0, mtime, executable, link: false, name })
     }
 
     /// A link is listed as what it leads to, if that is inside the folder. Where it leads out of the folder's own file
@@ -121,7 +121,7 @@ impl Folder {
         let whole = [directory.as_bytes(), name].join(&b'/');
         let Ok(whole) = RemotePath::parse(&whole) else { return Ok(None) };
         match self.stat(&whole) {
-            Ok(entry) => Ok(Some(Entry { name: name.to_vec(), ..entry })),
+            Ok(entry) => Ok(Some(Entry { name: name.to_vec(), link: true, ..entry })),
             Err(ErrorCode::BadLink) if self.lane == LaneId::ROOT => Err(ErrorCode::BadLink),
             Err(_) => Ok(None),
         }

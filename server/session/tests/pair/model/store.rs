@@ -246,7 +246,14 @@ impl Store {
         let kind = if content.is_some() { EntryKind::File } else { EntryKind::Dir };
         let mtime = self.mtimes.get(path).copied().unwrap_or(MTIME);
         let executable = self.executables.contains(path);
-        Entry { kind, size_bytes: content.map_or(0, <[u8]>::len) as u64, mtime, executable, name }
+        Entry {
+            kind,
+            size_bytes: content.map_or(0, <[u8]>::len) as u64,
+            mtime,
+            executable,
+            link: false,
+            name,
+        }
     }
 }
 
