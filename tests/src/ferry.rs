@@ -1,6 +1,7 @@
 //! Runs of the real `ferry`, each place with a local folder and a state directory of its own.
 
 use crate::binaries;
+use crate::process::Process;
 use crate::server::wait_for_exit;
 use crate::wait::WAIT_LIMIT;
 use std::io::{Read, Write};
@@ -144,6 +145,10 @@ impl Running {
         let stdout = child.stdout.take().map(read_in_background);
         let stderr = child.stderr.take().map(read_in_background);
         Self { child, stdout, stderr }
+    }
+
+    pub fn process(&self) -> Process {
+        Process::new(self.child.id())
     }
 
     /// Waits for its end.

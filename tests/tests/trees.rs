@@ -7,7 +7,9 @@ use ferry_tests::ferry::{Ferry, Running};
 use ferry_tests::proxy::{Direction, Fault, Kind, Link, Proxy};
 use ferry_tests::server::{Options, Server};
 use ferry_tests::tree::{Node, assert_same, harvest, plant, without_folder_times};
+use ferry_tests::wait::{WAIT_LIMIT, wait_until};
 use rustix::fs::{CWD, FileType, Mode};
+use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -292,4 +294,35 @@ fn no_link_to_a_folder_of_the_server_is_entered_unless_it_is_named() {
     assert_eq!(ferry.read("tree/link"), b"content");
     ferry.run(address, &["download tree/folder/loop -o named"]).expect_status(0);
     assert_eq!(ferry.read("named/loop/folder/file"), b"content");
+}
+
+#[test]
+fn a_tree_that_ctrl_c_has_stopped_goes_on_where_it_was() {
+    let server = Server::start();
+    fs::create_dir(server.path("tree")).unwrap();
+    for number in 0..300 {
+        server.put(format!("tree/{number}"), Content::new(number, 4096).bytes());
+    }
+    let planted = without_folder_times(harvest(&server.path("tree")));
+    let proxy = Proxy::before(server.control_address());
+    let kind = Kind::Stall(WAIT_LIMIT);
+    proxy.arm(Fault { link: Link::Data, direction: Direction::ToClient, after: 400_000, kind });
+    let ferry = Ferry::new();
+    let mut command = ferry.command(proxy.control_address());
+    command.args(["-c", "download tree"]);
+    let running = Running::start(command, b"");
+    // What has come is named without a wait for what has not.
+    wait_until("files that are whole", || {
+        fs::read_dir(ferry.path("tree")).is_ok_and(|entries| entries.count() > 50)
+    });
+    running.process().signal(Signal::INT);
+    let run = running.finish();
+    run.expect_status(130);
+    assert!(run.stderr.contains("not complete: the same command goes on from here"), "{}", run.stderr);
+    for (path, node) in without_folder_times(harvest(&ferry.path("tree"))) {
+        assert_eq!(planted.get(&path), Some(&node), "{path:?} is not whole");
+    }
+    let run = ferry.run(server.control_address(), &["download tree"]);
+    assert!(!run.expect_status(0).stderr.contains("(300 new"), "{}", run.stderr);
+    assert_same(&planted, &without_folder_times(harvest(&ferry.path("tree"))));
 }
