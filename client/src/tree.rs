@@ -10,8 +10,6 @@ pub(crate) mod error;
 pub(crate) mod facts;
 pub(crate) mod file_system;
 pub(crate) mod folder;
-// The commands that take patterns call it; until they exist, its tests do.
-#[allow(dead_code)]
 pub(crate) mod pattern;
 pub(crate) mod received;
 pub(crate) mod receiving;

@@ -245,6 +245,14 @@ fn several_names_are_moved_whatever_becomes_of_each() {
     let hint = "To give it another name: download a.txt -o \"other name\"\n";
     assert!(run.stderr.contains(hint), "{}", run.stderr);
 
+    std::fs::create_dir(server.path("a folder")).unwrap();
+    let run = ferry.run(server.control_address(), &["stat a*/"]);
+    assert!(
+        run.expect_status(0).stdout.contains("a folder") && !run.stdout.contains("a.txt"),
+        "{}",
+        run.stdout
+    );
+
     let run = ferry.run(server.control_address(), &["get *.txt s* -o ."]);
     run.expect_status(0);
     assert_eq!(ferry.files(), ["[1].txt", "a.txt", "server.py"]);

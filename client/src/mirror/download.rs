@@ -14,7 +14,7 @@ use crate::mirror::summary::{Direction, Summary};
 use crate::mirror::{Asker, Options, Verdict, is_lost, judge, status_of};
 use crate::session::Session;
 use crate::terminal::screen::Results;
-use crate::tree::committer::{Committer, Flush, Outcome};
+use crate::tree::committer::{Committer, Outcome};
 use crate::tree::error::TreeError;
 use crate::tree::facts::Kind;
 use crate::tree::folder::{Folder, Made};
@@ -117,7 +117,7 @@ impl<'a> Download<'a> {
     fn new(options: &'a Options, pool: &Pool, to: &Path) -> Result<Self, Failure> {
         let folder =
             Folder::open(to).map_err(|error| Failure::Local(format!("{}: {error}", show_path(to))))?;
-        let committer = Committer::start(Flush::Full, wake(pool.waker()))
+        let committer = Committer::start(wake(pool.waker()))
             .map_err(|error| Failure::local("start a thread for", to, &error))?;
         Ok(Self {
             options,

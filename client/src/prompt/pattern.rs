@@ -67,7 +67,8 @@ pub(crate) fn expand_remote(
     let start = if word.bytes().starts_with(b"/") { RemotePath::root() } else { place.here().clone() };
     let mut found = vec![Found { path: start, entry: None }];
     for (at, part) in parts.iter().enumerate() {
-        let is_last = at + 1 == parts.len();
+        // A slash at the end means folders only.
+        let is_last = at + 1 == parts.len() && !word.bytes().ends_with(b"/");
         let mut next = Vec::new();
         for Found { path: folder, .. } in found {
             match part {
@@ -120,7 +121,8 @@ pub(crate) fn expand_local(word: &Word) -> Result<Vec<PathBuf>, Failure> {
     let start = if word.bytes().starts_with(b"/") { PathBuf::from("/") } else { PathBuf::new() };
     let mut found = vec![start];
     for (at, part) in parts.iter().enumerate() {
-        let is_last = at + 1 == parts.len();
+        // A slash at the end means folders only.
+        let is_last = at + 1 == parts.len() && !word.bytes().ends_with(b"/");
         let mut next = Vec::new();
         for folder in found {
             match part {

@@ -1,6 +1,6 @@
 //! Gives received files their names. What has come while the last flush ran shares the next one, and so do the names that
 //! were given meanwhile: thousands of files cost a few flushes. A file is reported when nothing of it can be lost any
-//! more, at [`Flush::Full`] not by a loss of power either.
+//! more, not by a loss of power either.
 //!
 //! A thread of its own flushes, and does nothing else. Files are named on the thread that makes them: a file system has
 //! one lock for all files without a name (ext4: its list of orphans), and two threads that take turns at it are several
@@ -21,19 +21,8 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-/// What has to be on the disk before a file is reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Flush {
-    /// Its content before its name appears, and then its name.
-    Full,
-    /// Nothing: what was named outlasts this program, and no loss of power. There is no option for it yet.
-    #[allow(dead_code)]
-    None,
-}
-
 /// See the module's documentation. What has no name when this is dropped does not get one.
 pub(crate) struct Committer {
-    flush: Flush,
     jobs: Sender<Job>,
     done: Receiver<Done>,
     /// How many files the flusher has, if it has a job.
@@ -52,15 +41,12 @@ pub(crate) struct Committer {
 
 impl Committer {
     /// `waker` is called on another thread when there is something to do for [`Committer::turn`].
-    pub(crate) fn start(flush: Flush, waker: Box<dyn Fn() + Send>) -> io::Result<Self> {
+    pub(crate) fn start(waker: Box<dyn Fn() + Send>) -> io::Result<Self> {
         let (jobs, jobs_out) = crossbeam_channel::bounded(1);
         let (done_in, done) = crossbeam_channel::bounded(1);
-        if flush == Flush::Full {
-            let run = move || flusher::run(&jobs_out, &done_in, &*waker);
-            std::thread::Builder::new().name("flusher".to_owned()).spawn(run)?;
-        }
+        let run = move || flusher::run(&jobs_out, &done_in, &*waker);
+        std::thread::Builder::new().name("flusher".to_owned()).spawn(run)?;
         Ok(Self {
-            flush,
             jobs,
             done,
             in_job: None,
@@ -80,16 +66,12 @@ impl Committer {
 
     /// Takes a file that is whole.
     pub(crate) fn commit(&mut self, received: Received) {
-        match (received.dress(), self.flush) {
-            (Err(error), _) => {
+        match received.dress() {
+            Err(error) => {
                 let path = received.path().clone();
                 self.outcomes.push_back(Outcome { path, result: Err(error) });
             }
-            (Ok(()), Flush::None) => {
-                let path = received.path().clone();
-                self.outcomes.push_back(Outcome { path, result: received.publish() });
-            }
-            (Ok(()), Flush::Full) => {
+            Ok(()) => {
                 self.waiting.push_back(received);
                 self.give_job();
             }
@@ -99,10 +81,8 @@ impl Committer {
     /// Has folders and their times brought to the disk, once the last file has its name. They are not reported: where a
     /// file system has no shared flush, it is left to the system.
     pub(crate) fn flush_folders(&mut self, changed: Vec<Arc<FileSystem>>) {
-        if self.flush == Flush::Full {
-            self.changed = changed;
-            self.give_job();
-        }
+        self.changed = changed;
+        self.give_job();
     }
 
     /// Names files whose content is on the disk. True where there are more than one turn takes.
@@ -183,10 +163,10 @@ mod tests {
     const ENDING: Ending = Ending { mtime: None, is_executable: None, overwrite: true };
 
     /// A committer that sends a word at each call of its waker.
-    fn start(flush: Flush) -> (Committer, Receiver<()>) {
+    fn start() -> (Committer, Receiver<()>) {
         let (woken_in, woken) = crossbeam_channel::unbounded();
         let waker = move || woken_in.send(()).unwrap_or_default();
-        (Committer::start(flush, Box::new(waker)).unwrap(), woken)
+        (Committer::start(Box::new(waker)).unwrap(), woken)
     }
 
     fn received(folder: &mut Folder, name: &str) -> Received {
@@ -216,32 +196,30 @@ mod tests {
     #[test]
     fn every_file_is_named_and_reported_once_in_whatever_folder() {
         const FILES: usize = 1000;
-        for flush in [Flush::Full, Flush::None] {
-            let top = tempfile::tempdir().unwrap();
-            let mut folder = Folder::open(top.path()).unwrap();
-            let (mut committer, woken) = start(flush);
-            let mut reported = HashSet::new();
-            for number in 0..FILES {
-                let directory = format!("d{}", number % 11);
-                folder.make_folder(&RemotePath::parse(directory.as_bytes()).unwrap()).unwrap();
-                while !committer.has_room() {
-                    woken.recv().unwrap();
-                    committer.turn();
-                }
-                while let Some(outcome) = committer.next_outcome() {
-                    assert!(outcome.result.is_ok() && reported.insert(outcome.path));
-                }
-                committer.commit(received(&mut folder, &format!("{directory}/{number}")));
-                assert!(committer.waiting.len() + committer.flushed.len() <= committer.files_max);
+        let top = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(top.path()).unwrap();
+        let (mut committer, woken) = start();
+        let mut reported = HashSet::new();
+        for number in 0..FILES {
+            let directory = format!("d{}", number % 11);
+            folder.make_folder(&RemotePath::parse(directory.as_bytes()).unwrap()).unwrap();
+            while !committer.has_room() {
+                woken.recv().unwrap();
+                committer.turn();
             }
-            for outcome in finish(&mut committer, &woken) {
+            while let Some(outcome) = committer.next_outcome() {
                 assert!(outcome.result.is_ok() && reported.insert(outcome.path));
             }
-            assert_eq!(reported.len(), FILES, "{flush:?}");
-            for number in 0..FILES {
-                let name = format!("d{}/{number}", number % 11);
-                assert_eq!(fs::read(top.path().join(&name)).unwrap(), name.as_bytes());
-            }
+            committer.commit(received(&mut folder, &format!("{directory}/{number}")));
+            assert!(committer.waiting.len() + committer.flushed.len() <= committer.files_max);
+        }
+        for outcome in finish(&mut committer, &woken) {
+            assert!(outcome.result.is_ok() && reported.insert(outcome.path));
+        }
+        assert_eq!(reported.len(), FILES);
+        for number in 0..FILES {
+            let name = format!("d{}/{number}", number % 11);
+            assert_eq!(fs::read(top.path().join(&name)).unwrap(), name.as_bytes());
         }
     }
 
@@ -250,7 +228,7 @@ mod tests {
     fn a_file_is_named_when_its_content_is_flushed_and_reported_when_its_name_is() {
         let top = tempfile::tempdir().unwrap();
         let mut folder = Folder::open(top.path()).unwrap();
-        let (mut committer, woken) = start(Flush::Full);
+        let (mut committer, woken) = start();
         committer.commit(received(&mut folder, "a"));
         woken.recv().unwrap();
         assert_eq!(names(top.path()), 0);
@@ -265,7 +243,7 @@ mod tests {
     fn what_comes_during_a_flush_shares_the_next_and_so_do_names() {
         let top = tempfile::tempdir().unwrap();
         let mut folder = Folder::open(top.path()).unwrap();
-        let (mut committer, woken) = start(Flush::Full);
+        let (mut committer, woken) = start();
         (0..20).for_each(|number| committer.commit(received(&mut folder, &number.to_string())));
         assert_eq!((committer.in_job, committer.waiting.len()), (Some(1), 19));
         woken.recv().unwrap();
@@ -284,7 +262,7 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         fs::create_dir(top.path().join("3")).unwrap();
         let mut folder = Folder::open(top.path()).unwrap();
-        let (mut committer, woken) = start(Flush::Full);
+        let (mut committer, woken) = start();
         (0..20).for_each(|number| committer.commit(received(&mut folder, &number.to_string())));
         // Too late to be seen when it was handed over.
         fs::create_dir(top.path().join("7")).unwrap();
@@ -300,7 +278,7 @@ mod tests {
     fn nothing_gets_its_name_after_the_committer_is_dropped() {
         let top = tempfile::tempdir().unwrap();
         let mut folder = Folder::open(top.path()).unwrap();
-        let (mut committer, woken) = start(Flush::Full);
+        let (mut committer, woken) = start();
         (0..20).for_each(|number| committer.commit(received(&mut folder, &number.to_string())));
         drop(committer);
         // Until the flusher has ended.
@@ -309,19 +287,17 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_flushed_last_and_only_where_that_was_asked_for() {
+    fn folders_are_flushed_last() {
         let top = tempfile::tempdir().unwrap();
         let mut folder = Folder::open(top.path()).unwrap();
-        for (flush, expected) in [(Flush::Full, Some(1)), (Flush::None, None)] {
-            let (mut committer, woken) = start(flush);
-            committer.commit(received(&mut folder, "a"));
-            committer.flush_folders(folder.file_systems());
-            assert_eq!((committer.in_job, committer.changed.len()), (expected, expected.unwrap_or(0)));
-            assert_eq!(finish(&mut committer, &woken).len(), 1);
-            committer.flush_folders(folder.file_systems());
-            assert_eq!(committer.is_idle(), flush == Flush::None);
-            assert_eq!(finish(&mut committer, &woken).len(), 0);
-        }
+        let (mut committer, woken) = start();
+        committer.commit(received(&mut folder, "a"));
+        committer.flush_folders(folder.file_systems());
+        assert_eq!((committer.in_job, committer.changed.len()), (Some(1), 1));
+        assert_eq!(finish(&mut committer, &woken).len(), 1);
+        committer.flush_folders(folder.file_systems());
+        assert!(!committer.is_idle());
+        assert_eq!(finish(&mut committer, &woken).len(), 0);
     }
 
     #[test]

@@ -22,8 +22,6 @@ pub(crate) struct Pattern {
     pub(crate) prefix: Vec<u8>,
     /// From there on; never empty.
     pub(crate) components: Vec<Component>,
-    /// A slash at the end: only folders are meant.
-    pub(crate) folders_only: bool,
 }
 
 /// One name of a path.
@@ -54,7 +52,6 @@ impl Pattern {
     /// `None` where everything stands for itself.
     pub(crate) fn parse(path: &[Symbol]) -> Result<Option<Self>, PatternError> {
         syntax::check_braces(path)?;
-        let folders_only = path.last().is_some_and(|last| last.byte == b'/');
         let mut prefix = Vec::new();
         let mut components = Vec::new();
         for typed in names_of(path) {
@@ -67,7 +64,7 @@ impl Pattern {
                 component @ (Component::Literal(_) | Component::Matcher(_)) => components.push(component),
             }
         }
-        Ok((!components.is_empty()).then_some(Self { prefix, components, folders_only }))
+        Ok((!components.is_empty()).then_some(Self { prefix, components }))
     }
 }
 
@@ -266,7 +263,6 @@ mod tests {
     fn a_path_is_split_so_that_only_what_is_needed_is_walked() {
         let pattern = parse("../Photos/my dir/*/x/IMG_{1,2}*.jpg").unwrap().unwrap();
         assert_eq!(pattern.prefix, b"../Photos/my dir/");
-        assert!(!pattern.folders_only);
         let [Component::Matcher(_), Component::Literal(name), Component::Matcher(images)] =
             &pattern.components[..]
         else {
@@ -275,7 +271,6 @@ mod tests {
         assert!(name == b"x" && images.matches(b"IMG_17.jpg"));
         let pattern = parse("/*//./b/").unwrap().unwrap();
         assert_eq!((&pattern.prefix[..], pattern.components.len()), (&b"/"[..], 2));
-        assert!(pattern.folders_only);
         assert_eq!(parse("{a/b,c}").unwrap_err(), PatternError::SlashInBraces);
     }
 
