@@ -207,7 +207,7 @@ fn destination(
 
 fn name_in(folder: &RemotePath, file: &Path) -> Result<RemotePath, Failure> {
     file.file_name()
-        .and_then(|name| Place::beneath(folder, name.as_bytes()))
+        .and_then(|name| folder.join(name.as_bytes()).ok())
         .ok_or_else(|| Failure::Usage(format!("{} cannot be uploaded under this name", show_path(file))))
 }
 

@@ -122,7 +122,7 @@ fn remove_all(session: &mut Session, path: &RemotePath) -> Result<u64, Failure> 
         let mut found = Vec::new();
         remote::list(session, &folder, &mut |entry| {
             if found.len() < REMOVED_AT_ONCE_MAX {
-                found.extend(Place::beneath(&folder, &entry.name).map(|path| (path, entry.kind)));
+                found.extend(folder.join(&entry.name).map(|path| (path, entry.kind)));
             }
             Ok(())
         })?;
@@ -153,7 +153,7 @@ pub(crate) fn rename(
 ) -> Result<(), Failure> {
     let from = place.resolve(from.bytes())?;
     let target = place.resolve(to.bytes())?;
-    let within = from.file_name().and_then(|name| Place::beneath(&target, name));
+    let within = from.file_name().and_then(|name| target.join(name).ok());
     let to = match &within {
         Some(within) if names_folder(to.bytes()) => within.clone(),
         Some(_) | None => target.clone(),

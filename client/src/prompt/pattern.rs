@@ -102,7 +102,7 @@ fn match_entries(
     let listed = remote::list(session, folder, &mut |entry| {
         let fits = (is_last || entry.kind == EntryKind::Dir) && pattern.matches(&entry.name);
         if fits && found.len() <= PATTERN_MATCHES_MAX {
-            let path = Place::beneath(folder, &entry.name);
+            let path = folder.join(&entry.name).ok();
             found.extend(path.map(|path| Found { path, entry: Some(entry) }));
         }
         Ok(())

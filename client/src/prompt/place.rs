@@ -72,15 +72,6 @@ impl Place {
             None => [b"/", path.as_bytes()].concat(),
         }
     }
-
-    /// The name `name` in `folder`; `None` where it is no name of a file.
-    pub(crate) fn beneath(folder: &RemotePath, name: &[u8]) -> Option<RemotePath> {
-        if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') {
-            return None;
-        }
-        let path = if folder.is_root() { name.to_vec() } else { [folder.as_bytes(), name].join(&b'/') };
-        RemotePath::parse(&path).ok()
-    }
 }
 
 /// True for a name that can only be a folder.

@@ -4,7 +4,6 @@
 use crate::failure::Failure;
 use crate::limits::{SORTED_LISTING_MAX_ENTRIES, WALK_ENTRIES_MAX, WALK_HELD_MAX_BYTES};
 use crate::prompt::listing::order::{By, sort};
-use crate::prompt::place::Place;
 use crate::prompt::remote;
 use crate::session::Session;
 use crate::terminal::screen;
@@ -42,7 +41,7 @@ pub(crate) fn walk(
         };
         walk.held_bytes -= held_bytes(&entry);
         let (folder, is_last, is_shown) = (frame.folder.clone(), frame.left.is_empty(), frame.are_shown);
-        let Some(path) = Place::beneath(&folder, &entry.name) else { continue };
+        let Ok(path) = folder.join(&entry.name) else { continue };
         let depth = walk.frames.len() - 1;
         if !is_shown {
             walk.show(Visit { path: path.clone(), entry: &entry, depth, is_last }, visit)?;
@@ -98,7 +97,7 @@ impl Walk {
             };
             are_shown = true;
             for entry in held.split_off(from) {
-                if let Some(path) = Place::beneath(&folder, &entry.name) {
+                if let Ok(path) = folder.join(&entry.name) {
                     self.show(Visit { path, entry: &entry, depth, is_last: false }, visit)?;
                 }
                 match entry.kind {
