@@ -8,6 +8,7 @@ pub(crate) mod download;
 pub(crate) mod fetching;
 pub(crate) mod hashing;
 pub(crate) mod held;
+pub(crate) mod load;
 pub(crate) mod plan;
 pub(crate) mod pool;
 pub(crate) mod scout;
@@ -17,7 +18,7 @@ pub(crate) mod summary;
 pub(crate) mod upload;
 
 use crate::exit_code::ExitCode;
-use crate::failure::{Failure as Client, show_path};
+use crate::failure::{Failure as Client, describe, show_path};
 use crate::mirror::plan::Planned;
 use crate::mirror::scout::Start;
 use crate::mirror::upload::Root;
@@ -31,6 +32,7 @@ use crate::tree::walk::Walk;
 use ferry_common::dialogue::Failure;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -114,17 +116,13 @@ fn root_of(options: &Options, path: &Path, to: &RemotePath, index: u32) -> Resul
         .facts(&name)
         .map_err(local)?
         .ok_or_else(|| Client::Local(format!("There is no {}", show_path(path))))?;
-    let file = Planned {
-        root: index,
-        path: name,
-        common_at: 0,
-        size_bytes: facts.size_bytes,
-        mtime: facts.mtime,
-        is_executable: Some(facts.is_executable),
-        replaces: false,
-        tries: 0,
-    };
+    let file = Planned::local(index, name, &facts);
     Ok((Root { folder, base: to.clone() }, Start::File(file)))
+}
+
+/// The temporary file that a plan overflows into has failed.
+fn spool_failed(error: io::Error) -> Client {
+    Client::Local(format!("Cannot remember which files are to be moved: {}", describe(&error)))
 }
 
 /// What the failure of one request means for its file.

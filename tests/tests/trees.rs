@@ -326,3 +326,18 @@ fn a_tree_that_ctrl_c_has_stopped_goes_on_where_it_was() {
     assert!(!run.expect_status(0).stderr.contains("(300 new"), "{}", run.stderr);
     assert_same(&planted, &without_folder_times(harvest(&ferry.path("tree"))));
 }
+
+/// A folder is made for it, but the file's own path is longer than the protocol allows.
+#[test]
+fn a_path_that_becomes_too_long_at_the_server_is_told() {
+    let (ferry, server) = (Ferry::new(), Server::start());
+    let folder = std::iter::repeat_n("d".repeat(246), 15).fold(ferry.path("t"), |path, name| path.join(name));
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("f".repeat(255)), "content").unwrap();
+    ferry.put("t/short", "content");
+    let run = ferry.run(server.control_address(), &[&format!("upload t -o {}", "b".repeat(200))]);
+    run.expect_status(2);
+    assert!(run.stderr.contains("its path is too long for the server"), "{}", run.stderr);
+    assert!(run.stderr.contains("1 file sent"), "{}", run.stderr);
+    assert!(server.path("b".repeat(200)).join("t/short").exists());
+}

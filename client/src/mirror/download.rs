@@ -3,15 +3,16 @@
 use crate::engine::{Announcement, Session as Engine, Stop};
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, show_path};
-use crate::limits::{TREE_AHEAD_FILES, TREE_DEPTH_MAX, TREE_FILE_TRIES_MAX};
+use crate::limits::{TREE_DEPTH_MAX, TREE_FILE_TRIES_MAX, TREE_LARGE_AHEAD_FILES};
 use crate::mirror::board::Board;
 use crate::mirror::fetching::{Fetch, Running};
 use crate::mirror::held::Held;
-use crate::mirror::plan::{Class, Plan, Planned};
+use crate::mirror::load::{self, FIRST_MOVER, SCOUT};
+use crate::mirror::plan::{Class, Plan, Planned, common};
 use crate::mirror::pool::{Job, Member, Moved, Pool, Tick};
 use crate::mirror::server_walk::ServerWalk;
 use crate::mirror::summary::{Direction, Summary};
-use crate::mirror::{Asker, Options, Verdict, is_lost, judge, status_of};
+use crate::mirror::{Asker, Options, Verdict, is_lost, judge, spool_failed, status_of};
 use crate::session::Session;
 use crate::terminal::screen::Results;
 use crate::tree::committer::{Committer, Outcome};
@@ -33,11 +34,6 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-
-/// The session that asks for listings; all others move files.
-const SCOUT: Member = 0;
-/// The first of the sessions that move files: small ones before large ones.
-const FIRST_MOVER: Member = 1;
 
 /// Something of the server that is to be fetched.
 pub(crate) struct Item {
@@ -276,11 +272,7 @@ impl<'a> Download<'a> {
     /// Plans what has waited for an answer.
     fn release(&mut self) -> Result<(), Failure> {
         self.is_closing = false;
-        while let Some(file) = self.held.pop().map_err(spool_failed)? {
-            self.board.plan(file.size_bytes);
-            self.plan.push(&file).map_err(spool_failed)?;
-        }
-        Ok(())
+        self.held.release(&mut self.plan, &mut self.board).map_err(spool_failed)
     }
 
     fn keep_held(&mut self) -> Result<(), Failure> {
@@ -306,10 +298,10 @@ impl<'a> Download<'a> {
 
     /// Asks for as many files as may be on their way in this session.
     fn refill_mover(&mut self, member: Member, session: &mut Engine) -> io::Result<()> {
-        let small_first = member == FIRST_MOVER;
-        let classes = if small_first { [Class::Small, Class::Large] } else { [Class::Large, Class::Small] };
-        for class in classes {
-            while self.committer.has_room() && self.running[member].has_room(class) {
+        for class in load::classes(member) {
+            while self.committer.has_room()
+                && self.running[member].load.has_room(class, TREE_LARGE_AHEAD_FILES)
+            {
                 let Some(file) = self.plan.pop(class)? else { break };
                 self.ask(member, file, session);
             }
@@ -327,7 +319,7 @@ impl<'a> Download<'a> {
         let digest = self.options.transfer.verify || offset > 0;
         let id = session.request(Command::Download { path: file.path.clone(), offset, digest });
         let running = &mut self.running[member];
-        running.add(&file);
+        running.load.add(&file);
         running.fetches.insert(id, Fetch { file, receiving, hasher, is_checked: digest, failed: None });
     }
 
@@ -460,8 +452,7 @@ impl Job for Download<'_> {
     fn wants(&self, member: Member) -> bool {
         match member {
             SCOUT => !self.walk.is_over(),
-            FIRST_MOVER => self.plan.len() > 0,
-            _ => self.plan.has(Class::Large) || self.plan.len() > TREE_AHEAD_FILES as u64,
+            _ => load::is_wanted(member, &self.plan),
         }
     }
 
@@ -584,14 +575,4 @@ fn wake(waker: Arc<Waker>) -> Box<dyn Fn() + Send> {
         // Where it fails, the job looks a little later.
         let _ = waker.wake();
     })
-}
-
-fn common(path: &RemotePath, common_at: usize) -> RemotePath {
-    let bytes = path.as_bytes().get(common_at..).unwrap_or_default();
-    // The end of a checked path is one.
-    RemotePath::parse(bytes).unwrap_or_else(|_| RemotePath::root())
-}
-
-fn spool_failed(error: io::Error) -> Failure {
-    Failure::Local(format!("Cannot remember which files are to come: {}", crate::failure::describe(&error)))
 }

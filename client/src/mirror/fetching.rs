@@ -1,8 +1,8 @@
 //! The files that one session of a download has been asked for.
 
 use crate::engine::Stop;
-use crate::limits::{TREE_AHEAD_BYTES, TREE_AHEAD_FILES, TREE_LARGE_AHEAD_FILES};
-use crate::mirror::plan::{Class, Planned};
+use crate::mirror::load::Load;
+use crate::mirror::plan::Planned;
 use crate::tree::error::TreeError;
 use crate::tree::receiving::Receiving;
 use ferry_common::dialogue::RequestId;
@@ -14,8 +14,7 @@ use std::collections::HashMap;
 #[derive(Default)]
 pub(crate) struct Running {
     pub(crate) fetches: HashMap<RequestId, Fetch>,
-    pub(crate) small_bytes: u64,
-    pub(crate) large_files: usize,
+    pub(crate) load: Load,
 }
 
 /// One file that was asked for.
@@ -30,31 +29,9 @@ pub(crate) struct Fetch {
 }
 
 impl Running {
-    pub(crate) fn has_room(&self, class: Class) -> bool {
-        match class {
-            Class::Large => self.large_files < TREE_LARGE_AHEAD_FILES,
-            // A small file does not wait behind a large one.
-            Class::Small => {
-                self.large_files == 0
-                    && self.fetches.len() < TREE_AHEAD_FILES
-                    && self.small_bytes < TREE_AHEAD_BYTES
-            }
-        }
-    }
-
-    pub(crate) fn add(&mut self, file: &Planned) {
-        match file.class() {
-            Class::Large => self.large_files += 1,
-            Class::Small => self.small_bytes += file.size_bytes,
-        }
-    }
-
     pub(crate) fn remove(&mut self, id: RequestId) -> Option<Fetch> {
         let fetch = self.fetches.remove(&id)?;
-        match fetch.file.class() {
-            Class::Large => self.large_files = self.large_files.saturating_sub(1),
-            Class::Small => self.small_bytes = self.small_bytes.saturating_sub(fetch.file.size_bytes),
-        }
+        self.load.remove(&fetch.file);
         Some(fetch)
     }
 }

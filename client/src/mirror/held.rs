@@ -1,6 +1,7 @@
 //! Files that would replace different ones, and wait until a person has said whether they may.
 
-use crate::mirror::plan::Planned;
+use crate::mirror::board::Board;
+use crate::mirror::plan::{Plan, Planned};
 use crate::mirror::summary::grouped;
 use crate::tree::spool::Spool;
 use std::io;
@@ -25,6 +26,15 @@ impl Held {
         let Some(record) = self.files.pop()? else { return Ok(None) };
         self.count = self.count.saturating_sub(1);
         Planned::decode(&record).map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    /// They may: they are to be moved like all others.
+    pub(crate) fn release(&mut self, plan: &mut Plan, board: &mut Board) -> io::Result<()> {
+        while let Some(file) = self.pop()? {
+            board.plan(file.size_bytes);
+            plan.push(&file)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn files(&self) -> u64 {

@@ -1,6 +1,7 @@
 //! The files that are known to be moved and not asked for yet, in bounded memory.
 
 use crate::limits::TREE_LARGE_MIN_BYTES;
+use crate::tree::facts::Facts;
 use crate::tree::spool::Spool;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::file_time::FileTime;
@@ -44,16 +45,35 @@ pub(crate) enum Class {
     Large,
 }
 
+/// What the receiving end calls a path that it names alike from this byte on.
+pub(crate) fn common(path: &RemotePath, common_at: usize) -> RemotePath {
+    let bytes = path.as_bytes().get(common_at..).unwrap_or_default();
+    // The end of a checked path is one.
+    RemotePath::parse(bytes).unwrap_or_else(|_| RemotePath::root())
+}
+
 impl Planned {
+    /// A local file that the other end does not have, as far as is known.
+    pub(crate) fn local(root: u32, path: RemotePath, facts: &Facts) -> Self {
+        Self {
+            root,
+            path,
+            common_at: 0,
+            size_bytes: facts.size_bytes,
+            mtime: facts.mtime,
+            is_executable: Some(facts.is_executable),
+            replaces: false,
+            tries: 0,
+        }
+    }
+
     pub(crate) fn class(&self) -> Class {
         if self.size_bytes > TREE_LARGE_MIN_BYTES { Class::Large } else { Class::Small }
     }
 
     /// What the receiving end calls it beneath its own folder.
     pub(crate) fn common_path(&self) -> RemotePath {
-        let bytes = self.path.as_bytes().get(self.common_at..).unwrap_or_default();
-        // The end of a checked path is one.
-        RemotePath::parse(bytes).unwrap_or_else(|_| RemotePath::root())
+        common(&self.path, self.common_at)
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {

@@ -207,16 +207,7 @@ impl Scout {
                 }
             }
             Local::File { path, facts } => {
-                let file = Planned {
-                    root,
-                    path,
-                    common_at: 0,
-                    size_bytes: facts.size_bytes,
-                    mtime: facts.mtime,
-                    is_executable: Some(facts.is_executable),
-                    replaces: false,
-                    tries: 0,
-                };
+                let file = Planned::local(root, path, &facts);
                 self.place(file, session);
             }
         }
@@ -391,6 +382,7 @@ fn is_code(failure: &dialogue::Failure, wanted: ErrorCode) -> bool {
     matches!(failure, dialogue::Failure::Refused { code: Some(code), .. } if *code == wanted)
 }
 
-fn too_long() -> String {
+/// Why something with a long name is not sent.
+pub(crate) fn too_long() -> String {
     "its path is too long for the server".to_owned()
 }

@@ -2,17 +2,18 @@
 
 use crate::engine::{Announcement, Session as Engine, Stop};
 use crate::exit_code::ExitCode;
-use crate::failure::{Failure, describe};
-use crate::limits::{TREE_AHEAD_BYTES, TREE_AHEAD_FILES, TREE_FILE_TRIES_MAX};
+use crate::failure::Failure;
+use crate::limits::TREE_FILE_TRIES_MAX;
 use crate::mirror::board::Board;
 use crate::mirror::hashing::Hashing;
 use crate::mirror::held::Held;
+use crate::mirror::load::{self, FIRST_MOVER, Load, SCOUT};
 use crate::mirror::plan::{Class, Plan, Planned};
 use crate::mirror::pool::{Job, Member, Moved, Pool, Tick};
-use crate::mirror::scout::{Finding, Scout, Start};
+use crate::mirror::scout::{Finding, Scout, Start, too_long};
 use crate::mirror::sending::{Failed, Sending};
 use crate::mirror::summary::{Direction, Summary};
-use crate::mirror::{Asker, Options, Verdict, judge, status_of};
+use crate::mirror::{Asker, Options, Verdict, judge, spool_failed, status_of};
 use crate::session::Session;
 use crate::terminal::screen::Results;
 use crate::tree::folder::Folder;
@@ -20,7 +21,6 @@ use crate::tree::same::{Comparison, Version, compare};
 use crate::tree::source::Source;
 use ferry_common::dialogue::{self, RequestId, Success};
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Command;
 use ferry_common::wire::digest::{Digest, Hasher};
@@ -31,10 +31,8 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-/// The session that has folders made and asks about files; all others move files.
-const SCOUT: Member = 0;
-/// The first of the sessions that move files: small ones before large ones.
-const FIRST_MOVER: Member = 1;
+/// A session asks how much the server has of a large file before it sends that.
+const LARGE_AHEAD_FILES: usize = 1;
 
 /// A local folder that files are sent from, and where on the server they go.
 pub(crate) struct Root {
@@ -103,13 +101,15 @@ struct Upload<'a> {
 #[derive(Default)]
 struct Running {
     sendings: HashMap<RequestId, Sending>,
-    small_bytes: u64,
+    load: Load,
     preparing: Option<Preparing>,
 }
 
 /// A large file before its upload: how much of it does the server have?
 struct Preparing {
     file: Planned,
+    /// What the server is to call it.
+    path: RemotePath,
     source: Source,
     stage: Stage,
 }
@@ -176,11 +176,7 @@ impl Upload<'_> {
 
     /// Plans what has waited for an answer.
     fn release(&mut self) -> Result<(), Failure> {
-        while let Some(file) = self.held.pop().map_err(spool_failed)? {
-            self.board.plan(file.size_bytes);
-            self.plan.push(&file).map_err(spool_failed)?;
-        }
-        Ok(())
+        self.held.release(&mut self.plan, &mut self.board).map_err(spool_failed)
     }
 
     fn keep_held(&mut self) -> Result<(), Failure> {
@@ -208,10 +204,8 @@ impl Upload<'_> {
     /// Asks for as many files to be taken as may be on their way in this session.
     fn refill_mover(&mut self, member: Member, session: &mut Engine) -> io::Result<()> {
         self.go_on_preparing(member, session);
-        let small_first = member == FIRST_MOVER;
-        let classes = if small_first { [Class::Small, Class::Large] } else { [Class::Large, Class::Small] };
-        for class in classes {
-            while self.running[member].has_room(class) {
+        for class in load::classes(member) {
+            while self.running[member].load.has_room(class, LARGE_AHEAD_FILES) {
                 let Some(file) = self.plan.pop(class)? else { break };
                 self.start(member, file, session);
             }
@@ -220,6 +214,9 @@ impl Upload<'_> {
     }
 
     fn start(&mut self, member: Member, mut file: Planned, session: &mut Engine) {
+        let Some(path) = self.scout.remote(file.root, &file.path) else {
+            return self.complain(&file, too_long(), ExitCode::Usage);
+        };
         let opened = match self.folders.get_mut(file.root as usize) {
             Some(folder) => folder.open_source(&file.path),
             None => return,
@@ -235,25 +232,26 @@ impl Upload<'_> {
         file.size_bytes = source.facts.size_bytes;
         if file.class() == Class::Small {
             match Sending::small(file, &source, self.options.transfer.verify) {
-                Ok(sending) => self.send(member, sending, session),
+                Ok(sending) => {
+                    self.running[member].load.add(&sending.file);
+                    self.send(member, path, sending, session);
+                }
                 Err((file, failed)) => self.fail_locally(file, failed),
             }
-        } else if let Some(path) = self.scout.remote(file.root, &file.path) {
-            let id = session.request(Command::Partial { path });
+        } else {
+            let id = session.request(Command::Partial { path: path.clone() });
             let stage = Stage::Asking { id, kept: None };
-            self.running[member].preparing = Some(Preparing { file, source, stage });
+            let running = &mut self.running[member];
+            running.load.add(&file);
+            running.preparing = Some(Preparing { file, path, source, stage });
         }
     }
 
-    fn send(&mut self, member: Member, sending: Sending, session: &mut Engine) {
-        let file = &sending.file;
-        let Some(path) = self.scout.remote(file.root, &file.path) else { return };
+    fn send(&mut self, member: Member, path: RemotePath, sending: Sending, session: &mut Engine) {
         let transfer = &self.options.transfer;
         let options = sending.options(transfer.overwrite, transfer.keep_times);
-        let id = session.request(Command::Upload { path, size: file.size_bytes, options });
-        let running = &mut self.running[member];
-        running.small_bytes += file.small_bytes();
-        running.sendings.insert(id, sending);
+        let id = session.request(Command::Upload { path, size: sending.file.size_bytes, options });
+        self.running[member].sendings.insert(id, sending);
     }
 
     /// A large file whose beginning is compared is sent when that is done.
@@ -270,13 +268,13 @@ impl Upload<'_> {
                 Some(_) => preparing.stage = Stage::Agreed(Box::default()),
             }
         }
-        let Preparing { file, source, stage } = preparing;
+        let Preparing { file, path, source, stage } = preparing;
         match stage {
             Stage::Agreed(beginning) => {
-                self.send(member, Sending::large(file, source, verify, *beginning), session);
+                self.send(member, path, Sending::large(file, source, verify, *beginning), session);
             }
             stage @ (Stage::Asking { .. } | Stage::Hashing { .. }) => {
-                self.running[member].preparing = Some(Preparing { file, source, stage });
+                self.running[member].preparing = Some(Preparing { file, path, source, stage });
             }
         }
     }
@@ -343,27 +341,8 @@ impl Upload<'_> {
 }
 
 impl Running {
-    fn has_room(&self, class: Class) -> bool {
-        let has_large = self.preparing.is_some()
-            || self.sendings.values().any(|sending| sending.file.class() == Class::Large);
-        match class {
-            Class::Large => !has_large,
-            // A small file does not wait behind a large one.
-            Class::Small => {
-                !has_large && self.sendings.len() < TREE_AHEAD_FILES && self.small_bytes < TREE_AHEAD_BYTES
-            }
-        }
-    }
-
     fn is_idle(&self) -> bool {
         self.sendings.is_empty() && self.preparing.is_none()
-    }
-}
-
-impl Planned {
-    /// What it counts among the small files on their way.
-    fn small_bytes(&self) -> u64 {
-        if self.class() == Class::Small { self.size_bytes.min(EAGER_MAX_BYTES) } else { 0 }
     }
 }
 
@@ -380,8 +359,7 @@ impl Job for Upload<'_> {
     fn wants(&self, member: Member) -> bool {
         match member {
             SCOUT => !self.scout.is_over(),
-            FIRST_MOVER => self.plan.len() > 0,
-            _ => self.plan.has(Class::Large) || self.plan.len() > TREE_AHEAD_FILES as u64,
+            _ => load::is_wanted(member, &self.plan),
         }
     }
 
@@ -433,7 +411,7 @@ impl Job for Upload<'_> {
             self.take_findings()?;
         } else if let Some(sending) = self.running[member].sendings.remove(&id) {
             let running = &mut self.running[member];
-            running.small_bytes = running.small_bytes.saturating_sub(sending.file.small_bytes());
+            running.load.remove(&sending.file);
             self.finish(sending, result);
         } else {
             self.end_asking(member);
@@ -473,8 +451,4 @@ impl Job for Upload<'_> {
     fn show(&mut self, moved: Moved) {
         self.board.show(moved);
     }
-}
-
-fn spool_failed(error: io::Error) -> Failure {
-    Failure::Local(format!("Cannot remember which files are to be sent: {}", describe(&error)))
 }
