@@ -91,6 +91,11 @@ pub enum News {
         length: u64,
         digest: Digest,
     },
+    /// The server has got so much of the file of an upload; its word for it.
+    Received {
+        id: RequestId,
+        bytes: u64,
+    },
     /// The answer to `df`.
     Space {
         id: RequestId,
@@ -488,6 +493,7 @@ impl Session {
                 Step::Digest { id, length, digest } => {
                     self.news.push_back(News::Digest { id, length, digest });
                 }
+                Step::Received { id, bytes } => self.news.push_back(News::Received { id, bytes }),
                 Step::Space { id, free_bytes, total_bytes } => {
                     self.news.push_back(News::Space { id, free_bytes, total_bytes });
                 }

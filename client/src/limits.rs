@@ -116,21 +116,27 @@ pub(crate) const COMPLETION_MAX_DIRECTORIES: usize = 16;
 pub(crate) const CONFIG_MAX_BYTES: u64 = 256 * 1024;
 /// Commands that are remembered across sessions.
 pub(crate) const HISTORY_MAX_LINES: usize = 1_000;
-/// A transfer that is done before this time shows no bar.
-pub(crate) const BAR_DELAY: Duration = Duration::from_millis(250);
-/// How often the bar is drawn anew while nothing moves.
-pub(crate) const BAR_TICK: Duration = Duration::from_millis(500);
+/// A command that is done before this time shows no progress...
+pub(crate) const LIVE_DELAY: Duration = Duration::from_millis(250);
+/// ...which is drawn anew at this interval, whether anything moves or not.
+pub(crate) const LIVE_INTERVAL: Duration = Duration::from_millis(200);
+/// The rate that it shows is of this time...
+pub(crate) const LIVE_RATE_WINDOW: Duration = Duration::from_secs(3);
+/// ...as measured at this interval.
+pub(crate) const LIVE_SAMPLE_INTERVAL: Duration = Duration::from_millis(200);
+/// Silence after which it tells of that in place of a rate.
+pub(crate) const LIVE_SILENCE: Duration = Duration::from_secs(5);
+/// A bar is drawn where there is room for this much of one...
+pub(crate) const LIVE_BAR_COLUMNS_MIN: usize = 10;
+/// ...and is no longer than this.
+pub(crate) const LIVE_BAR_COLUMNS_MAX: usize = 30;
+/// Files that are named below the progress of a tree.
+pub(crate) const BOARD_FILES_MAX: usize = 4;
 
 /// Files that a tree moves at the same time, where nothing else was asked for: large ones each on a session of its own...
 pub(crate) const MIRROR_JOBS_DEFAULT: usize = 4;
 /// ...and the most that can be asked for.
 pub(crate) const MIRROR_JOBS_MAX: usize = 32;
-/// How often the display of many files is drawn.
-pub(crate) const BOARD_INTERVAL: Duration = Duration::from_millis(200);
-/// The rate that it shows is of this time.
-pub(crate) const BOARD_RATE_WINDOW: Duration = Duration::from_secs(3);
-/// Silence after which it tells of that in place of a rate.
-pub(crate) const BOARD_SILENCE: Duration = Duration::from_secs(5);
 /// Events of the network that are taken in at a time.
 pub(crate) const POOL_EVENTS: usize = 256;
 /// One read of a session of a pool.

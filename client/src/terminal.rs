@@ -2,7 +2,10 @@
 
 pub(crate) mod interrupt;
 pub(crate) mod layout;
+pub(crate) mod live;
+pub(crate) mod meter;
 pub(crate) mod palette;
 pub(crate) mod progress;
+pub(crate) mod rate;
 pub(crate) mod screen;
 pub(crate) mod settings;

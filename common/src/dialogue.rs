@@ -41,6 +41,8 @@ pub enum Step {
     Entry { id: RequestId, entry: Entry },
     /// The answer to `sum` or `partial`.
     Digest { id: RequestId, length: u64, digest: Digest },
+    /// The server has got so much of the file of an upload; its word for it.
+    Received { id: RequestId, bytes: u64 },
     /// The answer to `df`.
     Space { id: RequestId, free_bytes: u64, total_bytes: u64 },
     /// One session of those that `who` tells of.
@@ -278,6 +280,11 @@ impl Dialogue {
             {
                 pending.payload = Payload::Held { go_ahead: Some(offset) };
             }
+            (Reply::Received { bytes }, Command::Upload { size, .. })
+                if bytes <= *size && pending.payload == Payload::Issued =>
+            {
+                self.steps.push_back(Step::Received { id, bytes });
+            }
             (Reply::Ok { words }, _) if pending.may_have_ended() => {
                 let success = success_of(&words);
                 pending.check(&success)?;
@@ -289,6 +296,7 @@ impl Dialogue {
                 | Reply::Data { .. }
                 | Reply::Download { .. }
                 | Reply::Upload { .. }
+                | Reply::Received { .. }
                 | Reply::Digest { .. }
                 | Reply::Space { .. }
                 | Reply::Session(_)
@@ -311,6 +319,7 @@ impl Dialogue {
             | Reply::Data { .. }
             | Reply::Download { .. }
             | Reply::Upload { .. }
+            | Reply::Received { .. }
             | Reply::Digest { .. }
             | Reply::Space { .. }
             | Reply::Session(_)

@@ -56,6 +56,8 @@ pub const GIVE_WAY_SILENCE: Duration = Duration::from_secs(3);
 pub const DISK_TIMEOUT: Duration = Duration::from_secs(300);
 /// Long work on the disk is reported to the client this often, so that it goes on waiting.
 pub const WORKING_INTERVAL: Duration = Duration::from_secs(30);
+/// How much of a large upload has come is told to its client this often.
+pub const RECEIVED_INTERVAL: Duration = Duration::from_millis(500);
 /// How long running transfers may go on after the server was asked to stop.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 

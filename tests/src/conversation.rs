@@ -86,6 +86,8 @@ impl Conversation {
             let outcome = match self.reply() {
                 Reply::Ok { words } => Ok(words.iter().map(|word| lossy(word)).collect()),
                 Reply::Err { code, message } => Err(Refusal { code, message }),
+                // How often that comes depends on the time that the upload takes.
+                Reply::Received { .. } => continue,
                 reply @ (Reply::Entry(_)
                 | Reply::Data { .. }
                 | Reply::Download { .. }

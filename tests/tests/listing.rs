@@ -60,6 +60,7 @@ fn a_very_long_listing_streams_in_bounded_memory_and_others_stay_quick() {
                     other @ (Reply::Data { .. }
                     | Reply::Download { .. }
                     | Reply::Upload { .. }
+                    | Reply::Received { .. }
                     | Reply::Digest { .. }
                     | Reply::Space { .. }
                     | Reply::Session(_)

@@ -88,7 +88,7 @@ fn an_upload_that_does_not_move_shows_its_bar_and_says_so_and_what_ctrl_c_waits_
     let mut terminal = Terminal::run(command);
     terminal.wait_until("bar before anything else is said", |screen| {
         let has = |text: &str| screen.lines().iter().any(|line| line.contains(text));
-        has(" 0 % of 64.00 MiB") && !has("No data")
+        has("big   0 %") && has("0 B of 67.1 MB") && !has("No data")
     });
     terminal.wait_for_text("No data has moved for 5 s");
     terminal.type_keys(CONTROL_C);

@@ -1,39 +1,41 @@
-//! The display of a command that moves many files: what is done, how fast, what is left. One line where standard error is a
-//! terminal, cut to its width; nothing elsewhere.
+//! The display of a command that moves many files: what is done, how fast, what is left, and which files move now. A few
+//! lines where standard error is a terminal, cut to its width; nothing elsewhere.
 
-use crate::limits::{BAR_DELAY, BOARD_INTERVAL, BOARD_RATE_WINDOW, BOARD_SILENCE};
+use crate::limits::BOARD_FILES_MAX;
+use crate::mirror::plan::{Class, Planned};
 use crate::mirror::pool::Moved;
-use crate::mirror::summary::{duration, grouped};
-use crate::terminal::layout::size;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::collections::VecDeque;
-use std::io::{self, IsTerminal as _};
-use std::time::{Duration, Instant};
+use crate::terminal::live::{Live, Room};
+use crate::terminal::progress::{Going, Progress, What, file_line};
+use crate::terminal::rate::Rate;
+use ferry_common::dialogue::RequestId;
+use std::time::Instant;
 
 /// See the module's documentation.
 pub(crate) struct Board {
-    started: Instant,
-    is_terminal: bool,
-    bar: Option<ProgressBar>,
-    drawn_at: Option<Instant>,
+    live: Live,
     planned_files: u64,
     planned_bytes: u64,
     done_files: u64,
-    /// How much had moved when, over the last seconds.
-    samples: VecDeque<(Instant, u64)>,
+    rate: Rate,
+}
+
+/// A file on its way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moving<'a> {
+    /// The order in which the files of one session were asked for.
+    pub(crate) id: RequestId,
+    pub(crate) file: &'a Planned,
+    pub(crate) moved_bytes: u64,
 }
 
 impl Board {
     pub(crate) fn new() -> Self {
         Self {
-            started: Instant::now(),
-            is_terminal: io::stderr().is_terminal(),
-            bar: None,
-            drawn_at: None,
+            live: Live::new(),
             planned_files: 0,
             planned_bytes: 0,
             done_files: 0,
-            samples: VecDeque::new(),
+            rate: Rate::new(Instant::now(), 0),
         }
     }
 
@@ -48,132 +50,105 @@ impl Board {
         self.done_files += 1;
     }
 
-    pub(crate) fn show(&mut self, moved: Moved) {
+    /// Draws all of it where that is due.
+    pub(crate) fn show<'a>(&mut self, moved: Moved, files: impl Iterator<Item = Moving<'a>>) {
         let now = Instant::now();
-        let is_due = self.drawn_at.is_none_or(|drawn_at| now - drawn_at >= BOARD_INTERVAL);
-        if !self.is_terminal || !is_due || now - self.started < BAR_DELAY {
-            return;
-        }
-        self.drawn_at = Some(now);
-        self.samples.push_back((now, moved.bytes));
-        while self.samples.len() > 2
-            && self.samples.front().is_some_and(|&(at, _)| now - at > BOARD_RATE_WINDOW)
-        {
-            self.samples.pop_front();
-        }
-        let width = terminal_width();
-        let line = self.line(moved, now, width);
-        let bar = self.bar.get_or_insert_with(new_bar);
-        bar.set_message(line);
-        bar.tick();
+        self.rate.note(now, moved.bytes);
+        let progress = self.progress(moved, now);
+        self.live.draw(now, |room| lines(&progress, room, files));
     }
 
     /// Takes the display off the screen.
     pub(crate) fn clear(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
+        self.live.clear();
+    }
+
+    fn progress(&self, moved: Moved, now: Instant) -> Progress {
+        let silence = now.saturating_duration_since(moved.silent_since);
+        let going =
+            if moved.is_cut_off { Going::CutOff } else { Going::at(self.rate.bytes_per_second(), silence) };
+        let what = What::Files { done: self.done_files, planned: self.planned_files };
+        Progress {
+            what,
+            moved_bytes: moved.bytes.min(self.planned_bytes),
+            total_bytes: self.planned_bytes,
+            going,
         }
     }
-
-    /// Of the last seconds, in bytes per second.
-    fn rate(&self) -> u64 {
-        let (Some(&(began, from)), Some(&(ended, to))) = (self.samples.front(), self.samples.back()) else {
-            return 0;
-        };
-        let seconds = (ended - began).as_secs_f64();
-        if seconds > 0.0 { (to.saturating_sub(from) as f64 / seconds) as u64 } else { 0 }
-    }
-
-    fn line(&self, moved: Moved, now: Instant, width: usize) -> String {
-        let percent =
-            (moved.bytes.min(self.planned_bytes) * 100).checked_div(self.planned_bytes).unwrap_or(0);
-        let silent = now.saturating_duration_since(moved.silent_since);
-        let mut parts = vec![
-            format!("{percent:3} %"),
-            format!("{} of {} files", grouped(self.done_files), grouped(self.planned_files)),
-        ];
-        if moved.is_cut_off {
-            parts.push("connection lost, trying again; Ctrl-C stops".to_owned());
-        } else if silent >= BOARD_SILENCE {
-            parts.push(format!("no data for {}", duration(Duration::from_secs(silent.as_secs()))));
-        } else {
-            let rate = self.rate();
-            parts.push(format!("{}/s", size(rate)));
-            let left = self.planned_bytes.saturating_sub(moved.bytes);
-            if let Some(seconds) = left.checked_div(rate) {
-                parts.push(format!("{} left", duration(Duration::from_secs(seconds))));
-            }
-            parts.push(format!("{} of {}", size(moved.bytes), size(self.planned_bytes)));
-        }
-        fit(&parts, width)
-    }
 }
 
-impl Drop for Board {
-    fn drop(&mut self) {
-        self.clear();
-    }
+fn lines<'a>(progress: &Progress, room: Room, files: impl Iterator<Item = Moving<'a>>) -> Vec<String> {
+    let most = BOARD_FILES_MAX.min(room.rows.saturating_sub(1));
+    let mut lines = vec![progress.line(room.columns)];
+    lines.extend(named(files, most).into_iter().map(|Moving { file, moved_bytes, .. }| {
+        file_line(&file.path.to_string(), moved_bytes, file.size_bytes, room.columns)
+    }));
+    lines
 }
 
-/// As many of the parts as fit; the first are the most important.
-fn fit(parts: &[String], width: usize) -> String {
-    let mut line = String::new();
-    for part in parts {
-        let room = width.saturating_sub(line.len());
-        if line.is_empty() {
-            line.extend(part.chars().take(room));
-        } else if part.len() + 2 <= room {
-            line.push_str("  ");
-            line.push_str(part);
+/// The large files, which are worth a look for some time; where there are none, the oldest small one.
+fn named<'a>(files: impl Iterator<Item = Moving<'a>>, most: usize) -> Vec<Moving<'a>> {
+    let (mut large, mut small) = (Vec::new(), None::<Moving<'a>>);
+    for moving in files {
+        match moving.file.class() {
+            Class::Large => large.push(moving),
+            Class::Small if small.is_none_or(|oldest| moving.id < oldest.id) => small = Some(moving),
+            Class::Small => {}
         }
     }
-    line
-}
-
-fn terminal_width() -> usize {
-    rustix::termios::tcgetwinsize(io::stderr())
-        .map_or(80, |size| usize::from(size.ws_col).saturating_sub(1).max(1))
-}
-
-fn new_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style)
+    large.sort_by(|one, other| one.file.path.as_bytes().cmp(other.file.path.as_bytes()));
+    let mut named = if large.is_empty() { Vec::from_iter(small) } else { large };
+    named.truncate(most);
+    named
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::TREE_LARGE_MIN_BYTES;
+    use ferry_common::path::RemotePath;
+    use ferry_common::wire::file_time::FileTime;
+    use std::time::Duration;
 
-    fn board() -> (Board, Instant) {
+    #[test]
+    fn the_files_that_move_stand_below_the_whole_as_far_as_there_is_room() {
         let mut board = Board::new();
         for _ in 0..894 {
             board.plan(1_000_000);
         }
         board.done_files = 461;
         let now = Instant::now();
-        board.samples.extend([(now - Duration::from_secs(2), 300_000_000), (now, 500_000_000)]);
-        (board, now)
-    }
-
-    #[test]
-    fn a_line_tells_the_most_important_first_and_fits() {
-        let (board, now) = board();
-        let moved = Moved { bytes: 500_000_000, silent_since: now, is_cut_off: false };
-        assert_eq!(
-            board.line(moved, now, 79),
-            " 55 %  461 of 894 files  100 MB/s  3.0 s left  500 MB of 894 MB"
-        );
-        assert_eq!(board.line(moved, now, 40), " 55 %  461 of 894 files  100 MB/s");
-        assert_eq!(board.line(moved, now, 10), " 55 %");
-    }
-
-    #[test]
-    fn a_line_says_why_nothing_moves() {
-        let (board, now) = board();
         let silent_since = now - Duration::from_secs(12);
-        let moved = Moved { bytes: 0, silent_since, is_cut_off: false };
-        assert_eq!(board.line(moved, now, 79), "  0 %  461 of 894 files  no data for 12.0 s");
-        let moved = Moved { is_cut_off: true, ..moved };
-        assert!(board.line(moved, now, 79).ends_with("connection lost, trying again; Ctrl-C stops"));
+        let moved = Moved { bytes: 500_000_000, silent_since, is_cut_off: false };
+        let progress = board.progress(moved, now);
+        let file = |path: &str, size_bytes| Planned {
+            root: 0,
+            path: RemotePath::parse(path.as_bytes()).unwrap(),
+            common_at: 0,
+            size_bytes,
+            mtime: FileTime::default(),
+            is_executable: None,
+            replaces: false,
+            tries: 0,
+        };
+        let large = TREE_LARGE_MIN_BYTES + 1;
+        let files = ["f", "2024/winter/IMG_4711.jpg", "b", "c", "d", "e"].map(|path| file(path, large));
+        let small = ["x", "y"].map(|path| file(path, 1));
+        fn moving(files: &[Planned], moved_bytes: u64) -> impl Iterator<Item = Moving<'_>> {
+            (1..).zip(files).map(move |(id, file)| Moving { id, file, moved_bytes })
+        }
+        let shown = |rows| {
+            let files = moving(&small, 1).chain(moving(&files, large * 41 / 100 + 1));
+            lines(&progress, Room { columns: 40, rows }, files)
+        };
+        assert_eq!(
+            shown(24)[..2],
+            [" 55 %  ████████░░░░░░░  no data for 12 s", "  2024/winter/IMG_4711.jpg          41 %"]
+        );
+        assert_eq!(shown(24).len(), 1 + BOARD_FILES_MAX);
+        assert_eq!(shown(3).len(), 3);
+        assert_eq!(shown(1).len(), 1);
+        let shown = lines(&progress, Room { columns: 40, rows: 24 }, moving(&small, 0));
+        assert_eq!(shown[1..], ["  x                                  0 %"]);
     }
 }

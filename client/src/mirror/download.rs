@@ -510,6 +510,8 @@ impl Job for Download<'_> {
 
     fn digest(&mut self, _member: Member, _id: RequestId, _length: u64, _digest: Digest) {}
 
+    fn received(&mut self, _member: Member, _id: RequestId, _bytes: u64) {}
+
     fn done(
         &mut self,
         member: Member,
@@ -566,7 +568,7 @@ impl Job for Download<'_> {
     }
 
     fn show(&mut self, moved: Moved) {
-        self.board.show(moved);
+        self.board.show(moved, self.running.iter().flat_map(Running::moving));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The files that one session of a download has been asked for.
 
 use crate::engine::Stop;
+use crate::mirror::board::Moving;
 use crate::mirror::load::Load;
 use crate::mirror::plan::Planned;
 use crate::tree::error::TreeError;
@@ -33,6 +34,15 @@ impl Running {
         let fetch = self.fetches.remove(&id)?;
         self.load.remove(&fetch.file);
         Some(fetch)
+    }
+
+    /// The files on their way, for a display.
+    pub(crate) fn moving(&self) -> impl Iterator<Item = Moving<'_>> {
+        self.fetches.iter().map(|(&id, fetch)| Moving {
+            id,
+            file: &fetch.file,
+            moved_bytes: fetch.receiving.as_ref().map_or(0, Receiving::length_bytes),
+        })
     }
 }
 

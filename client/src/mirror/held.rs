@@ -2,7 +2,7 @@
 
 use crate::mirror::board::Board;
 use crate::mirror::plan::{Plan, Planned};
-use crate::mirror::summary::grouped;
+use crate::terminal::layout::grouped;
 use crate::tree::spool::Spool;
 use std::io;
 

@@ -48,6 +48,9 @@ pub(crate) trait Job {
 
     fn digest(&mut self, member: Member, id: RequestId, length: u64, digest: Digest);
 
+    /// The server has got so much of the file of an upload; its word for it.
+    fn received(&mut self, member: Member, id: RequestId, bytes: u64);
+
     /// A request has ended. True where it has brought the job further.
     fn done(
         &mut self,
@@ -322,6 +325,7 @@ impl Pool {
                     }
                 }
                 News::Entry { id, entry } => job.entry(member, id, entry)?,
+                News::Received { id, bytes } => job.received(member, id, bytes),
                 News::Digest { id, length, digest } => job.digest(member, id, length, digest),
                 News::ControlLost { .. } => {
                     let reason = format!("The connection to {} was lost", self.peer);

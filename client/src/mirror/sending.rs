@@ -14,6 +14,8 @@ use std::os::unix::fs::FileExt as _;
 /// See the module's documentation.
 pub(crate) struct Sending {
     pub(crate) file: Planned,
+    /// So much of it the server has.
+    moved_bytes: u64,
     content: Content,
     /// Why this end cannot go on.
     pub(crate) failed: Option<Failed>,
@@ -49,7 +51,7 @@ impl Sending {
         match read(source) {
             Ok(bytes) => {
                 let digest = verify.then(|| Digest::of(&bytes));
-                Ok(Self { file, content: Content::Small { bytes, digest }, failed: None })
+                Ok(Self { file, moved_bytes: 0, content: Content::Small { bytes, digest }, failed: None })
             }
             Err(failed) => Err((file, failed)),
         }
@@ -57,9 +59,10 @@ impl Sending {
 
     pub(crate) fn large(mut file: Planned, source: Source, verify: bool, beginning: Hasher) -> Self {
         file.size_bytes = source.facts.size_bytes;
+        let moved_bytes = beginning.length();
         let hasher = beginning.clone();
         let large = Large { source, verify, beginning, hasher, digest: None };
-        Self { file, content: Content::Large(Box::new(large)), failed: None }
+        Self { file, moved_bytes, content: Content::Large(Box::new(large)), failed: None }
     }
 
     pub(crate) fn options(&self, overwrite: bool, keep_times: bool) -> UploadOptions {
@@ -88,7 +91,17 @@ impl Sending {
         }
     }
 
+    pub(crate) fn moved_bytes(&self) -> u64 {
+        self.moved_bytes
+    }
+
+    /// The server tells that it has so much of the file.
+    pub(crate) fn handle_received(&mut self, bytes: u64) {
+        self.moved_bytes = bytes;
+    }
+
     pub(crate) fn begin(&mut self, offset: u64) -> Result<(), Stop> {
+        self.moved_bytes = offset;
         match &mut self.content {
             Content::Small { .. } => Ok(()),
             Content::Large(large) => {

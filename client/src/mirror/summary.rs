@@ -3,7 +3,7 @@
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::limits::{TREE_COMPLAINTS_MAX, TREE_COMPLAINTS_SHOWN};
-use crate::terminal::layout::size;
+use crate::terminal::layout::{duration, grouped, size};
 use crate::terminal::screen;
 use ferry_common::wire::words;
 use std::time::{Duration, Instant};
@@ -161,23 +161,6 @@ impl Summary {
     }
 }
 
-/// `1,234,567`.
-pub(crate) fn grouped(number: u64) -> String {
-    indicatif::HumanCount(number).to_string()
-}
-
-/// `0.4 s`, `3 min 5 s`.
-pub(crate) fn duration(time: Duration) -> String {
-    let seconds = time.as_secs();
-    if seconds < 60 {
-        format!("{:.1} s", time.as_secs_f64())
-    } else if seconds < 3600 {
-        format!("{} min {} s", seconds / 60, seconds % 60)
-    } else {
-        format!("{} h {} min", seconds / 3600, seconds % 3600 / 60)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,11 +198,5 @@ mod tests {
         assert_eq!(lines.len(), TREE_COMPLAINTS_SHOWN + 2);
         assert_eq!(lines[0], "1,005 were not sent:");
         assert_eq!(lines.last().unwrap(), "  and 985 more");
-    }
-
-    #[test]
-    fn durations_read_well() {
-        let said = |seconds| duration(Duration::from_secs(seconds));
-        assert_eq!([said(0), said(65), said(3700)], ["0.0 s", "1 min 5 s", "1 h 1 min"]);
     }
 }

@@ -4,7 +4,7 @@ use crate::engine::{Announcement, Session as Engine, Stop};
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::limits::TREE_FILE_TRIES_MAX;
-use crate::mirror::board::Board;
+use crate::mirror::board::{Board, Moving};
 use crate::mirror::hashing::Hashing;
 use crate::mirror::held::Held;
 use crate::mirror::load::{self, FIRST_MOVER, Load, SCOUT};
@@ -344,6 +344,18 @@ impl Running {
     fn is_idle(&self) -> bool {
         self.sendings.is_empty() && self.preparing.is_none()
     }
+
+    /// The files on their way, for a display.
+    fn moving(&self) -> impl Iterator<Item = Moving<'_>> {
+        let preparing =
+            self.preparing.iter().map(|preparing| Moving { id: 0, file: &preparing.file, moved_bytes: 0 });
+        let sendings = self.sendings.iter().map(|(&id, sending)| Moving {
+            id,
+            file: &sending.file,
+            moved_bytes: sending.moved_bytes(),
+        });
+        preparing.chain(sendings)
+    }
 }
 
 impl Job for Upload<'_> {
@@ -399,6 +411,12 @@ impl Job for Upload<'_> {
         }
     }
 
+    fn received(&mut self, member: Member, id: RequestId, bytes: u64) {
+        if let Ok(sending) = self.sending_mut(member, id) {
+            sending.handle_received(bytes);
+        }
+    }
+
     fn done(
         &mut self,
         member: Member,
@@ -449,6 +467,6 @@ impl Job for Upload<'_> {
     }
 
     fn show(&mut self, moved: Moved) {
-        self.board.show(moved);
+        self.board.show(moved, self.running.iter().flat_map(Running::moving));
     }
 }

@@ -52,6 +52,9 @@ pub(crate) trait Handler {
         Err(unasked())
     }
 
+    /// The server tells that it has so many bytes of the file.
+    fn received(&mut self, _bytes: u64) {}
+
     /// The digest of the whole file, all of which was made.
     fn trailer(&mut self) -> Result<Digest, Failure> {
         Err(unasked())

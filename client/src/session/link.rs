@@ -184,6 +184,7 @@ impl Link {
                 running.bridge.is_answered = true;
                 running.bridge.handler.digest(length, digest);
             }
+            News::Received { bytes, .. } => running.bridge.handler.received(bytes),
             News::Space { free_bytes, total_bytes, .. } => {
                 running.bridge.is_answered = true;
                 running.bridge.handler.space(free_bytes, total_bytes);

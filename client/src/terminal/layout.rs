@@ -1,9 +1,11 @@
 //! Text on a screen of so many columns: how wide it is, and where it is cut. Pure.
 
+use std::time::Duration;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Where something was cut out.
 const CUT: char = '…';
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// The columns that a printable text takes.
 pub(crate) fn width(text: &str) -> usize {
@@ -34,6 +36,28 @@ pub(crate) fn size(bytes: u64) -> String {
     let number = bytes as f64 / scale as f64;
     let decimals = usize::from(unit > 0 && number < 99.95);
     format!("{number:.decimals$} {}", UNITS[unit])
+}
+
+/// `1,234,567`.
+pub(crate) fn grouped(number: u64) -> String {
+    indicatif::HumanCount(number).to_string()
+}
+
+/// `0.4 s`, `3 min 5 s`.
+pub(crate) fn duration(time: Duration) -> String {
+    if time < MINUTE { format!("{:.1} s", time.as_secs_f64()) } else { seconds(time) }
+}
+
+/// `26 s`, `3 min 5 s`.
+pub(crate) fn seconds(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds < 60 {
+        format!("{seconds} s")
+    } else if seconds < 3600 {
+        format!("{} min {} s", seconds / 60, seconds % 60)
+    } else {
+        format!("{} h {} min", seconds / 3600, seconds % 3600 / 60)
+    }
 }
 
 /// The first characters, as long as there is room.
@@ -75,5 +99,15 @@ mod tests {
         ] {
             assert_eq!(size(bytes), text);
         }
+    }
+
+    #[test]
+    fn durations_read_well() {
+        let said = |time: f64| duration(Duration::from_secs_f64(time));
+        assert_eq!(
+            [said(0.04), said(7.25), said(65.9), said(3700.0)],
+            ["0.0 s", "7.2 s", "1 min 5 s", "1 h 1 min"]
+        );
+        assert_eq!(seconds(Duration::from_millis(26_900)), "26 s");
     }
 }

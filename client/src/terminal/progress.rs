@@ -1,130 +1,126 @@
-//! How far a transfer has come: a live bar where standard error is a terminal, and one last line.
-//! Never shows a transfer as complete before [`Meter::finish`].
+//! How far a command has come, as one line of text: the most important first, and as much as there is room for. Pure.
 
-use crate::limits::{BAR_DELAY, BAR_TICK};
-use crate::terminal::screen;
-use indicatif::{
-    BinaryBytes, FormattedDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
-};
-use std::fmt;
-use std::io::{self, IsTerminal};
-use std::time::{Duration, Instant};
+use crate::limits::{LIVE_BAR_COLUMNS_MAX, LIVE_BAR_COLUMNS_MIN, LIVE_SILENCE};
+use crate::terminal::layout::{grouped, seconds, shortened, size, width};
+use std::time::Duration;
 
-/// Follows one transfer. Dropped before its end, it takes the bar off the screen.
-pub(crate) struct Meter {
-    total_bytes: u64,
-    moved_bytes: u64,
-    /// Where and when it began, for its rate.
-    begun_at_bytes: u64,
-    started: Instant,
-    is_terminal: bool,
-    bar: Option<ProgressBar>,
+/// See the module's documentation.
+#[derive(Debug, Clone)]
+pub(crate) struct Progress {
+    pub(crate) what: What,
+    pub(crate) moved_bytes: u64,
+    pub(crate) total_bytes: u64,
+    pub(crate) going: Going,
 }
 
-impl Meter {
-    pub(crate) fn new(total_bytes: u64) -> Self {
-        Self {
-            total_bytes,
-            moved_bytes: 0,
-            begun_at_bytes: 0,
-            started: Instant::now(),
-            is_terminal: io::stderr().is_terminal(),
-            bar: None,
-        }
-    }
+/// What is moved.
+#[derive(Debug, Clone)]
+pub(crate) enum What {
+    /// A file of this name, which is fit to be shown.
+    File(String),
+    /// So many files, of those that are known of.
+    Files { done: u64, planned: u64 },
+}
 
-    /// The transfer begins, or begins again, at this offset.
-    pub(crate) fn rewind(&mut self, offset: u64) {
-        self.clear();
-        self.moved_bytes = offset;
-        self.begun_at_bytes = offset;
-        self.started = Instant::now();
-    }
+/// How it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Going {
+    At {
+        bytes_per_second: u64,
+    },
+    /// Nothing has moved for this time.
+    Silent(Duration),
+    /// Everything has moved, and the other end has not confirmed that.
+    Ending,
+    CutOff,
+}
 
-    pub(crate) fn advance(&mut self, bytes: u64) {
-        self.reach(self.moved_bytes.saturating_add(bytes));
-    }
-
-    /// So much of the whole has moved.
-    pub(crate) fn reach(&mut self, bytes: u64) {
-        self.moved_bytes = bytes.min(self.total_bytes);
-        self.show();
-    }
-
-    /// Shows the bar when it is time, whether anything moves or not. Tells by when to call again.
-    pub(crate) fn pulse(&mut self) -> Option<Instant> {
-        self.show();
-        (self.is_terminal && self.bar.is_none()).then(|| self.started + BAR_DELAY)
-    }
-
-    /// Says something above the bar.
-    pub(crate) fn tell(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| screen::notice(text)),
-            None => screen::notice(text),
-        }
-    }
-
-    /// The receiving end has confirmed the whole: `Sent: 5 / 5`.
-    pub(crate) fn finish(mut self, label: &str) {
-        self.clear();
-        screen::message(&final_line(label, self.total_bytes));
-    }
-
-    fn show(&mut self) {
-        if !self.is_terminal || self.started.elapsed() < BAR_DELAY {
-            return;
-        }
-        let (total, moved, begun_at) = (self.total_bytes, self.moved_bytes, self.begun_at_bytes);
-        let started = self.started;
-        let bar = self.bar.get_or_insert_with(|| new_bar(total, moved, begun_at, started));
-        bar.set_position(moved);
-    }
-
-    fn clear(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
+impl Going {
+    /// Silence tells more than a rate that goes down.
+    pub(crate) fn at(bytes_per_second: u64, silence: Duration) -> Self {
+        if silence >= LIVE_SILENCE { Self::Silent(silence) } else { Self::At { bytes_per_second } }
     }
 }
 
-impl Drop for Meter {
-    fn drop(&mut self) {
-        self.clear();
+impl Progress {
+    pub(crate) fn line(&self, columns: usize) -> String {
+        let percent = format!("{:3} %", percent_unconfirmed(self.moved_bytes, self.total_bytes));
+        let amount = format!("{} of {}", size(self.moved_bytes), size(self.total_bytes));
+        let (head, count) = match &self.what {
+            What::File(name) => (Some(name), None),
+            What::Files { done, planned } => {
+                (None, Some(format!("{} of {} files", grouped(*done), grouped(*planned))))
+            }
+        };
+        let mut parts = vec![percent];
+        match self.going {
+            Going::At { bytes_per_second } => {
+                parts.extend(count);
+                parts.push(format!("{}/s", size(bytes_per_second)));
+                let left_bytes = self.total_bytes.saturating_sub(self.moved_bytes);
+                if let Some(left) = left_bytes.checked_div(bytes_per_second) {
+                    parts.push(format!("{} left", seconds(Duration::from_secs(left))));
+                }
+            }
+            Going::Silent(time) => {
+                parts.push(format!("no data for {}", seconds(time)));
+                parts.extend(count);
+            }
+            Going::Ending => parts.push("waiting for the server".to_owned()),
+            Going::CutOff => parts.push("connection lost, trying again; Ctrl-C stops".to_owned()),
+        }
+        parts.push(amount);
+        let room = head.map_or(columns, |name| columns.saturating_sub(width(name).min(columns / 3) + 1));
+        let mut parts = fit(parts, room);
+        let taken = parts.iter().map(|part| width(part) + GAP).sum::<usize>().saturating_sub(GAP);
+        let left = match head {
+            // What the rest leaves is the name's.
+            Some(name) => columns.saturating_sub(taken + 1 + width(name)),
+            None => columns - taken.min(columns),
+        };
+        if left >= LIVE_BAR_COLUMNS_MIN + GAP {
+            parts.insert(parts.len().min(1), self.bar((left - GAP).min(LIVE_BAR_COLUMNS_MAX)));
+        }
+        let line = parts.join("  ");
+        match head {
+            Some(name) => {
+                let name = shortened(name, columns.saturating_sub(width(&line) + 1));
+                format!("{name} {line}")
+            }
+            None => line,
+        }
+    }
+
+    fn bar(&self, columns: usize) -> String {
+        let full = percent_unconfirmed(self.moved_bytes, self.total_bytes) as usize * columns / 100;
+        "█".repeat(full) + &"░".repeat(columns - full)
     }
 }
 
-fn final_line(label: &str, total_bytes: u64) -> String {
-    format!("{label}: {total_bytes} / {total_bytes}")
+/// Between two parts.
+const GAP: usize = 2;
+
+/// As many of the parts as fit; the first are the most important.
+fn fit(parts: Vec<String>, columns: usize) -> Vec<String> {
+    let mut taken = 0;
+    let mut fitting = Vec::new();
+    for part in parts {
+        let gap = if fitting.is_empty() { 0 } else { GAP };
+        if taken + gap + width(&part) <= columns {
+            taken += gap + width(&part);
+            fitting.push(part);
+        }
+    }
+    fitting
 }
 
-fn new_bar(total_bytes: u64, moved_bytes: u64, begun_at_bytes: u64, started: Instant) -> ProgressBar {
-    // The rate since the beginning: the bar comes late, so its own estimate would begin with a leap.
-    let rate = move |state: &ProgressState| {
-        state.pos().saturating_sub(begun_at_bytes) as f64 / started.elapsed().as_secs_f64().max(0.001)
-    };
-    let style = ProgressStyle::with_template(
-        "{wide_bar} {percent_unconfirmed} of {total_bytes}  {rate}  {time_left} left",
-    )
-    .unwrap_or_else(|_| ProgressStyle::default_bar())
-    .with_key("percent_unconfirmed", |state: &ProgressState, out: &mut dyn fmt::Write| {
-        // The bar has no way to hear about it where its line cannot be formatted.
-        let _ = write!(out, "{} %", percent_unconfirmed(state.pos(), state.len().unwrap_or(0)));
-    })
-    .with_key("rate", move |state: &ProgressState, out: &mut dyn fmt::Write| {
-        let _ = write!(out, "{}/s", BinaryBytes(rate(state) as u64));
-    })
-    .with_key("time_left", move |state: &ProgressState, out: &mut dyn fmt::Write| {
-        let left_bytes = total_bytes.saturating_sub(state.pos()) as f64;
-        let left = Duration::try_from_secs_f64(left_bytes / rate(state).max(1.0)).unwrap_or(Duration::MAX);
-        let _ = write!(out, "{}", FormattedDuration(Duration::from_secs(left.as_secs())));
-    });
-    let bar = ProgressBar::with_draw_target(Some(total_bytes), ProgressDrawTarget::stderr())
-        .with_style(style)
-        .with_position(moved_bytes)
-        .with_elapsed(started.elapsed());
-    bar.enable_steady_tick(BAR_TICK);
-    bar
+/// A file that moves, in a line of its own.
+pub(crate) fn file_line(name: &str, moved_bytes: u64, total_bytes: u64, columns: usize) -> String {
+    const PERCENT_COLUMNS: usize = 5;
+    let room = columns.saturating_sub(PERCENT_COLUMNS + 4);
+    let name = shortened(name, room);
+    let gap = " ".repeat(room.saturating_sub(width(&name)) + 2);
+    format!("  {name}{gap}{:3} %", percent_unconfirmed(moved_bytes, total_bytes))
 }
 
 /// Rounded down, and never 100.
@@ -137,6 +133,68 @@ fn percent_unconfirmed(moved_bytes: u64, total_bytes: u64) -> u64 {
 mod tests {
     use super::*;
 
+    fn progress(what: What, going: Going) -> Progress {
+        Progress { what, moved_bytes: 500_000_000, total_bytes: 894_000_000, going }
+    }
+
+    fn tree() -> What {
+        What::Files { done: 461, planned: 1894 }
+    }
+
+    #[test]
+    fn a_line_tells_the_most_important_first_and_fits() {
+        let files = progress(tree(), Going::At { bytes_per_second: 100_000_000 });
+        assert_eq!(
+            files.line(79),
+            " 55 %  ███████░░░░░░░  461 of 1,894 files  100 MB/s  3 s left  500 MB of 894 MB"
+        );
+        assert_eq!(files.line(39), " 55 %  461 of 1,894 files  100 MB/s");
+        assert_eq!(files.line(10), " 55 %");
+        let file = progress(What::File("movie.mkv".to_owned()), Going::At { bytes_per_second: 964_000 });
+        assert_eq!(
+            file.line(79),
+            "movie.mkv  55 %  █████████░░░░░░░░  964 kB/s  6 min 48 s left  500 MB of 894 MB"
+        );
+        assert_eq!(file.line(39), "movie.mkv  55 %  ██████░░░░░░  964 kB/s");
+    }
+
+    #[test]
+    fn no_line_is_wider_than_its_terminal() {
+        let goings = [
+            Going::At { bytes_per_second: u64::MAX },
+            Going::At { bytes_per_second: 0 },
+            Going::Silent(Duration::from_secs(12)),
+            Going::Ending,
+            Going::CutOff,
+        ];
+        for going in goings {
+            for columns in 8..120 {
+                let names = ["a", "日本語のファイル名.txt", &"long ".repeat(50)];
+                let files = names.map(|name| What::File(name.to_owned()));
+                for what in files.into_iter().chain([tree()]) {
+                    let line = progress(what.clone(), going).line(columns);
+                    assert!(width(&line) <= columns, "{line:?} in {columns} columns");
+                }
+                for name in names {
+                    let line = file_line(name, 1, 2, columns.max(12));
+                    assert_eq!(width(&line), columns.max(12), "{line:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_says_why_nothing_moves() {
+        let going = Going::at(1000, Duration::from_secs(12));
+        assert_eq!(progress(tree(), going).line(45), " 55 %  no data for 12 s  461 of 1,894 files");
+        assert_eq!(Going::at(1000, Duration::from_secs(1)), Going::At { bytes_per_second: 1000 });
+        assert!(
+            progress(tree(), Going::CutOff)
+                .line(60)
+                .starts_with(" 55 %  connection lost, trying again; Ctrl-C")
+        );
+    }
+
     #[test]
     fn percentages_are_safe_at_their_edges() {
         assert_eq!(percent_unconfirmed(0, 0), 0);
@@ -144,10 +202,5 @@ mod tests {
         assert_eq!(percent_unconfirmed(2, 2), 99);
         assert_eq!(percent_unconfirmed(u64::MAX, u64::MAX), 99);
         assert_eq!(percent_unconfirmed(u64::MAX, 0), 99);
-    }
-
-    #[test]
-    fn the_last_line_is_the_documented_one() {
-        assert_eq!(final_line("Sent", 271_296), "Sent: 271296 / 271296");
     }
 }

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::limits::MESSAGE_MAX_CHARS;
 use rustix::termios;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::os::fd::AsFd;
 
 /// Of a terminal that does not tell, and of files.
 const ORDINARY_COLUMNS: usize = 80;
@@ -31,10 +32,15 @@ pub(crate) fn failure(failure: &Failure) {
 
 /// The columns and rows of the terminal that shows the results; `None` where they go elsewhere.
 pub(crate) fn size() -> Option<(usize, usize)> {
-    let size = termios::tcgetwinsize(io::stdout()).ok()?;
-    // A terminal that does not tell has none.
+    io::stdout().is_terminal().then(|| size_of(io::stdout()))
+}
+
+/// The columns and rows of a terminal, or what is ordinary where it does not tell.
+pub(crate) fn size_of(terminal: impl AsFd) -> (usize, usize) {
+    let size = termios::tcgetwinsize(terminal);
+    let (columns, rows) = size.map_or((0, 0), |size| (size.ws_col, size.ws_row));
     let or = |told: u16, ordinary| if told == 0 { ordinary } else { usize::from(told) };
-    Some((or(size.ws_col, ORDINARY_COLUMNS), or(size.ws_row, ORDINARY_ROWS)))
+    (or(columns, ORDINARY_COLUMNS), or(rows, ORDINARY_ROWS))
 }
 
 /// Empties the terminal, and what was rolled out of it.

@@ -6,7 +6,7 @@ use crate::failure::{Failure, show_path};
 use crate::limits::KEPT_DOWNLOAD_MIN_BYTES;
 use crate::session::Session;
 use crate::session::link::Handler;
-use crate::terminal::progress::Meter;
+use crate::terminal::meter::Meter;
 use crate::terminal::screen;
 use crate::transfer::attributes::Wanted;
 use crate::transfer::digests::{self, Sum};
@@ -18,6 +18,7 @@ use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Command;
 use ferry_common::wire::file_time::FileTime;
+use ferry_common::wire::words;
 use std::path::Path;
 use std::time::Instant;
 
@@ -114,9 +115,8 @@ impl Handler for Download<'_> {
             screen::message(&format!("file size: {size}"));
         }
         self.target.check_room(partial.file(), length)?;
-        let mut meter = Meter::new(size);
-        meter.rewind(partial.length());
-        self.meter = Some(meter);
+        let name = words::display(self.remote.file_name().unwrap_or_default());
+        self.meter = Some(Meter::new(name, size, partial.length()));
         Ok(())
     }
 

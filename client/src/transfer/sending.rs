@@ -3,12 +3,14 @@
 
 use crate::failure::Failure;
 use crate::session::link::Handler;
-use crate::terminal::progress::Meter;
+use crate::terminal::meter::Meter;
 use crate::terminal::screen;
 use crate::transfer::source::Source;
 use ferry_common::wire::command::UploadOptions;
 use ferry_common::wire::digest::{Digest, Hasher};
+use ferry_common::wire::words;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Instant;
@@ -93,9 +95,8 @@ impl Handler for Sending<'_> {
         self.hasher = self.beginning.clone();
         self.filled_bytes = offset;
         self.is_filled = offset == self.source.size && !self.sends_digest;
-        let mut meter = Meter::new(self.source.size);
-        meter.rewind(offset);
-        self.sent.meter = Some(meter);
+        let name = words::display(self.path.file_name().unwrap_or_default().as_bytes());
+        self.sent.meter = Some(Meter::new(name, self.source.size, offset));
         Ok(())
     }
 
@@ -118,13 +119,19 @@ impl Handler for Sending<'_> {
         Ok(digest)
     }
 
-    /// What the kernel has taken counts as moved: it keeps little that is not on the wire.
+    /// No more than what this end has handed over can be there.
+    fn received(&mut self, bytes: u64) {
+        if let Some(meter) = &mut self.sent.meter {
+            meter.reach(bytes.min(self.sent.reached_bytes));
+        }
+    }
+
+    /// What the kernel has taken is on its way, which is all that can be told of how far the upload would get.
     fn pulse(&mut self, unsent_bytes: u64) -> Option<Instant> {
         let meter = self.sent.meter.as_mut()?;
         let handed_over = self.filled_bytes.saturating_sub(unsent_bytes);
         self.sent.reached_bytes = self.sent.reached_bytes.max(handed_over);
         self.sent.is_complete |= self.is_filled && unsent_bytes == 0;
-        meter.reach(handed_over);
         meter.pulse()
     }
 

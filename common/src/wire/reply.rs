@@ -29,6 +29,10 @@ pub enum Reply {
     Upload {
         offset: u64,
     },
+    /// `(received)`: so many bytes of the file have come.
+    Received {
+        bytes: u64,
+    },
     /// `(sum)` or `(partial)`: so many bytes have this digest.
     Digest {
         length: u64,
@@ -102,6 +106,10 @@ impl Reply {
 
     pub fn upload(offset: u64) -> Vec<u8> {
         format!("(upload) {offset}\n").into_bytes()
+    }
+
+    pub fn received(bytes: u64) -> Vec<u8> {
+        format!("(received) {bytes}\n").into_bytes()
     }
 
     /// `(verb)`, a number of bytes, and their digest.
@@ -196,6 +204,7 @@ fn parse_reply(line: &[u8]) -> Option<Reply> {
             Some(Reply::Download { length, mtime, executable: has(more, b"exec") })
         }
         (b"upload", [offset, ..]) => Some(Reply::Upload { offset: parse_number(offset)? }),
+        (b"received", [bytes, ..]) => Some(Reply::Received { bytes: parse_number(bytes)? }),
         (b"sum" | b"partial", [length, digest, ..]) => {
             Some(Reply::Digest { length: parse_number(length)?, digest: Digest::parse(digest)? })
         }
@@ -222,8 +231,8 @@ fn parse_reply(line: &[u8]) -> Option<Reply> {
             down_bytes_per_second: parse_number(down)?,
         })),
         (
-            b"ls" | b"stat" | b"data" | b"download" | b"upload" | b"sum" | b"partial" | b"df" | b"who"
-            | b"total",
+            b"ls" | b"stat" | b"data" | b"download" | b"upload" | b"received" | b"sum" | b"partial" | b"df"
+            | b"who" | b"total",
             _,
         ) => None,
         (verb, _) => Some(Reply::Info { verb: verb.to_vec(), words }),

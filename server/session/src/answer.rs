@@ -8,7 +8,7 @@ use ferry_common::wire::file_time::FileTime;
 use ferry_common::wire::session_entry::SessionTotals;
 use ferry_common::wire::ticket::Ticket;
 
-/// See the module's documentation. All but the first six end the request.
+/// See the module's documentation. All but the first seven end the request.
 #[derive(Debug)]
 pub enum Answer {
     /// What the dialect has said by itself, at its place between the others.
@@ -28,6 +28,10 @@ pub enum Answer {
     /// The file is wanted from this offset on.
     Receiving {
         offset: u64,
+    },
+    /// So much of the file that is received has come.
+    Received {
+        bytes: u64,
     },
     /// The listing is whole.
     Listed {

@@ -71,6 +71,7 @@ fn the_table_of_limits_is_that_of_the_code() {
         ("STALL_WINDOW_MIN_BYTES", STALL_WINDOW_MIN_BYTES, "bytes"),
         seconds("GIVE_WAY_SILENCE", GIVE_WAY_SILENCE),
         seconds("WORKING_INTERVAL", WORKING_INTERVAL),
+        ("RECEIVED_INTERVAL", RECEIVED_INTERVAL.as_millis() as u64, "milliseconds"),
         seconds("TICKET_LINE_TIMEOUT", TICKET_LINE_TIMEOUT),
         seconds("TICKET_TIMEOUT", TICKET_TIMEOUT),
         seconds("DATA_SLOT_TIMEOUT", DATA_SLOT_TIMEOUT),

@@ -263,6 +263,7 @@ impl Client {
             }
             News::Digest { .. }
             | News::Space { .. }
+            | News::Received { .. }
             | News::Session { .. }
             | News::Totals { .. }
             | News::Info { .. } => {}

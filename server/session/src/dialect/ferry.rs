@@ -76,6 +76,7 @@ impl Dialect for Ferry {
             Answer::Offered(ticket) => Reply::data(self.policy.data_port, &ticket),
             Answer::Sending { length, mtime, executable } => Reply::download(length, mtime, executable),
             Answer::Receiving { offset } => Reply::upload(offset),
+            Answer::Received { bytes } => Reply::received(bytes),
             Answer::Listed { entries } => Reply::ok_with(entries),
             Answer::Entry(entry) => with_ok(Reply::entry(Verb::Stat.word(), &entry)),
             Answer::Sum { length, digest } => with_ok(Reply::digest(Verb::Sum.word(), length, digest)),

@@ -9,7 +9,7 @@ use crate::action::{Action, Direction, End, Length, Opened};
 use crate::answer::{Answer, Subject};
 use crate::request::UploadSpec;
 use ferry_common::error::ErrorCode;
-use ferry_common::limits::{EAGER_MAX_BYTES, TRAILER_BYTES};
+use ferry_common::limits::{EAGER_MAX_BYTES, RECEIVED_INTERVAL, TRAILER_BYTES};
 use ferry_common::path::RemotePath;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::ticket::Ticket;
@@ -85,6 +85,7 @@ impl Work {
         if let Phase::Moving(transfer) = &mut self.phase {
             transfer.arrived += bytes;
             self.pace.progress(bytes, now);
+            self.tell_received(now);
         }
     }
 
@@ -104,6 +105,16 @@ impl Work {
             if *remaining == 0 {
                 self.enter(Phase::Ready, now);
             }
+        }
+    }
+
+    /// The sender of a large file can then tell how much of it is at this end, and not only in some buffer on the way.
+    fn tell_received(&mut self, now: Instant) {
+        let Phase::Moving(transfer) = &self.phase else { return };
+        let TransferKind::Upload { spec, .. } = &transfer.kind else { return };
+        let bytes = transfer.offset.saturating_add(transfer.received());
+        if !spec.is_eager && now >= self.told + RECEIVED_INTERVAL && self.is_heard() {
+            self.answer(Answer::Received { bytes });
         }
     }
 

@@ -123,6 +123,7 @@ fn room_of(answer: &Answer) -> usize {
         | Answer::Offered(_)
         | Answer::Sending { .. }
         | Answer::Receiving { .. }
+        | Answer::Received { .. }
         | Answer::Listed { .. }
         | Answer::Sum { .. }
         | Answer::Partial { .. }

@@ -111,7 +111,7 @@ impl Work {
 
     /// True where a line that is said now is the next that the client reads, before long: to a client that does not read, it
     /// would only pile up.
-    fn is_heard(&self) -> bool {
+    pub(super) fn is_heard(&self) -> bool {
         self.owed.is_empty() && !self.is_outbox_full()
     }
 

@@ -1,8 +1,11 @@
 //! Commands that no dialogue would send.
 
 use crate::model::{POLICY, Pair};
-use ferry_common::limits::{EAGER_MAX_BYTES, FILE_MAX_BYTES, LINE_MAX_BYTES, TRAILER_BYTES};
+use ferry_common::limits::{
+    EAGER_MAX_BYTES, FILE_MAX_BYTES, LINE_MAX_BYTES, RECEIVED_INTERVAL, TRAILER_BYTES,
+};
 use ferry_common::wire::digest::Digest;
+use std::time::Duration;
 
 /// The answer to an upload of `good`.
 fn ok_good() -> String {
@@ -156,4 +159,27 @@ fn only_the_right_ticket_attaches_and_only_once() {
     assert_eq!(pair.say(""), "(download) 5 1764000000\nok 5\n");
     assert!(pair.wire.down_at_end(again) && !pair.wire.links[right].server_gone);
     assert_eq!(pair.wire.read_down(right, 9), b"hello");
+}
+
+#[test]
+fn the_sender_of_a_large_upload_hears_now_and_then_how_much_has_come() {
+    let (mut pair, link) = attached();
+    let size = EAGER_MAX_BYTES + 1;
+    assert_eq!(pair.say(&format!("upload b {size}\n")), "(upload) 0\n");
+    let mut send = |pair: &mut Pair, bytes: u64, time: Duration| {
+        pair.now += time;
+        pair.wire.write_up(link, &vec![b'x'; usize::try_from(bytes).unwrap()]);
+        pair.say("")
+    };
+    let moment = Duration::from_millis(1);
+    assert_eq!(send(&mut pair, 1000, RECEIVED_INTERVAL - moment), "");
+    assert_eq!(send(&mut pair, 500, moment), "(received) 1500\n");
+    assert_eq!(send(&mut pair, 500, moment), "");
+    assert_eq!(send(&mut pair, 1, RECEIVED_INTERVAL), "(received) 2001\n");
+    let end = send(&mut pair, size - 2001, moment);
+    assert!(end.starts_with(&format!("ok {size} ")), "{end}");
+    // A small one is sent without a word, and is not told of.
+    assert_eq!(pair.say(&format!("upload c {EAGER_MAX_BYTES}\n")), "");
+    assert_eq!(send(&mut pair, EAGER_MAX_BYTES - 1, RECEIVED_INTERVAL), "");
+    assert!(send(&mut pair, 1, RECEIVED_INTERVAL).starts_with("ok "));
 }

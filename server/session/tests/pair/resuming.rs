@@ -310,7 +310,7 @@ fn a_silent_download_gives_way_to_nobody() {
 #[test]
 fn an_upload_that_waits_for_the_disk_is_not_taken_for_silent() {
     let (mut pair, id, _) = under_way(5000);
-    pair.session.handle(Fact::Arrived { bytes: 6000 }, pair.now);
+    pair.session.handle(Fact::Arrived { bytes: 1000 }, pair.now);
     seek_elsewhere(&mut pair, DISK_TIMEOUT - Duration::from_nanos(1));
     pair.session.handle(Fact::Timeout, pair.now);
     pair.perform();

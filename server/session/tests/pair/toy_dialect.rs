@@ -65,6 +65,7 @@ impl Dialect for Toy {
             Answer::Receiving { .. } => "SEND\n".to_owned(),
             Answer::Moved { length, .. } => format!("DONE {length}\n"),
             Answer::Working => "WAIT\n".to_owned(),
+            Answer::Received { .. } => String::new(),
             Answer::Refused { code, .. } | Answer::Ending { code, .. } => format!("FAILED {}\n", code.word()),
             other @ (Answer::Entries(_)
             | Answer::Listed { .. }

@@ -31,6 +31,8 @@ pub(crate) struct ClientShell {
     pub(crate) delivered: BTreeMap<RequestId, Vec<u8>>,
     pub(crate) entries: BTreeMap<RequestId, Vec<Entry>>,
     pub(crate) digests: BTreeMap<RequestId, (u64, Digest)>,
+    /// How much of each upload the server has said to have.
+    received: BTreeMap<RequestId, u64>,
     pub(crate) sessions: BTreeMap<RequestId, Vec<SessionEntry>>,
     pub(crate) totals: BTreeMap<RequestId, SessionTotals>,
     /// Free and total bytes.
@@ -204,6 +206,10 @@ impl<D: Dialect> Pair<D> {
                 }
                 Step::Digest { id, length, digest } => {
                     assert!(client.digests.insert(id, (length, digest)).is_none(), "told once");
+                }
+                Step::Received { id, bytes } => {
+                    let before = client.received.insert(id, bytes);
+                    assert!(before.is_none_or(|before| before <= bytes), "{before:?}, then {bytes}");
                 }
                 Step::Session { id, entry } => client.sessions.entry(id).or_default().push(entry),
                 Step::Totals { id, totals } => {

@@ -356,7 +356,9 @@ impl<D: Dialect> Pair<D> {
             (Length::Exact(0), false) => None,
             (left, trailer) => Some(Movement::Receive { left, trailer }),
         };
-        self.session.handle(Fact::Moved { bytes: bytes.len() as u64 }, self.now);
+        let bytes = bytes.len() as u64;
+        self.session.handle(Fact::Arrived { bytes }, self.now);
+        self.session.handle(Fact::Moved { bytes }, self.now);
     }
 
     fn server_notices_loss(&mut self) -> bool {
