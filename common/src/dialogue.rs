@@ -233,25 +233,15 @@ impl Dialogue {
             return self.take_closing_reason(reply);
         };
         let id = pending.id;
+        let reply = match told_by(reply, &pending.command, id) {
+            Ok(step) => {
+                pending.told += u64::from(!matches!(step, Step::Totals { .. } | Step::Info { .. }));
+                self.steps.push_back(step);
+                return Ok(());
+            }
+            Err(reply) => reply,
+        };
         match (reply, &pending.command) {
-            (Reply::Entry(entry), Command::Ls { .. } | Command::Stat { .. }) => {
-                pending.told += 1;
-                self.steps.push_back(Step::Entry { id, entry });
-            }
-            (Reply::Digest { length, digest }, Command::Sum { .. } | Command::Partial { .. }) => {
-                pending.told += 1;
-                self.steps.push_back(Step::Digest { id, length, digest });
-            }
-            (Reply::Space { free_bytes, total_bytes }, Command::Df { .. }) => {
-                pending.told += 1;
-                self.steps.push_back(Step::Space { id, free_bytes, total_bytes });
-            }
-            (Reply::Session(entry), Command::Who) => {
-                pending.told += 1;
-                self.steps.push_back(Step::Session { id, entry });
-            }
-            (Reply::Totals(totals), Command::Who) => self.steps.push_back(Step::Totals { id, totals }),
-            (Reply::Info { words, .. }, _) => self.steps.push_back(Step::Info { id, words }),
             (Reply::Data { port, ticket }, Command::Download { .. } | Command::Upload { .. })
                 if pending.may_begin() =>
             {
@@ -301,6 +291,7 @@ impl Dialogue {
                 | Reply::Space { .. }
                 | Reply::Session(_)
                 | Reply::Totals(_)
+                | Reply::Info { .. }
                 | Reply::Ok { .. },
                 _,
             ) => return Err(Violation("the server sent a reply that does not fit the command".to_owned())),
@@ -494,6 +485,23 @@ impl Pending {
         let offset = go_ahead.or(options.is_eager(*size).then_some(0));
         offset == Some(*size) && !options.digest
     }
+}
+
+/// What a reply tells of what the command asks about; the reply itself where it says something else.
+fn told_by(reply: Reply, command: &Command, id: RequestId) -> Result<Step, Reply> {
+    Ok(match (reply, command) {
+        (Reply::Entry(entry), Command::Ls { .. } | Command::Stat { .. }) => Step::Entry { id, entry },
+        (Reply::Digest { length, digest }, Command::Sum { .. } | Command::Partial { .. }) => {
+            Step::Digest { id, length, digest }
+        }
+        (Reply::Space { free_bytes, total_bytes }, Command::Df { .. }) => {
+            Step::Space { id, free_bytes, total_bytes }
+        }
+        (Reply::Session(entry), Command::Who) => Step::Session { id, entry },
+        (Reply::Totals(totals), Command::Who) => Step::Totals { id, totals },
+        (Reply::Info { words, .. }, _) => Step::Info { id, words },
+        (reply, _) => return Err(reply),
+    })
 }
 
 fn success_of(words: &[Vec<u8>]) -> Success {

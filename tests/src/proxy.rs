@@ -1,9 +1,14 @@
 //! A TCP proxy before a server, for its control and its data connections, that does to them what networks
-//! do: it cuts, stalls or trickles one of them at a chosen byte.
+//! do: it cuts, stalls or trickles one of them at a chosen byte, or is slow.
 //!
 //! It writes its own data port into the `(data)` lines that pass. Threads end when their connections do, and
 //! all of those end with the proxy.
 
+mod slow;
+
+pub use slow::Slowness;
+
+use slow::{Lane, Queue};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
@@ -65,6 +70,8 @@ struct Shared {
     data_port: u16,
     /// Learnt from what passes.
     server_data_port: AtomicU16,
+    /// To the server and to the client, where the link is slow.
+    lanes: Option<[Lane; 2]>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -91,6 +98,15 @@ struct Pair {
 impl Proxy {
     /// A proxy before the server with this control port.
     pub fn before(server: SocketAddr) -> Self {
+        Self::start(server, None)
+    }
+
+    /// A proxy that is as slow as this.
+    pub fn slow(server: SocketAddr, slowness: Slowness) -> Self {
+        Self::start(server, Some(slowness))
+    }
+
+    fn start(server: SocketAddr, slowness: Option<Slowness>) -> Self {
         let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let (controls, datas) = (listen(), listen());
         let address_of = |listener: &TcpListener| listener.local_addr().expect("a bound listener");
@@ -99,6 +115,7 @@ impl Proxy {
             server,
             data_port: data.port(),
             server_data_port: AtomicU16::new(0),
+            lanes: slowness.map(|slowness| [Lane::new(slowness), Lane::new(slowness)]),
             state: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -192,16 +209,31 @@ impl Shared {
             drop(state);
             for direction in [Direction::ToServer, Direction::ToClient] {
                 let (shared, pair) = (Arc::clone(self), Arc::clone(&pair));
-                std::thread::spawn(move || shared.pump(&pair, link, direction));
+                std::thread::spawn(move || match shared.lane(direction) {
+                    None => shared.pump(&pair, link, direction, None),
+                    Some(lane) => {
+                        let queue = Queue::default();
+                        std::thread::scope(|scope| {
+                            scope.spawn(|| pair.deliver(&queue, direction));
+                            shared.pump(&pair, link, direction, Some((lane, &queue)));
+                            queue.end();
+                        });
+                    }
+                });
             }
         }
     }
 
-    fn pump(&self, pair: &Pair, link: Link, direction: Direction) {
-        let (mut from, to) = match direction {
-            Direction::ToServer => (&pair.client, &pair.server),
-            Direction::ToClient => (&pair.server, &pair.client),
-        };
+    fn lane(&self, direction: Direction) -> Option<&Lane> {
+        let [to_server, to_client] = self.lanes.as_ref()?;
+        Some(match direction {
+            Direction::ToServer => to_server,
+            Direction::ToClient => to_client,
+        })
+    }
+
+    fn pump(&self, pair: &Pair, link: Link, direction: Direction, slow: Option<(&Lane, &Queue)>) {
+        let (mut from, to) = pair.ends(direction);
         let mut chunk = [0; CHUNK_BYTES];
         let mut line = Vec::new();
         loop {
@@ -218,11 +250,13 @@ impl Shared {
             } else {
                 &chunk[..count]
             };
-            if !self.pass(pair, to, bytes, link, direction) {
+            if let Some((lane, queue)) = slow {
+                queue.push(lane, bytes);
+            } else if !self.pass(pair, to, bytes, link, direction) {
                 return;
             }
         }
-        if !pair.is_dead.load(Ordering::Relaxed) {
+        if slow.is_none() && !pair.is_dead.load(Ordering::Relaxed) {
             // The other direction may go on.
             let _ = to.shutdown(Shutdown::Write);
         }
@@ -316,6 +350,28 @@ fn offer_in(line: &[u8]) -> Option<(u16, &[u8])> {
 }
 
 impl Pair {
+    /// Where bytes come from and where they go.
+    fn ends(&self, direction: Direction) -> (&TcpStream, &TcpStream) {
+        match direction {
+            Direction::ToServer => (&self.client, &self.server),
+            Direction::ToClient => (&self.server, &self.client),
+        }
+    }
+
+    /// Passes on what comes out of a slow link.
+    fn deliver(&self, queue: &Queue, direction: Direction) {
+        let (_, to) = self.ends(direction);
+        while let Some(bytes) = queue.pop() {
+            if !self.write(to, &bytes) {
+                return queue.end();
+            }
+        }
+        if !self.is_dead.load(Ordering::Relaxed) {
+            // The other direction may go on.
+            let _ = to.shutdown(Shutdown::Write);
+        }
+    }
+
     /// False when the connection is over.
     fn write(&self, mut to: &TcpStream, mut bytes: &[u8]) -> bool {
         while !bytes.is_empty() {

@@ -45,6 +45,11 @@ impl Terminal {
         Self { session, screen: Screen::default(), output: Vec::new(), ended: false }
     }
 
+    /// Gives the terminal another size, of which the program hears as of a window that a person drags.
+    pub fn resize(&mut self, columns: u16, rows: u16) {
+        self.session.get_process_mut().set_window_size(columns, rows).expect("a terminal has a size");
+    }
+
     /// Types keys as they are.
     #[track_caller]
     pub fn type_keys(&mut self, keys: &str) {

@@ -31,6 +31,7 @@ fn ticket_of(session: &mut Conversation) -> (u16, Vec<u8>) {
         other @ (Reply::Entry(_)
         | Reply::Download { .. }
         | Reply::Upload { .. }
+        | Reply::Received { .. }
         | Reply::Digest { .. }
         | Reply::Space { .. }
         | Reply::Session(_)

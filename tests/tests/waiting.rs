@@ -66,6 +66,42 @@ fn take_nothing(control: &mut BufReader<TcpStream>) {
     drop(data);
 }
 
+/// Takes all of an upload, and says to have a quarter of it before it has taken a half, and a half when it has all.
+fn take_all_and_tell_less(control: &mut BufReader<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    answer(control, "partial big", "err no-partial nothing is kept\n");
+    answer(control, "upload big", &format!("(data) {port} {TICKET}\n"));
+    let mut data = listener.accept().unwrap().0;
+    control.get_mut().write_all(b"(upload) 0\n").unwrap();
+    let mut take = |bytes| std::io::copy(&mut (&mut data).take(bytes), &mut std::io::sink()).unwrap();
+    take(LARGE_BYTES / 2);
+    control.get_mut().write_all(format!("(received) {}\n", LARGE_BYTES / 4).as_bytes()).unwrap();
+    take(LARGE_BYTES / 2);
+    // The ticket stands before the bytes and the digest behind them.
+    control.get_mut().write_all(format!("(received) {}\n", LARGE_BYTES / 2).as_bytes()).unwrap();
+    let _ = control.read_to_end(&mut Vec::new());
+}
+
+#[test]
+fn an_upload_shows_what_the_server_says_to_have_and_not_what_was_sent() {
+    let server = Silent::after(take_all_and_tell_less);
+    let ferry = Ferry::new();
+    std::fs::File::create(ferry.path("big")).unwrap().set_len(LARGE_BYTES).unwrap();
+    let mut command = ferry.command(server.address);
+    command.args(["-c", "upload big"]);
+    let mut terminal = Terminal::run(command);
+    let mut shown = Vec::new();
+    terminal.wait_until("half of the file", |screen| {
+        shown.extend(screen.lines().into_iter().filter(|line| line.starts_with("big ")));
+        shown.last().is_some_and(|line| line.starts_with("big  50 %"))
+    });
+    let told = ["big   0 %", "big  25 %", "big  50 %"];
+    assert!(shown.iter().all(|line| told.iter().any(|told| line.starts_with(told))), "{shown:?}");
+    terminal.type_keys(CONTROL_C);
+    assert_eq!(terminal.wait_for_exit(), 130);
+}
+
 #[test]
 fn a_person_is_told_what_is_waited_for() {
     let server = Silent::after(|control| answer(control, "stat a", ""));

@@ -8,6 +8,7 @@ use crate::terminal::live::{Live, Room};
 use crate::terminal::progress::{Going, Progress, What, file_line};
 use crate::terminal::rate::Rate;
 use ferry_common::dialogue::RequestId;
+use ferry_common::wire::words;
 use std::time::Instant;
 
 /// See the module's documentation.
@@ -81,7 +82,7 @@ fn lines<'a>(progress: &Progress, room: Room, files: impl Iterator<Item = Moving
     let most = BOARD_FILES_MAX.min(room.rows.saturating_sub(1));
     let mut lines = vec![progress.line(room.columns)];
     lines.extend(named(files, most).into_iter().map(|Moving { file, moved_bytes, .. }| {
-        file_line(&file.path.to_string(), moved_bytes, file.size_bytes, room.columns)
+        file_line(&words::escape_text(file.path.as_bytes()), moved_bytes, file.size_bytes, room.columns)
     }));
     lines
 }

@@ -1,17 +1,18 @@
 //! Lines at the end of standard error that are drawn anew while a command runs, where that is a terminal; nothing elsewhere.
 
 use crate::limits::{LIVE_DELAY, LIVE_INTERVAL};
+use crate::terminal::layout::width;
 use crate::terminal::screen;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Instant;
 
 /// See the module's documentation. Dropped, it takes its lines off the screen.
 pub(crate) struct Live {
     started: Instant,
     is_terminal: bool,
-    bar: Option<ProgressBar>,
     drawn_at: Option<Instant>,
+    /// The widths of the lines on the screen; the cursor is behind the last of them.
+    drawn: Vec<usize>,
 }
 
 /// What lines may take of the terminal.
@@ -24,7 +25,7 @@ pub(crate) struct Room {
 impl Live {
     pub(crate) fn new() -> Self {
         let is_terminal = io::stderr().is_terminal();
-        Self { started: Instant::now(), is_terminal, bar: None, drawn_at: None }
+        Self { started: Instant::now(), is_terminal, drawn_at: None, drawn: Vec::new() }
     }
 
     /// When the lines are to be drawn next; `None` where they never are.
@@ -42,24 +43,23 @@ impl Live {
             return;
         }
         self.drawn_at = Some(now);
-        let text = lines(Room::now()).join("\n");
-        let bar = self.bar.get_or_insert_with(new_bar);
-        bar.set_message(text);
-        bar.tick();
+        let (columns, rows) = screen::size_of(io::stderr());
+        let lines = lines(Room::of(columns, rows));
+        write(&(erasure(&self.drawn, columns) + &lines.join("\n")));
+        self.drawn = lines.iter().map(|line| width(line)).collect();
     }
 
-    /// Says something above the lines.
-    pub(crate) fn tell(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| screen::notice(text)),
-            None => screen::notice(text),
-        }
+    /// Says something above the lines, which come back when they are drawn again.
+    pub(crate) fn tell(&mut self, text: &str) {
+        self.clear();
+        screen::notice(text);
     }
 
     /// Takes the lines off the screen; they come back when they are drawn again.
     pub(crate) fn clear(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
+        if !self.drawn.is_empty() {
+            write(&erasure(&self.drawn, screen::size_of(io::stderr()).0));
+            self.drawn.clear();
         }
     }
 }
@@ -71,14 +71,38 @@ impl Drop for Live {
 }
 
 impl Room {
-    /// Without the last column, behind which some terminals begin another line, and the line of the prompt.
-    fn now() -> Self {
-        let (columns, rows) = screen::size_of(io::stderr());
+    /// Without the last column, behind which some terminals begin another line, and one line for what is above.
+    fn of(columns: usize, rows: usize) -> Self {
         Self { columns: columns.saturating_sub(1).max(1), rows: rows.saturating_sub(1).max(1) }
     }
 }
 
-fn new_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style)
+/// All at once, so that nothing flickers. Where standard error is gone, there is nothing to see.
+fn write(text: &str) {
+    let mut stderr = io::stderr().lock();
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
+/// What takes lines of these widths off a terminal of so many columns. One that has become narrower since they were drawn has
+/// broken them into several.
+fn erasure(drawn: &[usize], columns: usize) -> String {
+    let rows: usize = drawn.iter().map(|width| width.div_ceil(columns.max(1)).max(1)).sum();
+    match rows {
+        0 => String::new(),
+        1 => "\r\x1b[J".to_owned(),
+        _ => format!("\r\x1b[{}A\x1b[J", rows - 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_drawn_is_erased_also_where_the_terminal_has_broken_its_lines() {
+        assert_eq!(erasure(&[], 80), "");
+        assert_eq!(erasure(&[0], 80), "\r\x1b[J");
+        assert_eq!(erasure(&[79, 79, 20], 80), "\r\x1b[2A\x1b[J");
+        assert_eq!(erasure(&[79, 79, 20], 40), "\r\x1b[4A\x1b[J");
+    }
 }

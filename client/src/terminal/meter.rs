@@ -51,8 +51,8 @@ impl Meter {
         live.due()
     }
 
-    /// Says something above the line.
-    pub(crate) fn tell(&self, text: &str) {
+    /// Says something above the line, which comes back with the next pulse.
+    pub(crate) fn tell(&mut self, text: &str) {
         self.live.tell(text);
     }
 

@@ -115,7 +115,7 @@ impl Handler for Download<'_> {
             screen::message(&format!("file size: {size}"));
         }
         self.target.check_room(partial.file(), length)?;
-        let name = words::display(self.remote.file_name().unwrap_or_default());
+        let name = words::escape_text(self.remote.file_name().unwrap_or_default());
         self.meter = Some(Meter::new(name, size, partial.length()));
         Ok(())
     }
@@ -134,7 +134,7 @@ impl Handler for Download<'_> {
     }
 
     fn tell(&mut self, text: &str) {
-        match &self.meter {
+        match &mut self.meter {
             Some(meter) => meter.tell(text),
             None => screen::notice(text),
         }

@@ -95,7 +95,7 @@ impl Handler for Sending<'_> {
         self.hasher = self.beginning.clone();
         self.filled_bytes = offset;
         self.is_filled = offset == self.source.size && !self.sends_digest;
-        let name = words::display(self.path.file_name().unwrap_or_default().as_bytes());
+        let name = words::escape_text(self.path.file_name().unwrap_or_default().as_bytes());
         self.sent.meter = Some(Meter::new(name, self.source.size, offset));
         Ok(())
     }
@@ -136,7 +136,7 @@ impl Handler for Sending<'_> {
     }
 
     fn tell(&mut self, text: &str) {
-        match &self.sent.meter {
+        match &mut self.sent.meter {
             Some(meter) => meter.tell(text),
             None => screen::notice(text),
         }

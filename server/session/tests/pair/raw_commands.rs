@@ -166,7 +166,7 @@ fn the_sender_of_a_large_upload_hears_now_and_then_how_much_has_come() {
     let (mut pair, link) = attached();
     let size = EAGER_MAX_BYTES + 1;
     assert_eq!(pair.say(&format!("upload b {size}\n")), "(upload) 0\n");
-    let mut send = |pair: &mut Pair, bytes: u64, time: Duration| {
+    let send = |pair: &mut Pair, bytes: u64, time: Duration| {
         pair.now += time;
         pair.wire.write_up(link, &vec![b'x'; usize::try_from(bytes).unwrap()]);
         pair.say("")

@@ -1,0 +1,86 @@
+//! What a person sees of a tree that moves over a slow link.
+#![allow(clippy::unwrap_used)]
+
+use ferry_tests::content::Content;
+use ferry_tests::ferry::Ferry;
+use ferry_tests::proxy::{Proxy, Slowness};
+use ferry_tests::server::Server;
+use ferry_tests::terminal::Terminal;
+use std::time::Duration;
+
+const PROMPT: &str = "Enter your command: ";
+const CONTROL_C: &str = "\u{3}";
+const LARGE_BYTES: u64 = 4 << 20;
+const SLOW: Slowness = Slowness { one_way: Duration::from_millis(5), bytes_per_second: 4_000_000 };
+
+fn plant(put: &mut dyn FnMut(String, &[u8])) {
+    for number in 0..20 {
+        put(format!("tree/small/{number}"), b"small");
+    }
+    for number in 0..3 {
+        let name = format!("tree/a long name of a folder with pictures/IMG_{number}.CR3");
+        put(name, &Content::new(number, LARGE_BYTES).bytes());
+    }
+}
+
+/// The display as it stands on the screen: the line of the whole, and those below it.
+fn display(lines: &[String]) -> &[String] {
+    let first = lines.iter().rposition(|line| line.contains(" of 23 files"));
+    first.map_or(&[][..], |first| &lines[first..])
+}
+
+/// Looks at a tree on its way: first in 80 columns, then in 40 and three rows, then broken off.
+fn watch(mut terminal: Terminal) {
+    terminal.wait_until("files that move", |screen| {
+        let lines = screen.lines();
+        let display = display(&lines);
+        display.len() == 4
+            && display[1].starts_with("  ")
+            && display[1].contains("IMG_")
+            && display[1].ends_with(" %")
+    });
+    let lines = terminal.lines();
+    assert!(display(&lines).iter().all(|line| line.chars().count() < 80), "{lines:?}");
+    terminal.resize(40, 3);
+    terminal.wait_until("fewer and shorter lines", |screen| {
+        let lines = screen.lines();
+        let display = display(&lines);
+        display.len() == 2 && display.iter().all(|line| line.chars().count() < 40)
+    });
+    terminal.type_keys(CONTROL_C);
+    terminal.wait_for_cursor_after(PROMPT);
+    let lines = terminal.lines();
+    assert!(!lines.iter().any(|line| line.contains(" of 23 files") || line.contains("IMG_")), "{lines:?}");
+}
+
+fn prompt_over(proxy: &Proxy, ferry: &Ferry) -> Terminal {
+    let mut terminal = Terminal::run_sized(ferry.command(proxy.control_address()), 80, 24);
+    terminal.wait_for_cursor_after(PROMPT);
+    terminal
+}
+
+#[test]
+fn a_download_names_the_files_that_move_and_fits_the_terminal_and_leaves_nothing() {
+    let server = Server::start();
+    plant(&mut |name, content| {
+        std::fs::create_dir_all(server.path(&name).parent().unwrap()).unwrap();
+        std::fs::write(server.path(&name), content).unwrap();
+    });
+    let (proxy, ferry) = (Proxy::slow(server.control_address(), SLOW), Ferry::new());
+    let mut terminal = prompt_over(&proxy, &ferry);
+    terminal.type_line("download tree");
+    watch(terminal);
+}
+
+#[test]
+fn an_upload_names_the_files_that_move_and_fits_the_terminal_and_leaves_nothing() {
+    let server = Server::start();
+    let (proxy, ferry) = (Proxy::slow(server.control_address(), SLOW), Ferry::new());
+    plant(&mut |name, content| {
+        std::fs::create_dir_all(ferry.path(&name).parent().unwrap()).unwrap();
+        std::fs::write(ferry.path(&name), content).unwrap();
+    });
+    let mut terminal = prompt_over(&proxy, &ferry);
+    terminal.type_line("upload tree");
+    watch(terminal);
+}
