@@ -4,6 +4,7 @@
 
 mod digests;
 mod kept_uploads;
+mod small_downloads;
 
 use crate::admission::payload_memory::PayloadMemory;
 use crate::asker::Asker;
@@ -40,6 +41,8 @@ pub(crate) struct Files {
     digest_news: VecDeque<(Asker, DigestNews)>,
     uploads: Uploads,
     readers: Readers,
+    /// The bytes of a small download on their way to its socket.
+    small: Box<[u8]>,
     /// When something that is kept of an upload will be too old.
     sweep_at: Option<Instant>,
 }
@@ -80,6 +83,7 @@ impl Files {
             digest_news: VecDeque::new(),
             uploads: Uploads::default(),
             readers: Readers::default(),
+            small: small_downloads::buffer(),
             sweep_at: (!read_only).then(Instant::now),
         })
     }

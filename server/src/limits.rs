@@ -113,6 +113,9 @@ pub const STAGED_OPEN_MAX: u64 = 32;
 pub const SMALL_UPLOAD_MAX_BYTES: u64 = 64 * 1024;
 /// ...as long as all of these together are no more than this.
 pub const SMALL_UPLOADS_TOTAL_BYTES: u64 = 64 * 1024 * 1024;
+/// Downloads up to this size are read by the reactor itself, where they are in memory: to copy them takes less time than it
+/// takes to have another thread compute their digest.
+pub const SMALL_DOWNLOAD_MAX_BYTES: usize = 32 * 1024;
 /// Part of a file that is brought into memory before it is sent.
 pub const WARM_WINDOW_BYTES: u64 = 2 * 1024 * 1024;
 /// For so long the files that wait for a disk are read together, one after the other, before the first has its next turn...

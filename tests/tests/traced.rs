@@ -17,6 +17,7 @@ use std::time::Duration;
 const IDLE_TIME: Duration = Duration::from_secs(10);
 const IDLE_SESSIONS: usize = 100;
 const PIPELINED_UPLOADS: usize = 1000;
+const PIPELINED_DOWNLOADS: usize = 300;
 
 /// What the reactor's thread may call: nothing that can wait for a disk.
 const REACTOR_CALLS: &[&str] = &[
@@ -46,6 +47,8 @@ const REACTOR_CALLS: &[&str] = &[
     "sched_yield",
     "sendfile",
     "sendto",
+    // Pushes what waits in a socket for more.
+    "setsockopt",
     "shutdown",
     // cachestat, to an strace that is older than it.
     "syscall_0x1c3",
@@ -182,6 +185,36 @@ fn uploads_sent_ahead_share_their_flushes() {
     println!("{PIPELINED_UPLOADS} small uploads sent ahead made {} flushes", story.flushes());
     expect_order(&server, &story, &names);
     assert!(story.flushes() < PIPELINED_UPLOADS / 4, "{} flushes", story.flushes());
+}
+
+/// The bytes of many share a packet, their replies share a line of the control connection's, and no other thread is woken for
+/// their digests.
+#[test]
+#[ignore = "needs strace; run tests/checks"]
+fn small_downloads_asked_for_ahead_leave_together() {
+    let server = Server::start();
+    let content = Content::new(5, 1000);
+    let names: Vec<String> = (0..PIPELINED_DOWNLOADS).map(|number| format!("f{number}")).collect();
+    names.iter().for_each(|name| server.put(name, content.bytes()));
+    let mut session = Conversation::with(&server);
+    session.download("f0").unwrap();
+    let trace = Trace::attach(server.process());
+    session.send(names.iter().map(|name| format!("download {name} digest\n")).collect::<String>());
+    for name in &names {
+        session.answer().outcome.unwrap_or_else(|refusal| panic!("{name}: {refusal:?}"));
+        session.expect_data(content, 0, content.size_bytes);
+    }
+    let calls = trace.finish();
+    let count = |is_one: &dyn Fn(&Call) -> bool| calls.iter().filter(|call| is_one(call)).count();
+    let ahead = count(&|call| call.name == "sendto" && call.rest.contains("MSG_MORE"));
+    let pushed = count(&|call| call.name == "setsockopt");
+    let told = count(&|call| call.name == "sendto") - ahead;
+    println!(
+        "{PIPELINED_DOWNLOADS} small downloads asked for ahead: {ahead} ahead, {pushed} pushes, {told} replies"
+    );
+    assert_eq!(ahead, PIPELINED_DOWNLOADS);
+    assert!(pushed > 0 && pushed < PIPELINED_DOWNLOADS / 4 && told < PIPELINED_DOWNLOADS / 4);
+    assert_eq!(count(&|call| call.name == "pread64"), 0, "another thread has read");
 }
 
 /// Each of these files, uploaded in this order, was flushed, then renamed, then its directory flushed, and

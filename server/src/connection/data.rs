@@ -42,6 +42,8 @@ pub(crate) struct Data {
     pub(crate) starved: bool,
     /// On the reactor's list of downloads whose buffers the peer does not take.
     pub(crate) is_holder: bool,
+    /// The kernel has bytes of small downloads that are to be pushed.
+    waits_for_push: bool,
     flow: Flow,
 }
 
@@ -111,7 +113,16 @@ pub(crate) enum Step {
 impl Data {
     pub(crate) fn new(socket: Socket) -> Self {
         let owner = Owner::Unknown { ticket: FixedLine::EMPTY };
-        Self { socket, queued: false, armed: None, owner, starved: false, is_holder: false, flow: Flow::IDLE }
+        Self {
+            socket,
+            queued: false,
+            armed: None,
+            owner,
+            starved: false,
+            is_holder: false,
+            waits_for_push: false,
+            flow: Flow::IDLE,
+        }
     }
 
     /// The session that the connection belongs to, once it has presented its ticket.
@@ -129,6 +140,19 @@ impl Data {
 
     pub(crate) fn send(&mut self, file: Arc<HeldFile>, identity: FileIdentity, offset: u64, length: u64) {
         self.flow = Flow::Sending(Sending::new(file, identity, offset, length));
+    }
+
+    /// Sends as much of a small download as the socket takes at once; nothing where something else moves. They leave
+    /// together with those that follow within the same turn.
+    pub(crate) fn send_small(&mut self, bytes: &[u8]) -> usize {
+        let is_idle = matches!(self.flow, Flow::Idle { .. }) && !self.socket.is_write_closed();
+        if bytes.is_empty() || !is_idle || !self.socket.is_writable() {
+            return 0;
+        }
+        // What is wrong with the connection shows as well where the rest is sent.
+        let sent = self.socket.write_ahead(bytes).unwrap_or(0);
+        self.waits_for_push |= sent > 0;
+        sent
     }
 
     pub(crate) fn receive(&mut self, length: Length, trailer: bool) {
@@ -160,16 +184,17 @@ impl Data {
     /// True when [`Data::step`] would do something.
     pub(crate) fn has_work(&self) -> bool {
         let socket = &self.socket;
-        match &self.flow {
-            Flow::Idle { hides_end } => match self.owner {
-                Owner::Unknown { .. } => socket.is_readable(),
-                Owner::Session(_) => socket.is_write_closed() || socket.is_read_closed() && !hides_end,
-            },
-            Flow::Sending(sending) => socket.is_writable() && !sending.is_waiting() && !self.starved,
-            Flow::Receiving(receiving) => socket.is_readable() && receiving.can_read() && !self.starved,
-            Flow::Gathering(gathering) => socket.is_readable() && gathering.wants_more(),
-            Flow::Dropping { .. } => socket.is_readable(),
-        }
+        self.waits_for_push
+            || match &self.flow {
+                Flow::Idle { hides_end } => match self.owner {
+                    Owner::Unknown { .. } => socket.is_readable(),
+                    Owner::Session(_) => socket.is_write_closed() || socket.is_read_closed() && !hides_end,
+                },
+                Flow::Sending(sending) => socket.is_writable() && !sending.is_waiting() && !self.starved,
+                Flow::Receiving(receiving) => socket.is_readable() && receiving.can_read() && !self.starved,
+                Flow::Gathering(gathering) => socket.is_readable() && gathering.wants_more(),
+                Flow::Dropping { .. } => socket.is_readable(),
+            }
     }
 
     /// True when the next step needs a buffer to read an upload into.
@@ -225,6 +250,10 @@ impl Data {
 
     /// Does one piece of work within the budget.
     pub(crate) fn step(&mut self, turn: &mut Turn<'_>) -> Step {
+        if std::mem::take(&mut self.waits_for_push) {
+            self.socket.push();
+            return Step::Moved(0);
+        }
         let socket = &mut self.socket;
         let Turn { buffer, .. } = turn;
         match &mut self.flow {

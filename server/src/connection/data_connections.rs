@@ -107,6 +107,13 @@ impl DataConnections {
         }
     }
 
+    /// Sends as much of a small download over a session's connection as that takes at once.
+    pub(crate) fn send_small(&mut self, attached: Option<Key>, bytes: &[u8]) -> usize {
+        let mut sent = 0;
+        self.with(attached, |data| sent = data.send_small(bytes));
+        sent
+    }
+
     /// The command of an upload that has begun to come must follow soon.
     pub(crate) fn await_command(&mut self, key: Key, now: Instant) {
         if let Some(data) = self.slots.get_mut(key)

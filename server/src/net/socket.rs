@@ -4,6 +4,7 @@
 use mio::event::{Event, Source};
 use mio::net::TcpStream;
 use rustix::io::Errno;
+use rustix::net::SendFlags;
 use socket2::SockRef;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -98,6 +99,28 @@ impl Socket {
                 result => return result,
             }
         }
+    }
+
+    /// As [`Socket::write`], but what is little may wait in the kernel for more, until [`Socket::push`]: so that many small
+    /// files share what it costs to send something.
+    pub(crate) fn write_ahead(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+        loop {
+            match rustix::net::send(&self.stream, bytes, flags) {
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    self.writable = false;
+                    return Ok(0);
+                }
+                result => return result.map_err(io::Error::from),
+            }
+        }
+    }
+
+    /// Sends what waits for more.
+    pub(crate) fn push(&self) {
+        // The option is set already, and to set it again does that. Where it fails, the kernel sends a moment later.
+        let _ = self.stream.set_nodelay(true);
     }
 
     /// Sends a part of a file from the page cache, and moves `offset` behind it.

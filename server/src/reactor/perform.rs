@@ -59,7 +59,7 @@ impl Reactor {
             Action::RequestData => self.rendezvous.request(seat, address, key),
             Action::CancelData => self.detach_data(key),
             Action::CloseData(end) => self.close_data_of(key, end),
-            Action::Send { offset, length, digest } => self.send(key, offset, length, digest),
+            Action::Send { offset, length, digest } => return self.send(key, offset, length, digest),
             Action::Check { .. } => return self.files.check(asker, seat),
             Action::Receive { length, trailer, .. } => {
                 let is_small = seat.has_small_upload();
@@ -81,15 +81,20 @@ impl Reactor {
         None
     }
 
-    /// Begins to send the open file.
-    fn send(&mut self, key: Key, offset: u64, length: u64, digest: bool) {
-        let Some(control) = self.sessions.get_mut(key) else { return };
+    /// Begins to send the open file, and gives how much of it left at once.
+    fn send(&mut self, key: Key, offset: u64, length: u64, digest: bool) -> Option<Fact<'static>> {
+        let control = self.sessions.get_mut(key)?;
         let (asker, seat) = (control.asker(key), &mut control.seat);
-        if let Some((file, identity)) = self.files.begin_send(asker, seat, offset + length, digest)
-            && length > 0
-        {
-            self.data.with(seat.data.attached(), |data| data.send(file, identity, offset, length));
+        let attached = seat.data.attached();
+        let small = (offset == 0).then(|| self.files.read_small(seat, length, digest)).flatten();
+        let sent = small.map(|bytes| self.data.send_small(attached, bytes) as u64);
+        let (file, identity) =
+            self.files.begin_send(asker, seat, offset + length, digest && sent.is_none())?;
+        let sent = sent.unwrap_or(0);
+        if sent < length {
+            self.data.with(attached, |data| data.send(file, identity, offset + sent, length - sent));
         }
+        (sent > 0).then_some(Fact::Moved { bytes: sent })
     }
 
     fn publish(&mut self, key: Key, publication: Publication) {

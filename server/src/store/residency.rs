@@ -6,6 +6,8 @@
 //!
 //! The wrapper of `cachestat` comes from `pagers-core`, of which nothing else is used; rustix has none yet.
 
+use super::held_file::HeldFile;
+use super::mounts::Medium;
 use rustix::io::{Errno, ReadWriteFlags};
 use rustix::param::page_size;
 use std::fs::File;
@@ -63,6 +65,18 @@ impl Residency {
         }
         probe(file, part.end - 1)
     }
+}
+
+/// Fills the buffer from the beginning of a file, if all of that is in memory; what is in the buffer counts for nothing if not.
+pub(crate) fn read_resident(file: &HeldFile, into: &mut [u8]) -> bool {
+    let flags = match file.medium() {
+        // Its file system does not know the flag.
+        Medium::Memory => ReadWriteFlags::empty(),
+        Medium::Local => ReadWriteFlags::NOWAIT,
+        Medium::Foreign => return false,
+    };
+    let length = into.len();
+    rustix::io::preadv2(file.file(), &mut [IoSliceMut::new(into)], 0, flags) == Ok(length)
 }
 
 fn pages(part: &Range<u64>, page_bytes: u64) -> u64 {
