@@ -152,6 +152,7 @@ impl Dialogue {
             | Command::Mkdir { .. }
             | Command::Rm { .. }
             | Command::Mv { .. }
+            | Command::Mtime { .. }
             | Command::Hello { .. }
             | Command::Who
             | Command::Help
@@ -467,6 +468,7 @@ impl Pending {
             Command::Mkdir { .. }
             | Command::Rm { .. }
             | Command::Mv { .. }
+            | Command::Mtime { .. }
             | Command::Help
             | Command::Exit => {
                 return Ok(());

@@ -40,6 +40,7 @@ fn near_lines() -> impl Strategy<Value = Vec<u8>> {
         "mkdir",
         "rm",
         "mv",
+        "mtime",
         "digest",
         "new",
         "replace",
@@ -159,6 +160,7 @@ fn command() -> impl Strategy<Value = Command> {
             to,
             replace
         }),
+        (remote_path(), file_time()).prop_map(|(path, mtime)| Command::Mtime { path, mtime }),
         any::<Option<u64>>().prop_map(|version| Command::Hello { version }),
         Just(Command::Who),
         Just(Command::Help),

@@ -8,6 +8,7 @@ use ferry_common::path::RemotePath;
 use ferry_common::wire::command::{Command, Resume, UploadOptions};
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::EntryKind;
+use ferry_common::wire::file_time::FileTime;
 use ferry_common::wire::reply::Reply;
 use ferry_tests::content::Content;
 use ferry_tests::random::Random;
@@ -170,7 +171,7 @@ impl<'a> Run<'a> {
     }
 
     fn step(&mut self) {
-        match self.random.below(20) {
+        match self.random.below(21) {
             0..6 => self.upload(),
             6 => self.upload_slowly(),
             7 => self.break_off(),
@@ -180,6 +181,7 @@ impl<'a> Run<'a> {
             13 => self.sum(),
             14 | 15 => self.make_directory(),
             16 | 17 => self.remove(),
+            18 => self.set_mtime(),
             _ => self.rename(),
         }
         if self.random.one_in(15) {
@@ -404,6 +406,22 @@ impl<'a> Run<'a> {
         let command = Command::Mkdir { path: self.path(name) };
         let result = code_of(self.session().ask(&command)).map(drop);
         assert_eq!(result, self.model.make_directory(name));
+    }
+
+    /// Whatever has the name keeps its content.
+    fn set_mtime(&mut self) {
+        let name = self.name();
+        let seconds = i64::try_from(self.random.below(1_000_000)).unwrap() - 500_000;
+        let mtime = FileTime::new(seconds, 123_456_789_u32);
+        self.note(format!("mtime {name} {mtime}"));
+        let command = Command::Mtime { path: self.path(name), mtime };
+        let result = code_of(self.session().ask(&command)).map(drop);
+        assert_eq!(result, self.model.find(name).map(drop));
+        if result.is_ok() {
+            let command = Command::Stat { path: self.path(name) };
+            let (replies, _) = self.session().ask(&command).unwrap();
+            assert!(matches!(&replies[..], [Reply::Entry(entry)] if entry.mtime == mtime), "{replies:?}");
+        }
     }
 
     fn remove(&mut self) {

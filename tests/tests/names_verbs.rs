@@ -197,7 +197,9 @@ fn a_read_only_server_changes_no_name() {
     std::fs::write(home.path().join("file"), "file").unwrap();
     let server = Options::default().root(home.path()).arguments(&["--read-only"]).start();
     let mut session = Conversation::with(&server);
-    for line in ["mkdir x", "rm file", "mv file x", "mv file x replace", "upload x 1", "rm missing"] {
+    for line in
+        ["mkdir x", "rm file", "mv file x", "mv file x replace", "upload x 1", "rm missing", "mtime file 1"]
+    {
         assert_eq!(session.ask(line).code(), ErrorCode::ReadOnly, "{line}");
     }
     assert_eq!(server.files(), ["file"]);
@@ -301,6 +303,56 @@ fn an_upload_has_the_time_that_was_asked_for() {
     ] {
         assert_eq!(session.ask(format!("upload x 1 {wrong}")).code(), ErrorCode::Usage, "{wrong}");
     }
+}
+
+/// Folders too: no other verb sets the time of one.
+#[test]
+fn mtime_sets_the_time_that_stat_tells_and_nothing_else() {
+    let server = Server::start();
+    populate(&server);
+    let outside = tempfile::tempdir().unwrap();
+    symlink(outside.path(), server.path("way-out-too")).unwrap();
+    let facts =
+        |path: &std::path::Path| std::fs::metadata(path).map(|stat| (stat.mtime(), stat.ctime())).unwrap();
+    let before = facts(outside.path());
+    expect_refused(
+        &server,
+        &[
+            ("mtime missing 1", ErrorCode::NotFound),
+            ("mtime dir/missing 1", ErrorCode::NotFound),
+            ("mtime file/x 1", ErrorCode::NotDirectory),
+            ("mtime way-out-too 1", ErrorCode::BadLink),
+            ("mtime way-out/x 1", ErrorCode::BadLink),
+            ("mtime fifo 1", ErrorCode::NotRegular),
+            ("mtime ../x 1", ErrorCode::BadPath),
+            ("mtime .ferry-staging 1", ErrorCode::BadPath),
+            ("mtime file", ErrorCode::Usage),
+            ("mtime file 1 2", ErrorCode::Usage),
+            ("mtime file now", ErrorCode::Usage),
+            ("mtime file 1.0000000001", ErrorCode::Usage),
+            ("mtime file 9223372036854775808", ErrorCode::Usage),
+        ],
+    );
+    assert_eq!(facts(outside.path()), before);
+
+    let mut session = Conversation::with(&server);
+    for (told, seconds, nanoseconds) in
+        [("0", 0, 0), ("1000000000.000000001", 1_000_000_000, 1), ("-1.25", -2, 750_000_000)]
+    {
+        for name in ["file", "dir", "dir/sub", "."] {
+            let mode = std::fs::metadata(server.path(name)).unwrap().mode();
+            expect_ok(&mut session, &format!("mtime {name} {told}"));
+            let stored = std::fs::metadata(server.path(name)).unwrap();
+            assert_eq!((stored.mtime(), stored.mtime_nsec(), stored.mode()), (seconds, nanoseconds, mode));
+            let Reply::Entry(entry) = &session.ask(format!("stat {name}")).replies[0] else { panic!() };
+            assert_eq!(entry.mtime.to_string(), told);
+        }
+    }
+    // What a link in the folder leads to, as `stat` tells of it.
+    expect_ok(&mut session, "mtime link 5");
+    assert_eq!(std::fs::metadata(server.path("file")).unwrap().mtime(), 5);
+    assert_ne!(std::fs::symlink_metadata(server.path("link")).unwrap().mtime(), 5);
+    assert_eq!(std::fs::read(server.path("file")).unwrap(), b"file");
 }
 
 #[test]

@@ -158,7 +158,8 @@ fn a_file_system_that_is_read_only_can_be_read_and_says_so() {
 fn expect_only_reading_to_work(session: &mut Session, folder: &str) {
     let at = |name: &str| path(&format!("{folder}{name}"));
     let mv = Command::Mv { from: at("file"), to: at("moved"), replace: false };
-    for change in [Command::Mkdir { path: at("made") }, Command::Rm { path: at("file") }, mv] {
+    let mtime = Command::Mtime { path: at("file"), mtime: FileTime::default() };
+    for change in [Command::Mkdir { path: at("made") }, Command::Rm { path: at("file") }, mv, mtime] {
         assert_eq!(session.ask(&change).unwrap_err().code(), ErrorCode::ReadOnly, "{change:?}");
     }
     for (name, content) in [("small", &b"content"[..]), ("large", &CONTENT.bytes())] {

@@ -120,6 +120,7 @@ fn may_take_long(command: &Command) -> bool {
         | Command::Mkdir { .. }
         | Command::Rm { .. }
         | Command::Mv { .. }
+        | Command::Mtime { .. }
         | Command::Hello { .. }
         | Command::Df { .. }
         | Command::Who

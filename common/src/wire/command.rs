@@ -1,11 +1,14 @@
 //! The commands of a client: the one parser and the one encoder.
 
+mod verb;
+
 use crate::error::ErrorCode;
 use crate::limits::{EAGER_MAX_BYTES, FILE_MAX_BYTES, TRAILER_BYTES};
 use crate::path::RemotePath;
 use crate::wire::digest::Digest;
 use crate::wire::file_time::FileTime;
 use crate::wire::words::{self, WordsError};
+pub use verb::Verb;
 
 /// What most wrong arguments come from.
 const QUOTING: &str = "; a name with spaces goes in double quotes";
@@ -54,6 +57,11 @@ pub enum Command {
         to: RemotePath,
         replace: bool,
     },
+    /// A file or directory is to have this modification time.
+    Mtime {
+        path: RemotePath,
+        mtime: FileTime,
+    },
     /// `version` is the highest that the client speaks, where it says so.
     Hello {
         version: Option<u64>,
@@ -87,25 +95,6 @@ pub struct Resume {
     pub digest: Digest,
 }
 
-/// The commands without their arguments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verb {
-    Ls,
-    Stat,
-    Download,
-    Upload,
-    Sum,
-    Partial,
-    Df,
-    Mkdir,
-    Rm,
-    Mv,
-    Hello,
-    Who,
-    Help,
-    Exit,
-}
-
 /// Why a line is not a command, and what to tell its sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandError {
@@ -113,95 +102,6 @@ pub struct CommandError {
     pub message: String,
     /// Payload that may be on its way all the same: the size of an upload that was refused for its name.
     pub eager_bytes: u64,
-}
-
-impl Verb {
-    pub const ALL: &[Self] = &[
-        Self::Ls,
-        Self::Stat,
-        Self::Download,
-        Self::Upload,
-        Self::Sum,
-        Self::Partial,
-        Self::Df,
-        Self::Mkdir,
-        Self::Rm,
-        Self::Mv,
-        Self::Hello,
-        Self::Who,
-        Self::Help,
-        Self::Exit,
-    ];
-
-    /// The word that a client types.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Ls => "ls",
-            Self::Stat => "stat",
-            Self::Download => "download",
-            Self::Upload => "upload",
-            Self::Sum => "sum",
-            Self::Partial => "partial",
-            Self::Df => "df",
-            Self::Mkdir => "mkdir",
-            Self::Rm => "rm",
-            Self::Mv => "mv",
-            Self::Hello => "hello",
-            Self::Who => "who",
-            Self::Help => "help",
-            Self::Exit => "exit",
-        }
-    }
-
-    /// The verb and its arguments.
-    pub fn usage(self) -> &'static str {
-        match self {
-            Self::Ls => "ls [PATH]",
-            Self::Stat => "stat PATH",
-            Self::Download => "download PATH [OFFSET] [digest]",
-            Self::Upload => {
-                "upload PATH SIZE [digest] [new] [mtime=MTIME] [exec=yes|no] [resume=OFFSET:DIGEST]"
-            }
-            Self::Sum => "sum PATH [LENGTH]",
-            Self::Partial => "partial PATH",
-            Self::Df => "df [PATH]",
-            Self::Mkdir => "mkdir PATH",
-            Self::Rm => "rm PATH",
-            Self::Mv => "mv FROM TO [replace]",
-            Self::Hello => "hello [VERSION]",
-            Self::Who => "who",
-            Self::Help => "help",
-            Self::Exit => "exit",
-        }
-    }
-
-    /// What it does, in a line.
-    pub fn summary(self) -> &'static str {
-        match self {
-            Self::Ls => "list a directory (the served folder if none is named)",
-            Self::Stat => "tell kind, size and time of one file or directory",
-            Self::Download => "send a file, from OFFSET on",
-            Self::Upload => "receive SIZE bytes as a file; an existing one is replaced when all have come",
-            Self::Sum => "tell the digest of a file, or of its first LENGTH bytes",
-            Self::Partial => "tell what is kept of an upload that broke off, and its digest",
-            Self::Df => {
-                "tell the free and the whole room of a file system (that of the served folder if none is named)"
-            }
-            Self::Mkdir => "make a directory",
-            Self::Rm => "remove a file or an empty directory",
-            Self::Mv => "rename, never over an existing name unless told to replace a file",
-            Self::Hello => "agree on the protocol's version and tell the limits",
-            Self::Who => {
-                "tell how many sessions there are and what they move, and which, where the operator lets everybody see that"
-            }
-            Self::Help => "this list",
-            Self::Exit => "end the session",
-        }
-    }
-
-    fn from_word(word: &[u8]) -> Option<Self> {
-        Self::ALL.iter().copied().find(|verb| verb.word().as_bytes() == word)
-    }
 }
 
 impl Command {
@@ -216,25 +116,8 @@ impl Command {
             (Verb::Ls, []) => Ok(Self::Ls { path: RemotePath::root() }),
             (Verb::Ls, [path]) => Ok(Self::Ls { path: parse_path(path)? }),
             (Verb::Stat, [path]) => Ok(Self::Stat { path: parse_path(path)? }),
-            (Verb::Download, [path, rest @ ..]) => {
-                let (offset, rest) = match rest {
-                    [offset, rest @ ..] if offset != b"digest" => (parse_size("OFFSET", offset)?, rest),
-                    rest => (0, rest),
-                };
-                let digest = match rest {
-                    [] => false,
-                    [word] if word == b"digest" => true,
-                    _ => return Err(CommandError::usage(verb)),
-                };
-                Ok(Self::Download { path: parse_path(path)?, offset, digest })
-            }
-            (Verb::Upload, [path, size, options @ ..]) => {
-                let size = parse_size("SIZE", size)?;
-                let options = UploadOptions::parse(options).ok_or_else(|| CommandError::usage(verb))?;
-                let eager_bytes = options.eager_bytes(size);
-                let path = parse_path(path).map_err(|error| CommandError { eager_bytes, ..error })?;
-                Ok(Self::Upload { path, size, options })
-            }
+            (Verb::Download, [path, options @ ..]) => Self::parse_download(path, options),
+            (Verb::Upload, [path, size, options @ ..]) => Self::parse_upload(path, size, options),
             (Verb::Sum, [path]) => Ok(Self::Sum { path: parse_path(path)?, length: None }),
             (Verb::Sum, [path, length]) => {
                 Ok(Self::Sum { path: parse_path(path)?, length: Some(parse_size("LENGTH", length)?) })
@@ -250,12 +133,11 @@ impl Command {
             (Verb::Mv, [from, to, word]) if word == b"replace" => {
                 Ok(Self::Mv { from: parse_path(from)?, to: parse_path(to)?, replace: true })
             }
-            (Verb::Hello, []) => Ok(Self::Hello { version: None }),
-            (Verb::Hello, [version]) => {
-                let version = parse_number(version)
-                    .ok_or_else(|| CommandError::new(ErrorCode::Usage, "VERSION must be a whole number"))?;
-                Ok(Self::Hello { version: Some(version) })
+            (Verb::Mtime, [path, mtime]) => {
+                Ok(Self::Mtime { path: parse_path(path)?, mtime: parse_time("MTIME", mtime)? })
             }
+            (Verb::Hello, []) => Ok(Self::Hello { version: None }),
+            (Verb::Hello, [version]) => Ok(Self::Hello { version: Some(parse_version(version)?) }),
             (Verb::Who, []) => Ok(Self::Who),
             (Verb::Help, []) => Ok(Self::Help),
             (Verb::Exit, []) => Ok(Self::Exit),
@@ -270,6 +152,7 @@ impl Command {
                 | Verb::Mkdir
                 | Verb::Rm
                 | Verb::Mv
+                | Verb::Mtime
                 | Verb::Hello
                 | Verb::Who
                 | Verb::Help
@@ -277,6 +160,27 @@ impl Command {
                 _,
             ) => Err(CommandError::usage(verb)),
         }
+    }
+
+    fn parse_download(path: &[u8], options: &[Vec<u8>]) -> Result<Self, CommandError> {
+        let (offset, options) = match options {
+            [offset, options @ ..] if offset != b"digest" => (parse_size("OFFSET", offset)?, options),
+            options => (0, options),
+        };
+        let digest = match options {
+            [] => false,
+            [word] if word == b"digest" => true,
+            _ => return Err(CommandError::usage(Verb::Download)),
+        };
+        Ok(Self::Download { path: parse_path(path)?, offset, digest })
+    }
+
+    fn parse_upload(path: &[u8], size: &[u8], options: &[Vec<u8>]) -> Result<Self, CommandError> {
+        let size = parse_size("SIZE", size)?;
+        let options = UploadOptions::parse(options).ok_or_else(|| CommandError::usage(Verb::Upload))?;
+        let eager_bytes = options.eager_bytes(size);
+        let path = parse_path(path).map_err(|error| CommandError { eager_bytes, ..error })?;
+        Ok(Self::Upload { path, size, options })
     }
 
     pub fn verb(&self) -> Verb {
@@ -291,6 +195,7 @@ impl Command {
             Self::Mkdir { .. } => Verb::Mkdir,
             Self::Rm { .. } => Verb::Rm,
             Self::Mv { .. } => Verb::Mv,
+            Self::Mtime { .. } => Verb::Mtime,
             Self::Hello { .. } => Verb::Hello,
             Self::Who => Verb::Who,
             Self::Help => Verb::Help,
@@ -335,6 +240,10 @@ impl Command {
                 if *replace {
                     push_word(&mut line, b"replace");
                 }
+            }
+            Self::Mtime { path, mtime } => {
+                push_word(&mut line, path.as_bytes());
+                push_word(&mut line, mtime.to_string().as_bytes());
             }
             Self::Hello { version } => {
                 if let Some(version) = version {
@@ -457,6 +366,17 @@ fn parse_size(argument: &str, word: &[u8]) -> Result<u64, CommandError> {
     })
 }
 
+fn parse_time(argument: &str, word: &[u8]) -> Result<FileTime, CommandError> {
+    FileTime::parse(word).ok_or_else(|| {
+        let message = format!("{argument} must be a number of seconds since 1970{QUOTING}");
+        CommandError::new(ErrorCode::Usage, message)
+    })
+}
+
+fn parse_version(word: &[u8]) -> Result<u64, CommandError> {
+    parse_number(word).ok_or_else(|| CommandError::new(ErrorCode::Usage, "VERSION must be a whole number"))
+}
+
 fn push_word(line: &mut Vec<u8>, word: &[u8]) {
     line.push(b' ');
     words::encode(word, line);
@@ -494,6 +414,8 @@ mod tests {
             ("rm a", Command::Rm { path: path("a") }),
             ("mv a b", Command::Mv { from: path("a"), to: path("b"), replace: false }),
             ("mv a b replace", Command::Mv { from: path("a"), to: path("b"), replace: true }),
+            ("mtime a -5.25", Command::Mtime { path: path("a"), mtime: FileTime::new(-6, 750_000_000) }),
+            ("mtime . 0", Command::Mtime { path: RemotePath::root(), mtime: FileTime::default() }),
             ("hello", Command::Hello { version: None }),
             ("hello 1", Command::Hello { version: Some(1) }),
             ("who", Command::Who),
@@ -556,6 +478,10 @@ mod tests {
         assert_eq!(code(b"GET / HTTP/1.1"), ErrorCode::UnknownCommand);
         assert_eq!(code(b"upload x"), ErrorCode::Usage);
         assert_eq!(code(b"download a b c"), ErrorCode::Usage);
+        assert_eq!(code(b"mtime a"), ErrorCode::Usage);
+        assert_eq!(code(b"mtime a now"), ErrorCode::Usage);
+        assert_eq!(code(b"mtime a 9223372036854775808"), ErrorCode::Usage);
+        assert_eq!(code(b"mtime ../a 1"), ErrorCode::BadPath);
         assert_eq!(code(b"download my file.txt"), ErrorCode::Usage);
         assert_eq!(code(b"download ../../etc/passwd"), ErrorCode::BadPath);
         assert_eq!(code(b"download \"a\\x00b\""), ErrorCode::BadPath);

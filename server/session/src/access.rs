@@ -29,6 +29,8 @@ pub enum Need {
     Replace,
     Remove,
     Rename,
+    /// Set the time of what is there, whose content stays.
+    Touch,
 }
 
 /// A path about which the account may ask what it asks.
@@ -55,7 +57,7 @@ impl Access {
     pub fn allows(&self, need: Need) -> bool {
         match need {
             Need::List | Need::Read => true,
-            Need::Create | Need::Remove | Need::Rename => self.may_change,
+            Need::Create | Need::Remove | Need::Rename | Need::Touch => self.may_change,
             Need::Replace => self.may_replace,
         }
     }
@@ -97,11 +99,11 @@ mod tests {
 
     #[test]
     fn everybody_may_do_what_the_operator_has_not_forbidden() {
-        use Need::{Create, List, Read, Remove, Rename, Replace};
-        let all = [List, Read, Create, Replace, Remove, Rename];
+        use Need::{Create, List, Read, Remove, Rename, Replace, Touch};
+        let all = [List, Read, Create, Replace, Remove, Rename, Touch];
         for (access, allowed) in [
             (access(false, false), &all[..]),
-            (access(false, true), &[List, Read, Create, Remove, Rename]),
+            (access(false, true), &[List, Read, Create, Remove, Rename, Touch]),
             (access(true, false), &[List, Read]),
             (access(true, true), &[List, Read]),
         ] {

@@ -22,7 +22,7 @@ pub enum Action {
     List(ListQuery),
     /// Find something out; report by [`crate::fact::Fact::Found`].
     Query(Query),
-    /// Change a name, and bring that to the disk; report by [`crate::fact::Fact::Changed`].
+    /// Change something in the folder, and bring that to the disk; report by [`crate::fact::Fact::Changed`].
     Change(Change),
     /// Open a file and keep it for [`Action::Send`]; report by [`crate::fact::Fact::Opened`].
     Open { path: Cleared },
@@ -86,12 +86,25 @@ pub enum Query<P = Cleared> {
     },
 }
 
-/// A change of names.
+/// A change of names, or of what a name leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change<P = Cleared> {
-    Mkdir { path: P },
-    Rm { path: P },
-    Mv { from: P, to: P, replace: bool },
+    Mkdir {
+        path: P,
+    },
+    Rm {
+        path: P,
+    },
+    Mv {
+        from: P,
+        to: P,
+        replace: bool,
+    },
+    /// Set the modification time of what is there.
+    Mtime {
+        path: P,
+        mtime: FileTime,
+    },
 }
 
 impl<P> Query<P> {
@@ -119,13 +132,17 @@ impl<P> Change<P> {
             Self::Mkdir { .. } => "mkdir",
             Self::Rm { .. } => "rm",
             Self::Mv { .. } => "mv",
+            Self::Mtime { .. } => "mtime",
         }
     }
 
     /// The path that its answer is about.
     pub(crate) fn path(&self) -> &P {
         match self {
-            Self::Mkdir { path } | Self::Rm { path } | Self::Mv { from: path, .. } => path,
+            Self::Mkdir { path }
+            | Self::Rm { path }
+            | Self::Mv { from: path, .. }
+            | Self::Mtime { path, .. } => path,
         }
     }
 }
@@ -155,6 +172,9 @@ impl Change<RemotePath> {
                 to: access.clear(Need::Create, to)?,
                 replace: *replace && access.allows(Need::Replace),
             },
+            Self::Mtime { path, mtime } => {
+                Change::Mtime { path: access.clear(Need::Touch, path)?, mtime: *mtime }
+            }
         })
     }
 }

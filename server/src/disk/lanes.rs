@@ -195,7 +195,9 @@ impl Job {
             | Self::Query(
                 Query::Stat { path } | Query::Sum { path, .. } | Query::Partial { path } | Query::Df { path },
             )
-            | Self::Change(Change::Mkdir { path } | Change::Rm { path }) => Place::At(path),
+            | Self::Change(Change::Mkdir { path } | Change::Rm { path } | Change::Mtime { path, .. }) => {
+                Place::At(path)
+            }
             Self::Change(Change::Mv { from, to, .. }) => Place::Between(from, to),
             Self::Warm { file, .. } | Self::Read { file, .. } | Self::Inspect { file } => {
                 Place::In(file.lane())

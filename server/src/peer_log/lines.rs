@@ -12,6 +12,8 @@ use std::net::IpAddr;
 pub(super) fn level(event: &Event) -> Level {
     match event {
         Event::Received { .. } => Level::Debug,
+        // One for each folder of a tree that is uploaded.
+        Event::Changed(Change::Mtime { .. }) => Level::Debug,
         Event::NotUnderstood { .. } | Event::Changed(_) | Event::Finished { .. } => Level::Info,
         Event::Refused { command, code, .. } => level_of_refusal(command, *code),
         Event::BrokenOff(_) => Level::Warn,
@@ -58,6 +60,9 @@ impl fmt::Display for Line<'_> {
             Event::Changed(Change::Mv { from, to, .. }) => {
                 write!(formatter, "{peer} renamed {from} to {to}")
             }
+            Event::Changed(Change::Mtime { path, mtime }) => {
+                write!(formatter, "{peer} set the time of {path} to {mtime}")
+            }
             Event::Finished { direction, path, offset, length, elapsed } => {
                 let (elapsed, bytes) = (*elapsed, *length);
                 let done = match direction {
@@ -102,6 +107,7 @@ fn infinitive(command: &str) -> &str {
         "mkdir" => "make the directory",
         "rm" => "remove",
         "mv" => "rename",
+        "mtime" => "set the time of",
         other => other,
     }
 }

@@ -20,11 +20,13 @@ pub(crate) enum Call {
     Write,
     /// Bringing content to the disk.
     Flush,
-    /// Bringing a change of names, which is done already, to the disk.
-    FlushNames,
+    /// Bringing a change of names or times, which is done already, to the disk.
+    FlushChange,
     Mkdir,
     Rm,
     Mv,
+    /// Setting the time of what has a name.
+    Touch,
     /// Giving a staged file its name.
     Publish,
     /// Whatever concerns Ferry's own files alone.
@@ -80,6 +82,7 @@ impl Call {
                 Errno::XDEV => Some(ErrorCode::CrossDevice),
                 _ => of_renaming(errno),
             },
+            Self::Touch => of_naming(errno),
             Self::Publish => match errno {
                 // The file was staged on the file system of its directory, so another directory has come there.
                 Errno::XDEV => Some(ErrorCode::Changed),
@@ -91,7 +94,7 @@ impl Call {
                 _ => None,
             },
             // Whatever it is, the change is made, so that a code which says that it was refused is wrong.
-            Self::FlushNames => return ErrorCode::Io,
+            Self::FlushChange => return ErrorCode::Io,
             Self::Read => None,
             Self::Stage => match errno {
                 Errno::ACCESS
@@ -118,10 +121,11 @@ impl Display for Call {
             Self::Read => "read",
             Self::Write => "write",
             Self::Flush => "flush",
-            Self::FlushNames => "flush the directory of",
+            Self::FlushChange => "flush what was changed of",
             Self::Mkdir => "make the directory",
             Self::Rm => "remove",
             Self::Mv => "rename",
+            Self::Touch => "set the time of",
             Self::Publish => "give its name to",
             Self::Stage => "stage",
         })
@@ -196,10 +200,11 @@ mod tests {
         Call::Read,
         Call::Write,
         Call::Flush,
-        Call::FlushNames,
+        Call::FlushChange,
         Call::Mkdir,
         Call::Rm,
         Call::Mv,
+        Call::Touch,
         Call::Publish,
         Call::Stage,
     ];
@@ -221,7 +226,8 @@ mod tests {
             (Call::Publish, Errno::BUSY, ErrorCode::InUse),
             (Call::Write, Errno::FBIG, ErrorCode::NoSpace),
             (Call::Mkdir, Errno::DQUOT, ErrorCode::NoSpace),
-            (Call::FlushNames, Errno::NOSPC, ErrorCode::Io),
+            (Call::Touch, Errno::PERM, ErrorCode::Denied),
+            (Call::FlushChange, Errno::NOSPC, ErrorCode::Io),
         ] {
             assert_eq!(call.code_of(errno), code, "{call:?} {errno}");
         }

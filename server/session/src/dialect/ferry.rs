@@ -118,6 +118,7 @@ impl Ferry {
             Command::Mkdir { path } => Request::Change(Change::Mkdir { path }),
             Command::Rm { path } => Request::Change(Change::Rm { path }),
             Command::Mv { from, to, replace } => Request::Change(Change::Mv { from, to, replace }),
+            Command::Mtime { path, mtime } => Request::Change(Change::Mtime { path, mtime }),
             Command::Download { path, offset, digest } => {
                 Request::Download { path, spec: DownloadSpec { offset, digest, until_close: false } }
             }

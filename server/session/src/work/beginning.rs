@@ -111,7 +111,7 @@ impl Work {
             Change::Mv { from, to, .. } => {
                 Subject::Rename { from: from.borrow().clone(), to: to.borrow().clone() }
             }
-            Change::Mkdir { .. } | Change::Rm { .. } => Subject::Path(path.clone()),
+            Change::Mkdir { .. } | Change::Rm { .. } | Change::Mtime { .. } => Subject::Path(path.clone()),
         };
         self.answer(Answer::Refused { code, subject });
         self.log_refusal(code, path);
@@ -125,5 +125,6 @@ fn refuse_root(change: &Change) -> Option<ErrorCode> {
         Change::Mkdir { path } => path.is_root().then_some(ErrorCode::Exists),
         Change::Rm { path } => path.is_root().then_some(ErrorCode::BadPath),
         Change::Mv { from, to, .. } => (from.is_root() || to.is_root()).then_some(ErrorCode::BadPath),
+        Change::Mtime { .. } => None,
     }
 }

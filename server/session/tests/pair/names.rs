@@ -66,6 +66,18 @@ fn mv_renames_and_replaces_only_when_told_to() {
 }
 
 #[test]
+fn mtime_sets_the_time_of_a_file_and_of_a_directory() {
+    let mut pair = filled(POLICY);
+    let lines =
+        ["mtime a -0.25", "mtime dir 1000000000.000000001", "mtime no 1", "mtime . 7", "stat a", "stat dir"];
+    let codes = outcomes(&mut pair, lines);
+    assert_eq!(codes, [None, None, Some(ErrorCode::NotFound), None, None, None]);
+    let mtime = |id: u64| pair.client.entries[&id][0].mtime;
+    assert_eq!((mtime(4), mtime(5)), (FileTime::new(-1, 750_000_000), FileTime::new(1_000_000_000, 1)));
+    assert_eq!(pair.server.store.content("a"), Some(&b"aaa"[..]));
+}
+
+#[test]
 fn a_refused_mv_names_both() {
     let mut pair = Pair::raw(POLICY);
     pair.server.store.put("a", b"");
@@ -110,8 +122,9 @@ fn partial_tells_what_is_kept_and_its_digest() {
 fn a_read_only_server_refuses_every_change_without_asking_its_disk() {
     let mut pair = filled(Policy { read_only: true, ..POLICY });
     pair.server.disk_stalls = true;
-    let refused = ["mkdir x", "rm a", "mv a x", "mv a b replace", "upload x 3", "upload x 2000000 digest"];
-    assert_eq!(outcomes(&mut pair, refused), [Some(ErrorCode::ReadOnly); 6]);
+    let refused =
+        ["mkdir x", "rm a", "mv a x", "mv a b replace", "mtime a 1", "upload x 3", "upload x 2000000 digest"];
+    assert_eq!(outcomes(&mut pair, refused), [Some(ErrorCode::ReadOnly); 7]);
     pair.server.disk_stalls = false;
     assert_eq!(outcomes(&mut pair, ["sum a", "download a digest", "stat dir", "ls"]), [None; 4]);
     assert_eq!(pair.server.store.nodes.len(), 4);
@@ -123,8 +136,8 @@ fn a_server_that_replaces_nothing_takes_what_is_new() {
     let old = pair.upload("a", b"new content");
     let fresh = pair.upload_with("x", b"first", WITH_DIGEST);
     let second = pair.upload_with("x", b"second", WITH_DIGEST);
-    let codes = outcomes(&mut pair, ["mv a b replace", "mv a y", "mkdir z", "rm b"]);
-    assert_eq!(codes, [Some(ErrorCode::Exists), None, None, None]);
+    let codes = outcomes(&mut pair, ["mv a b replace", "mv a y", "mkdir z", "rm b", "mtime y 1"]);
+    assert_eq!(codes, [Some(ErrorCode::Exists), None, None, None, None]);
     assert_eq!([old, second].map(|id| pair.refusal(id)), [ErrorCode::Exists; 2]);
     assert_eq!(pair.number(fresh), 5);
     assert_eq!(pair.server.store.content("x"), Some(&b"first"[..]));
@@ -160,7 +173,7 @@ fn an_upload_gets_the_time_that_it_asks_for() {
 #[test]
 fn changes_are_in_the_log() {
     let mut pair = filled(POLICY);
-    outcomes(&mut pair, ["mkdir x", "mv a y", "rm b", "stat y"]);
+    outcomes(&mut pair, ["mkdir x", "mv a y", "rm b", "stat y", "mtime y -1.5"]);
     let mut done = Vec::new();
     for event in &pair.server.events {
         if let Event::Changed(change) = event {
@@ -168,8 +181,9 @@ fn changes_are_in_the_log() {
                 Change::Mkdir { path } => format!("mkdir {path}"),
                 Change::Rm { path } => format!("rm {path}"),
                 Change::Mv { from, to, .. } => format!("mv {from} {to}"),
+                Change::Mtime { path, mtime } => format!("mtime {path} {mtime}"),
             });
         }
     }
-    assert_eq!(done, ["mkdir x", "mv a y", "rm b"]);
+    assert_eq!(done, ["mkdir x", "mv a y", "rm b", "mtime y -1.5"]);
 }

@@ -143,7 +143,7 @@ impl Simulation {
         }
         let path = self.path();
         let digest = ["", " digest"][self.random.below(2)];
-        let line = match self.random.below(16) {
+        let line = match self.random.below(17) {
             0..=5 => return self.ask_to_upload(path),
             6..=8 => {
                 let offset = if self.random.one_in(3) { self.random.below(100) } else { 0 };
@@ -156,6 +156,7 @@ impl Simulation {
             13 => format!("mv {path} {}{}", self.path(), ["", " replace"][self.random.below(2)]),
             14 => format!("{} {path}", ["stat", "df"][self.random.below(2)]),
             15 => "who".to_owned(),
+            16 => format!("mtime {path} {}", ["-0.5", "1000000000.000000001"][self.random.below(2)]),
             _ => "ls".to_owned(),
         };
         self.pair.request(&line);
@@ -363,6 +364,7 @@ impl Simulation {
             Command::Df { path } => Query::Df { path },
             Command::Mkdir { path } => return model.change(&Change::Mkdir { path }),
             Command::Rm { path } => return model.change(&Change::Rm { path }),
+            Command::Mtime { path, mtime } => return model.change(&Change::Mtime { path, mtime }),
             Command::Mv { from, to, replace } => return model.change(&Change::Mv { from, to, replace }),
             Command::Partial { path } => {
                 if let Some((length, digest)) = client.digests.get(&id) {

@@ -1,15 +1,16 @@
-//! Changes of names: `mkdir`, `rm` and `mv`. Each is answered only when it is on the disk, as far as the
+//! Changes of names, `mkdir`, `rm` and `mv`, and of the time of what has one, `mtime`. Each is answered only when it is on the disk, as far as the
 //! durability in force and the file system go. None ever leaves a file without a name.
 
-use super::Folder;
-use super::target::{Target, is_same_inode};
+use super::target::{Target, flush_change, is_same_inode};
+use super::{Folder, Lookup};
 use crate::config::Durability;
 use crate::store::errors::Call;
 use crate::store::names::{self, Name, Renamed};
 use ferry_common::error::ErrorCode;
+use ferry_common::wire::file_time::FileTime;
 use ferry_session::access::Cleared;
 use ferry_session::action::Change;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 use std::fmt::{self, Display};
 
@@ -31,6 +32,7 @@ impl Folder {
             Change::Mkdir { path } => self.make_directory(path),
             Change::Rm { path } => self.remove(path),
             Change::Mv { from, to, replace } => self.rename(from, to, *replace),
+            Change::Mtime { path, mtime } => self.set_mtime(path, *mtime),
         }
     }
 
@@ -142,6 +144,22 @@ impl Folder {
         Ok(())
     }
 
+    /// Of what the path leads to, as `stat` tells it.
+    fn set_mtime(&self, path: &Cleared, mtime: FileTime) -> Result<(), ErrorCode> {
+        let cannot_open = Call::Open.of(path);
+        let seen = self.resolve(path, OFlags::PATH, Lookup::MayBlock).map_err(&cannot_open)?;
+        // What is neither file nor directory is not even opened.
+        check_served(&rustix::fs::fstat(&seen).map_err(&cannot_open)?)?;
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let opened = self.resolve(path, flags, Lookup::MayBlock).map_err(&cannot_open)?;
+        check_served(&rustix::fs::fstat(&opened).map_err(&cannot_open)?)?;
+        let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        let last_modification = Timespec { tv_sec: mtime.seconds(), tv_nsec: mtime.nanoseconds().into() };
+        let times = Timestamps { last_access, last_modification };
+        rustix::fs::futimens(&opened, &times).map_err(Call::Touch.of(path))?;
+        if self.durability == Durability::Full { flush_change(&opened, path) } else { Ok(()) }
+    }
+
     fn flush_names(&self, target: &Target) -> Result<(), ErrorCode> {
         if self.durability == Durability::Full { target.flush() } else { Ok(()) }
     }
@@ -195,6 +213,18 @@ impl Move<'_> {
 impl Display for Move<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} to {}", self.from, self.to)
+    }
+}
+
+fn check_served(stat: &Stat) -> Result<(), ErrorCode> {
+    match kind_of(stat) {
+        FileType::Directory | FileType::RegularFile => Ok(()),
+        FileType::Symlink
+        | FileType::Fifo
+        | FileType::Socket
+        | FileType::CharacterDevice
+        | FileType::BlockDevice
+        | FileType::Unknown => Err(ErrorCode::NotRegular),
     }
 }
 

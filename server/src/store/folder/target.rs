@@ -62,13 +62,18 @@ impl Target {
 
     /// Brings the directory's names to the disk, where its file system can do that.
     pub(super) fn flush(&self) -> Result<(), ErrorCode> {
-        match rustix::fs::fsync(&self.directory) {
-            Err(errno) if is_unsupported_flush(errno) => {
-                Shortfall::NameFlush.tell(&self.directory, &self.path, errno);
-                Ok(())
-            }
-            result => result.map_err(Call::FlushNames.of(&self.path)),
+        flush_change(&self.directory, &self.path)
+    }
+}
+
+/// Brings what was changed of a directory or file to the disk, where its file system can do that.
+pub(super) fn flush_change(changed: &OwnedFd, path: &RemotePath) -> Result<(), ErrorCode> {
+    match rustix::fs::fsync(changed) {
+        Err(errno) if is_unsupported_flush(errno) => {
+            Shortfall::NameFlush.tell(changed, path, errno);
+            Ok(())
         }
+        result => result.map_err(Call::FlushChange.of(path)),
     }
 }
 

@@ -23,7 +23,7 @@ const THE_ONLY: DirectoryIdentity = DirectoryIdentity { device: 0, inode: 0, mad
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Store {
     pub(crate) nodes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    /// The times that uploads asked for.
+    /// The times that clients asked for.
     mtimes: BTreeMap<Vec<u8>, FileTime>,
     /// The files that uploads made executable.
     executables: BTreeSet<Vec<u8>>,
@@ -118,6 +118,7 @@ impl Store {
             Change::Mkdir { path } => self.make(path.borrow()),
             Change::Rm { path } => self.remove(path.borrow()),
             Change::Mv { from, to, replace } => self.rename(from.borrow(), to.borrow(), *replace),
+            Change::Mtime { path, mtime } => self.set_mtime(path.borrow(), *mtime),
         }
     }
 
@@ -135,6 +136,14 @@ impl Store {
             return Err(ErrorCode::NotEmpty);
         }
         self.nodes.remove(path.as_bytes()).map(drop).ok_or(ErrorCode::NotFound)
+    }
+
+    fn set_mtime(&mut self, path: &RemotePath, mtime: FileTime) -> Result<(), ErrorCode> {
+        if !path.is_root() && !self.nodes.contains_key(path.as_bytes()) {
+            return Err(ErrorCode::NotFound);
+        }
+        self.mtimes.insert(path.as_bytes().to_vec(), mtime);
+        Ok(())
     }
 
     fn rename(&mut self, from: &RemotePath, to: &RemotePath, replace: bool) -> Result<(), ErrorCode> {
