@@ -151,6 +151,8 @@ pub(crate) const TREE_AHEAD_BYTES: u64 = 8 * 1024 * 1024;
 pub(crate) const TREE_LARGE_AHEAD_FILES: usize = 2;
 /// Folders of the server whose listings are asked for ahead, and names that it is asked about.
 pub(crate) const TREE_AHEAD_QUESTIONS: usize = 128;
+/// Folders whose times one session has on their way: enough to share the server's flushes, and to leave some to others.
+pub(crate) const TREE_AHEAD_TIMES: usize = 16;
 /// A file over this size goes on a session of its own.
 pub(crate) const TREE_LARGE_MIN_BYTES: u64 = EAGER_MAX_BYTES;
 /// Names that wait to be moved, beyond which a walk of a local folder waits.

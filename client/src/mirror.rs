@@ -3,9 +3,11 @@
 //!
 //! A failure of one file ends nothing else. What was not moved, and why, is told at the end.
 
+pub(crate) mod asking;
 pub(crate) mod board;
 pub(crate) mod download;
 pub(crate) mod fetching;
+pub(crate) mod folder_times;
 pub(crate) mod hashing;
 pub(crate) mod held;
 pub(crate) mod load;
@@ -98,7 +100,7 @@ fn tree_of(options: &Options, path: &Path, base: RemotePath, index: u32) -> Resu
     let local = |error: TreeError| Client::Local(format!("{}: {error}", show_path(path)));
     let folder = Folder::open(path).map_err(local)?;
     let walk = Walk::new(&folder, &RemotePath::root(), options.excludes.clone()).map_err(local)?;
-    Ok((Root { folder, base }, Start::Tree { root: index, walk }))
+    Ok((Root { folder, base }, Start::Tree { root: index, walk: Box::new(walk) }))
 }
 
 fn root_of(options: &Options, path: &Path, to: &RemotePath, index: u32) -> Result<(Root, Start), Client> {

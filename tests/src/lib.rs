@@ -14,6 +14,7 @@ pub mod odd;
 pub mod process;
 pub mod proxy;
 pub mod random;
+pub mod relay;
 pub mod screen;
 pub mod server;
 pub mod session;

@@ -63,8 +63,8 @@ pub fn plant(top: &Path, files: usize, seed: u64) {
         fs::create_dir(&folder).expect("the folder can be made");
         folders.push(folder);
     }
-    let empty = top.join("empty/within");
-    fs::create_dir_all(empty).expect("the folder can be made");
+    let empty = ["empty", "empty/within"].map(|name| top.join(name));
+    fs::create_dir_all(&empty[1]).expect("the folder can be made");
     for number in 0..files {
         if number % 97 == 96 {
             let parent = folders[random.below(folders.len() as u64) as usize].clone();
@@ -82,8 +82,10 @@ pub fn plant(top: &Path, files: usize, seed: u64) {
         let name = &name[name.len().saturating_sub(255)..];
         plant_file(&folder.join(OsStr::from_bytes(name)), size(number, &mut random), &mut random);
     }
-    for (number, folder) in folders.iter().enumerate().rev() {
-        set_mtime(folder, 1_500_000_000 + number as i64, 987_654_321);
+    for (number, folder) in folders.iter().chain(&empty).enumerate() {
+        // Some long before 1970.
+        let seconds = if number % 3 == 1 { -2_000_000_000 } else { 1_500_000_000 };
+        set_mtime(folder, seconds + number as i64, 987_654_321);
     }
 }
 
@@ -161,7 +163,7 @@ fn size(number: usize, random: &mut Random) -> u64 {
     }
 }
 
-fn set_mtime(path: &Path, seconds: i64, nanoseconds: i64) {
+pub fn set_mtime(path: &Path, seconds: i64, nanoseconds: i64) {
     let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
     let last_modification = Timespec { tv_sec: seconds, tv_nsec: nanoseconds };
     let times = Timestamps { last_access, last_modification };

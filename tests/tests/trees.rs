@@ -5,13 +5,16 @@
 use ferry_tests::content::Content;
 use ferry_tests::ferry::{Ferry, Running};
 use ferry_tests::proxy::{Direction, Fault, Kind, Link, Proxy};
+use ferry_tests::relay::Relay;
 use ferry_tests::server::{Options, Server};
-use ferry_tests::tree::{Node, assert_same, harvest, plant, without_folder_times};
+use ferry_tests::tree::{Node, assert_same, harvest, plant, set_mtime, without_folder_times};
 use ferry_tests::wait::{WAIT_LIMIT, wait_until};
 use rustix::fs::{CWD, FileType, Mode};
 use rustix::process::Signal;
+use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// In memory, where there are so many files: to remove them takes some disks minutes.
@@ -29,14 +32,18 @@ fn a_tree_with_every_awkward_name_makes_the_round_trip() {
 
     let run = origin.run(server.control_address(), &["upload tree"]);
     run.expect_status(0);
-    assert_same(&without_folder_times(planted.clone()), &without_folder_times(harvest(&server.path("tree"))));
+    assert_same(&planted, &harvest(&server.path("tree")));
 
     plant(&server.path("other"), FEW_FILES, 2);
     let back = Ferry::within(within);
     back.run(server.control_address(), &["download tree"]).expect_status(0);
     back.run(server.control_address(), &["download other"]).expect_status(0);
-    assert_same(&without_folder_times(planted), &without_folder_times(harvest(&back.path("tree"))));
+    assert_same(&planted, &harvest(&back.path("tree")));
     assert_same(&harvest(&server.path("other")), &harvest(&back.path("other")));
+    for name in ["tree", "other"] {
+        assert_eq!(mtime(&back.path(name)), mtime(&server.path(name)));
+    }
+    assert_eq!(mtime(&back.path("tree")), mtime(&origin.path("tree")));
 }
 
 #[test]
@@ -63,6 +70,61 @@ fn what_is_there_already_is_not_moved_again() {
     let run = ferry.run(server.control_address(), &["upload tree"]);
     assert!(run.expect_status(0).stderr.contains("(0 new, 1 changed, 1,000 the same)"), "{}", run.stderr);
     assert_eq!(fs::read(server.path("tree").join(&changed)).unwrap(), b"changed here");
+}
+
+fn mtime(path: &Path) -> (i64, i64) {
+    let metadata = fs::metadata(path).unwrap();
+    (metadata.mtime(), metadata.mtime_nsec())
+}
+
+/// A time is set last, and where it is not right already.
+#[test]
+fn an_upload_sets_the_times_of_folders_and_asks_for_no_more_than_it_must() {
+    let (ferry, server) = (Ferry::new(), Server::start());
+    let relay = Relay::before(server.control_address());
+    plant(&ferry.path("tree"), FEW_FILES, 7);
+    let planted = harvest(&ferry.path("tree"));
+    let folders = 1 + planted.values().filter(|node| matches!(node, Node::Folder { .. })).count();
+    let address = relay.address();
+    ferry.run(address, &["upload tree"]).expect_status(0);
+    assert_same(&planted, &harvest(&server.path("tree")));
+    let stats = relay.count("stat");
+    assert_eq!(relay.count("mtime"), folders);
+
+    // Each folder and each file is asked about once, to find that it is there.
+    ferry.run(address, &["upload tree"]).expect_status(0);
+    assert_eq!(relay.count("mtime"), folders);
+    assert_eq!(relay.count("stat") - stats, folders + FEW_FILES);
+
+    // A new file changes the time of its folder, and that is put right; as is one that was changed by hand.
+    let [new, touched] = [&b"*"[..], b"?"].map(|name| Path::new("tree").join(OsStr::from_bytes(name)));
+    let before = mtime(&ferry.path(&new));
+    fs::write(ferry.path(new.join("more")), "more").unwrap();
+    set_mtime(&ferry.path(&new), before.0, before.1);
+    set_mtime(&server.path(&touched), 5, 5);
+    ferry.run(address, &["upload tree"]).expect_status(0);
+    assert_same(&harvest(&ferry.path("tree")), &harvest(&server.path("tree")));
+    assert_eq!(relay.count("mtime") - folders, 2);
+
+    let mut command = ferry.command(address);
+    command.args(["--no-times", "-c", "upload tree -o copy"]);
+    Running::start(command, b"").finish().expect_status(0);
+    assert_eq!(relay.count("mtime") - folders, 2);
+}
+
+/// A server closes a session that sends many lines which are no commands to it.
+#[test]
+fn an_older_server_is_asked_for_the_time_of_one_folder() {
+    let (ferry, server) = (Ferry::new(), Server::start());
+    let relay = Relay::older_than(server.control_address(), "mtime");
+    plant(&ferry.path("tree"), 300, 8);
+    let run = ferry.run(relay.address(), &["upload tree"]);
+    run.expect_status(0);
+    let remark = "This server sets no times of folders; those of the files are kept";
+    assert!(run.stderr_lines().contains(&remark), "{}", run.stderr);
+    assert_eq!(relay.count("mtime"), 1);
+    let planted = without_folder_times(harvest(&ferry.path("tree")));
+    assert_same(&planted, &without_folder_times(harvest(&server.path("tree"))));
 }
 
 #[test]
@@ -229,13 +291,15 @@ fn sync_makes_one_folder_hold_what_the_other_holds() {
     plant(&ferry.path("here"), FEW_FILES, 5);
     let address = server.control_address();
     ferry.run(address, &["sync here there/deep"]).expect_status(0);
-    let planted = without_folder_times(harvest(&ferry.path("here")));
-    assert_same(&planted, &without_folder_times(harvest(&server.path("there/deep"))));
+    let planted = harvest(&ferry.path("here"));
+    assert_same(&planted, &harvest(&server.path("there/deep")));
+    assert_eq!(mtime(&server.path("there/deep")), mtime(&ferry.path("here")));
     let run = ferry.run(address, &["sync here there/deep"]);
     assert!(run.expect_status(0).stderr.contains("(0 new, 1,000 the same)"), "{}", run.stderr);
 
     ferry.run(address, &["mirror there/deep back"]).expect_status(0);
     assert_same(&harvest(&server.path("there/deep")), &harvest(&ferry.path("back")));
+    assert_eq!(mtime(&ferry.path("back")), mtime(&ferry.path("here")));
 
     // Where both ends have the first one, it must be said which is meant.
     fs::create_dir(server.path("back")).unwrap();
@@ -245,7 +309,7 @@ fn sync_makes_one_folder_hold_what_the_other_holds() {
     ferry.run(address, &["sync --down back other"]).expect_status(0);
     assert_eq!(ferry.read("other/only there"), b"content");
     ferry.run(address, &["sync -u back other"]).expect_status(0);
-    assert_same(&planted, &without_folder_times(harvest(&server.path("other"))));
+    assert_same(&planted, &harvest(&server.path("other")));
     ferry.run(address, &["sync nowhere other"]).expect_status(5);
 }
 

@@ -4,6 +4,7 @@ use crate::engine::{Announcement, Session as Engine, Stop};
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, show_path};
 use crate::limits::{TREE_DEPTH_MAX, TREE_FILE_TRIES_MAX, TREE_LARGE_AHEAD_FILES};
+use crate::mirror::asking::{self, Asking};
 use crate::mirror::board::Board;
 use crate::mirror::fetching::{Fetch, Running};
 use crate::mirror::held::Held;
@@ -58,27 +59,12 @@ pub(crate) fn run(
     for item in items {
         download.begin(item)?;
     }
-    let mut result = pool.run(&mut download);
-    download.board.clear();
-    if result.is_ok() && download.held.files() > 0 {
-        result = match asker(&download.held.question("here", "on the server")) {
-            Ok(true) => download.release().and_then(|()| pool.run(&mut download)),
-            Ok(false) => download.keep_held(),
-            Err(failure) => Err(failure),
-        };
-        download.board.clear();
-    }
-    if options.dry_run {
-        result?;
-        download.summary.tell_plan();
-        return download.results.finish();
-    }
+    let result = asking::see_through(&mut pool, &mut download, asker);
     if result.is_err() {
         // What is whole gets its name all the same.
         pool.settle(|| download.commit())?;
     }
-    let told = download.summary.tell(Direction::Down, options.transfer.verify, result.is_ok());
-    result.and(told)
+    asking::tell(options, Direction::Down, &download.summary, download.results, result)
 }
 
 /// See the module's documentation.
@@ -139,6 +125,7 @@ impl<'a> Download<'a> {
             EntryKind::File => self.consider_file(&item.path, name_at, &item.entry, false),
             EntryKind::Dir if item.content_only || item.path.is_root() => {
                 let common_at = if item.path.is_root() { 0 } else { item.path.as_bytes().len() + 1 };
+                self.remember_time(&RemotePath::root(), item.entry.mtime)?;
                 self.walk.push(&item.path, common_at, false).map_err(spool_failed)
             }
             EntryKind::Dir => self.consider_folder(&item.path, name_at, item.entry.mtime, false),
@@ -201,12 +188,18 @@ impl<'a> Download<'a> {
             }
         };
         self.summary.folders += u64::from(made == Made::New);
-        if self.options.transfer.keep_times && !self.options.dry_run {
-            let (seconds, nanoseconds) = (mtime.seconds().to_ne_bytes(), mtime.nanoseconds().to_ne_bytes());
-            let record = [&seconds[..], &nanoseconds, local.as_bytes()].concat();
-            self.folder_times.push(&record).map_err(spool_failed)?;
-        }
+        self.remember_time(&local, mtime)?;
         self.walk.push(path, common_at, made == Made::New).map_err(spool_failed)
+    }
+
+    /// A folder is to have this time in the end.
+    fn remember_time(&mut self, local: &RemotePath, mtime: FileTime) -> Result<(), Failure> {
+        if !self.options.transfer.keep_times || self.options.dry_run {
+            return Ok(());
+        }
+        let (seconds, nanoseconds) = (mtime.seconds().to_ne_bytes(), mtime.nanoseconds().to_ne_bytes());
+        let record = [&seconds[..], &nanoseconds, local.as_bytes()].concat();
+        self.folder_times.push(&record).map_err(spool_failed)
     }
 
     fn would_make(&mut self, local: &RemotePath, is_in_new: bool) -> Result<Made, TreeError> {
@@ -267,20 +260,6 @@ impl<'a> Download<'a> {
         }
         self.board.plan(file.size_bytes);
         self.plan.push(&file).map_err(spool_failed)
-    }
-
-    /// Plans what has waited for an answer.
-    fn release(&mut self) -> Result<(), Failure> {
-        self.is_closing = false;
-        self.held.release(&mut self.plan, &mut self.board).map_err(spool_failed)
-    }
-
-    fn keep_held(&mut self) -> Result<(), Failure> {
-        while let Some(file) = self.held.pop().map_err(spool_failed)? {
-            let why = "a different file is here; it is left alone".to_owned();
-            self.summary.note(file.path.as_bytes(), why);
-        }
-        Ok(())
     }
 
     fn count(&mut self, weight: &Weight) {
@@ -442,6 +421,32 @@ impl<'a> Download<'a> {
     }
 }
 
+impl Asking for Download<'_> {
+    fn direction(&self) -> Direction {
+        Direction::Down
+    }
+
+    fn held(&self) -> &Held {
+        &self.held
+    }
+
+    fn release(&mut self) -> Result<(), Failure> {
+        self.held.release(&mut self.plan, &mut self.board).map_err(spool_failed)
+    }
+
+    fn keep_held(&mut self) -> Result<(), Failure> {
+        while let Some(file) = self.held.pop().map_err(spool_failed)? {
+            let why = "a different file is here; it is left alone".to_owned();
+            self.summary.note(file.path.as_bytes(), why);
+        }
+        Ok(())
+    }
+
+    fn clear_display(&mut self) {
+        self.board.clear();
+    }
+}
+
 impl Job for Download<'_> {
     fn refill(&mut self, member: Member, session: &mut Engine) -> Result<(), Failure> {
         let refilled =
@@ -556,6 +561,8 @@ impl Job for Download<'_> {
     fn tick(&mut self) -> Result<Tick, Failure> {
         match self.commit() {
             Tick::Over if self.is_closing => Ok(Tick::Over),
+            // Files that wait for an answer change the times of their folders, too.
+            Tick::Over if self.is_all_asked() && self.held.files() > 0 => Ok(Tick::Over),
             Tick::Over if self.is_all_asked() => {
                 self.set_folder_times().map_err(spool_failed)?;
                 self.is_closing = true;

@@ -13,12 +13,13 @@ use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Command;
 use ferry_common::wire::entry::{Entry, EntryKind};
+use ferry_common::wire::file_time::FileTime;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// What is to be looked at, one after the other.
 pub(crate) enum Start {
     /// A folder and what is in it.
-    Tree { root: u32, walk: Walk },
+    Tree { root: u32, walk: Box<Walk> },
     /// A single file, in a folder that the server has.
     File(Planned),
 }
@@ -29,7 +30,13 @@ pub(crate) enum Finding {
     /// The server has no such file, or another one, of this kind, size and time.
     Missing(Planned),
     There(Planned, Entry),
-    FolderMade,
+    /// The server has this folder.
+    Folder {
+        path: RemotePath,
+        /// Of the local one.
+        mtime: FileTime,
+        before: Before,
+    },
     /// Something cannot be sent, and why.
     Failed {
         path: Vec<u8>,
@@ -41,6 +48,17 @@ pub(crate) enum Finding {
         path: Vec<u8>,
         why: String,
     },
+}
+
+/// What the server had in the place of a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// It was made, or would be in a dry run.
+    Nothing,
+    /// A folder of this time.
+    Folder(FileTime),
+    /// The shared folder itself, which is there and was not asked about.
+    Root,
 }
 
 /// See the module's documentation.
@@ -82,22 +100,31 @@ enum Standing {
 /// What the server was asked.
 #[derive(Debug)]
 enum Question {
-    Make {
-        folder: u64,
-        path: RemotePath,
-        tries: u32,
-    },
-    /// The name is taken: by a folder?
+    Make(Wanted),
+    /// The name is taken: by a folder, and of which time?
     Look {
-        folder: u64,
-        path: RemotePath,
-        tries: u32,
-        is_folder: bool,
+        wanted: Wanted,
+        answer: Option<FileTime>,
     },
     File {
         file: Planned,
         answer: Option<Entry>,
     },
+}
+
+/// A folder that the server is to have.
+#[derive(Debug)]
+struct Wanted {
+    folder: u64,
+    path: RemotePath,
+    mtime: FileTime,
+    tries: u32,
+}
+
+impl Question {
+    fn look(wanted: Wanted) -> Self {
+        Self::Look { wanted, answer: None }
+    }
 }
 
 impl Scout {
@@ -187,29 +214,34 @@ impl Scout {
                     Finding::Skipped { path, why }
                 });
             }
-            Local::Folder { path } => {
-                self.leave_current();
-                self.current += 1;
-                let folder = self.current;
-                let entered = Folder { standing: Standing::Asked, waiting: Vec::new(), is_current: true };
-                self.folders.insert(folder, entered);
-                match self.remote(root, &path) {
-                    None => {
-                        let path = self.shown(root, path.as_bytes());
-                        self.fail_folder(folder, &path, too_long(), ExitCode::Usage);
-                    }
-                    // The shared folder itself is there.
-                    Some(remote) if remote.is_root() => self.settle(folder, Standing::Existing, session),
-                    Some(path) if self.dry_run => {
-                        self.ask(Question::Look { folder, path, tries: 0, is_folder: false }, session);
-                    }
-                    Some(path) => self.ask(Question::Make { folder, path, tries: 0 }, session),
-                }
-            }
+            Local::Folder { path, mtime } => self.enter(root, &path, mtime, session),
             Local::File { path, facts } => {
                 let file = Planned::local(root, path, &facts);
                 self.place(file, session);
             }
+        }
+    }
+
+    /// The walk has come to a folder.
+    fn enter(&mut self, root: u32, path: &RemotePath, mtime: FileTime, session: &mut Session) {
+        self.leave_current();
+        self.current += 1;
+        let folder = self.current;
+        let entered = Folder { standing: Standing::Asked, waiting: Vec::new(), is_current: true };
+        self.folders.insert(folder, entered);
+        let Some(remote) = self.remote(root, path) else {
+            let path = self.shown(root, path.as_bytes());
+            return self.fail_folder(folder, &path, too_long(), ExitCode::Usage);
+        };
+        let wanted = Wanted { folder, path: remote, mtime, tries: 0 };
+        if wanted.path.is_root() {
+            self.found(wanted, Before::Root);
+            while let Some(question) = self.again.pop_front() {
+                self.ask(question, session);
+            }
+        } else {
+            let question = if self.dry_run { Question::look(wanted) } else { Question::Make(wanted) };
+            self.ask(question, session);
         }
     }
 
@@ -228,8 +260,8 @@ impl Scout {
 
     fn ask(&mut self, question: Question, session: &mut Session) {
         let command = match &question {
-            Question::Make { path, .. } => Command::Mkdir { path: path.clone() },
-            Question::Look { path, .. } => Command::Stat { path: path.clone() },
+            Question::Make(Wanted { path, .. }) => Command::Mkdir { path: path.clone() },
+            Question::Look { wanted: Wanted { path, .. }, .. } => Command::Stat { path: path.clone() },
             Question::File { file, .. } => match self.remote(file.root, &file.path) {
                 Some(path) => Command::Stat { path },
                 None => {
@@ -250,8 +282,10 @@ impl Scout {
     pub(crate) fn entry(&mut self, id: RequestId, entry: Entry) {
         match self.asked.get_mut(&id) {
             Some(Question::File { answer, .. }) => *answer = Some(entry),
-            Some(Question::Look { is_folder, .. }) => *is_folder = entry.kind == EntryKind::Dir,
-            Some(Question::Make { .. }) | None => {}
+            Some(Question::Look { answer, .. }) => {
+                *answer = (entry.kind == EntryKind::Dir).then_some(entry.mtime);
+            }
+            Some(Question::Make(_)) | None => {}
         }
     }
 
@@ -263,35 +297,28 @@ impl Scout {
     ) -> Result<(), Failure> {
         let Some(question) = self.asked.remove(&id) else { return Ok(()) };
         match (question, result) {
-            (Question::Make { folder, .. }, Ok(_)) => {
-                self.findings.push_back(Finding::FolderMade);
-                self.found(folder, Standing::New);
+            (Question::Make(wanted), Ok(_)) => self.found(wanted, Before::Nothing),
+            (Question::Make(wanted), Err(failure)) if is_code(&failure, ErrorCode::Exists) => {
+                self.again.push_back(Question::look(Wanted { tries: 0, ..wanted }));
             }
-            (Question::Make { folder, path, .. }, Err(failure)) if is_code(&failure, ErrorCode::Exists) => {
-                self.again.push_back(Question::Look { folder, path, tries: 0, is_folder: false });
+            (Question::Look { wanted, answer: Some(mtime) }, Ok(_)) => {
+                self.found(wanted, Before::Folder(mtime));
             }
-            (Question::Look { folder, path, is_folder, .. }, Ok(_)) => {
-                if is_folder {
-                    self.found(folder, Standing::Existing);
-                } else {
-                    let why = "a file of this name is on the server; it is left alone".to_owned();
-                    self.fail_folder(folder, path.as_bytes(), why, ExitCode::Refused);
-                }
+            (Question::Look { wanted: Wanted { folder, path, .. }, answer: None }, Ok(_)) => {
+                let why = "a file of this name is on the server; it is left alone".to_owned();
+                self.fail_folder(folder, path.as_bytes(), why, ExitCode::Refused);
             }
-            (Question::Look { folder, .. }, Err(failure))
+            (Question::Look { wanted, .. }, Err(failure))
                 if self.dry_run && is_code(&failure, ErrorCode::NotFound) =>
             {
-                self.findings.push_back(Finding::FolderMade);
-                self.found(folder, Standing::New);
+                self.found(wanted, Before::Nothing);
             }
-            (
-                Question::Make { folder, path, tries } | Question::Look { folder, path, tries, .. },
-                Err(failure),
-            ) => {
+            (Question::Make(wanted) | Question::Look { wanted, .. }, Err(failure)) => {
+                let Wanted { folder, path, tries, .. } = &wanted;
                 if judge(&failure) == Verdict::Again && tries + 1 < TREE_FILE_TRIES_MAX {
-                    self.again.push_back(Question::Look { folder, path, tries: tries + 1, is_folder: false });
+                    self.again.push_back(Question::look(Wanted { tries: tries + 1, ..wanted }));
                 } else {
-                    self.fail_folder(folder, path.as_bytes(), failure.to_string(), status_of(&failure));
+                    self.fail_folder(*folder, path.as_bytes(), failure.to_string(), status_of(&failure));
                 }
             }
             (Question::File { file, answer: Some(entry) }, Ok(_)) => {
@@ -324,30 +351,27 @@ impl Scout {
         for (_, question) in std::mem::take(&mut self.asked) {
             self.again.push_back(match question {
                 // It may have been made. Then there may be files in it, of this very run too.
-                Question::Make { folder, path, tries } => Question::Make { folder, path, tries },
-                Question::Look { folder, path, tries, .. } => {
-                    Question::Look { folder, path, tries, is_folder: false }
-                }
+                Question::Make(wanted) => Question::Make(wanted),
+                Question::Look { wanted, .. } => Question::look(wanted),
                 Question::File { file, .. } => Question::File { file, answer: None },
             });
         }
     }
 
-    /// Where no session is at hand: files of an existing folder are asked about with the next refill.
-    fn found(&mut self, folder: u64, standing: Standing) {
+    /// The server has the folder. Files of one that it had before are asked about with the next refill.
+    fn found(&mut self, wanted: Wanted, before: Before) {
+        let Wanted { folder, path, mtime, .. } = wanted;
+        let standing = match before {
+            Before::Nothing => Standing::New,
+            Before::Folder(_) | Before::Root => Standing::Existing,
+        };
+        self.findings.push_back(Finding::Folder { path, mtime, before });
         for file in self.take_waiting(folder, standing) {
             match standing {
                 Standing::New => self.findings.push_back(Finding::Missing(file)),
                 Standing::Existing => self.again.push_back(Question::File { file, answer: None }),
                 Standing::Asked | Standing::Impossible => {}
             }
-        }
-    }
-
-    fn settle(&mut self, folder: u64, standing: Standing, session: &mut Session) {
-        self.found(folder, standing);
-        while let Some(question) = self.again.pop_front() {
-            self.ask(question, session);
         }
     }
 

@@ -21,6 +21,8 @@ pub(crate) struct Summary {
     pub(crate) bytes: u64,
     complaints: Vec<Complaint>,
     complaints_left_out: u64,
+    /// Sentences about what was moved.
+    remarks: Vec<String>,
     status: Option<ExitCode>,
 }
 
@@ -49,6 +51,7 @@ impl Default for Summary {
             bytes: 0,
             complaints: Vec::new(),
             complaints_left_out: 0,
+            remarks: Vec::new(),
             status: None,
         }
     }
@@ -68,6 +71,11 @@ impl Summary {
         } else {
             self.complaints_left_out += 1;
         }
+    }
+
+    /// What was moved is not quite what it was. One sentence for each kind of thing, however many there are.
+    pub(crate) fn remark(&mut self, sentence: String) {
+        self.remarks.push(sentence);
     }
 
     pub(crate) fn moved_files(&self) -> u64 {
@@ -142,6 +150,7 @@ impl Summary {
         if files > 0 || !is_complete {
             lines.push(second);
         }
+        lines.extend(self.remarks.iter().cloned());
         lines.extend(self.complaint_lines(not_done));
         lines
     }
@@ -170,6 +179,7 @@ mod tests {
         let mut summary = Summary { folders: 2, new_files: 12, changed_files: 3, ..Summary::default() };
         summary.same_files = 1189;
         summary.bytes = 84_200_000;
+        summary.remark("a could not have its time: denied".to_owned());
         summary.note(b"link", "it is a symbolic link".to_owned());
         summary.complain(b"a b", "no space left".to_owned(), ExitCode::Refused);
         summary.complain(b"c", "cannot be read".to_owned(), ExitCode::Local);
@@ -179,6 +189,7 @@ mod tests {
             [
                 "15 files sent, 2 folders made (12 new, 3 changed, 1,189 the same)",
                 "84.2 MB in 1.3 s (64.8 MB/s), all verified",
+                "a could not have its time: denied",
                 "3 were not sent:",
                 "  link: it is a symbolic link",
                 "  \"a b\": no space left",

@@ -4,13 +4,15 @@ use crate::engine::{Announcement, Session as Engine, Stop};
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::limits::TREE_FILE_TRIES_MAX;
+use crate::mirror::asking::{self, Asking};
 use crate::mirror::board::{Board, Moving};
+use crate::mirror::folder_times::FolderTimes;
 use crate::mirror::hashing::Hashing;
 use crate::mirror::held::Held;
 use crate::mirror::load::{self, FIRST_MOVER, Load, SCOUT};
 use crate::mirror::plan::{Class, Plan, Planned};
 use crate::mirror::pool::{Job, Member, Moved, Pool, Tick};
-use crate::mirror::scout::{Finding, Scout, Start, too_long};
+use crate::mirror::scout::{Before, Finding, Scout, Start, too_long};
 use crate::mirror::sending::{Failed, Sending};
 use crate::mirror::summary::{Direction, Summary};
 use crate::mirror::{Asker, Options, Verdict, judge, spool_failed, status_of};
@@ -56,6 +58,7 @@ pub(crate) fn run(
         options,
         folders: roots.into_iter().map(|root| root.folder).collect(),
         scout: Scout::new(bases, starts, options.dry_run),
+        folder_times: FolderTimes::default(),
         plan: Plan::default(),
         held: Held::default(),
         running: std::iter::repeat_with(Running::default).take(members).collect(),
@@ -64,23 +67,11 @@ pub(crate) fn run(
         board: Board::new(),
         results: Results::new(),
     };
-    let mut result = pool.run(&mut upload);
-    upload.board.clear();
-    if result.is_ok() && upload.held.files() > 0 {
-        result = match asker(&upload.held.question("on the server", "here")) {
-            Ok(true) => upload.release().and_then(|()| pool.run(&mut upload)),
-            Ok(false) => upload.keep_held(),
-            Err(failure) => Err(failure),
-        };
-        upload.board.clear();
+    let result = asking::see_through(&mut pool, &mut upload, asker);
+    if let Some(remark) = upload.folder_times.remark() {
+        upload.summary.remark(remark);
     }
-    if options.dry_run {
-        result?;
-        upload.summary.tell_plan();
-        return upload.results.finish();
-    }
-    let told = upload.summary.tell(Direction::Up, options.transfer.verify, result.is_ok());
-    result.and(told)
+    asking::tell(options, Direction::Up, &upload.summary, upload.results, result)
 }
 
 /// See the module's documentation.
@@ -88,6 +79,7 @@ struct Upload<'a> {
     options: &'a Options,
     folders: Vec<Folder>,
     scout: Scout,
+    folder_times: FolderTimes,
     plan: Plan,
     held: Held,
     running: Vec<Running>,
@@ -133,7 +125,12 @@ impl Upload<'_> {
             match finding {
                 Finding::Missing(file) => self.plan_file(file)?,
                 Finding::There(file, entry) => self.compare(file, &entry)?,
-                Finding::FolderMade => self.summary.folders += 1,
+                Finding::Folder { path, mtime, before } => {
+                    self.summary.folders += u64::from(before == Before::Nothing);
+                    if self.options.transfer.keep_times && !self.options.dry_run {
+                        self.folder_times.push(&path, mtime, before).map_err(spool_failed)?;
+                    }
+                }
                 Finding::Failed { path, why, status } => self.summary.complain(&path, why, status),
                 Finding::Skipped { path, why } => self.summary.note(&path, why),
             }
@@ -170,21 +167,9 @@ impl Upload<'_> {
             self.count(&file);
             return Ok(());
         }
+        self.folder_times.expect_changes();
         self.board.plan(file.size_bytes);
         self.plan.push(&file).map_err(spool_failed)
-    }
-
-    /// Plans what has waited for an answer.
-    fn release(&mut self) -> Result<(), Failure> {
-        self.held.release(&mut self.plan, &mut self.board).map_err(spool_failed)
-    }
-
-    fn keep_held(&mut self) -> Result<(), Failure> {
-        while let Some(file) = self.held.pop().map_err(spool_failed)? {
-            let shown = self.scout.shown(file.root, file.path.as_bytes());
-            self.summary.note(&shown, "a different file is on the server; it is left alone".to_owned());
-        }
-        Ok(())
     }
 
     fn complain(&mut self, file: &Planned, why: String, status: ExitCode) {
@@ -335,6 +320,16 @@ impl Upload<'_> {
         }
     }
 
+    /// Every file is done with, but for those that wait for an answer.
+    fn is_idle(&self) -> bool {
+        self.scout.is_over() && self.plan.len() == 0 && self.running.iter().all(Running::is_idle)
+    }
+
+    /// Nothing changes in the folders any more.
+    fn is_at_rest(&self) -> bool {
+        self.is_idle() && self.held.files() == 0
+    }
+
     fn sending_mut(&mut self, member: Member, id: RequestId) -> Result<&mut Sending, Stop> {
         self.running.get_mut(member).and_then(|running| running.sendings.get_mut(&id)).ok_or(Stop)
     }
@@ -358,8 +353,38 @@ impl Running {
     }
 }
 
+impl Asking for Upload<'_> {
+    fn direction(&self) -> Direction {
+        Direction::Up
+    }
+
+    fn held(&self) -> &Held {
+        &self.held
+    }
+
+    fn release(&mut self) -> Result<(), Failure> {
+        self.folder_times.expect_changes();
+        self.held.release(&mut self.plan, &mut self.board).map_err(spool_failed)
+    }
+
+    fn keep_held(&mut self) -> Result<(), Failure> {
+        while let Some(file) = self.held.pop().map_err(spool_failed)? {
+            let shown = self.scout.shown(file.root, file.path.as_bytes());
+            self.summary.note(&shown, "a different file is on the server; it is left alone".to_owned());
+        }
+        Ok(())
+    }
+
+    fn clear_display(&mut self) {
+        self.board.clear();
+    }
+}
+
 impl Job for Upload<'_> {
     fn refill(&mut self, member: Member, session: &mut Engine) -> Result<(), Failure> {
+        if self.is_at_rest() {
+            return self.folder_times.refill(member, session).map_err(spool_failed);
+        }
         if member == SCOUT {
             self.scout.refill(session, self.plan.len());
             self.take_findings()
@@ -370,7 +395,7 @@ impl Job for Upload<'_> {
 
     fn wants(&self, member: Member) -> bool {
         match member {
-            SCOUT => !self.scout.is_over(),
+            SCOUT => !self.scout.is_over() || self.is_at_rest() && !self.folder_times.is_over(),
             _ => load::is_wanted(member, &self.plan),
         }
     }
@@ -396,6 +421,7 @@ impl Job for Upload<'_> {
     }
 
     fn entry(&mut self, member: Member, id: RequestId, entry: Entry) -> Result<(), Failure> {
+        self.folder_times.entry(member, id, &entry);
         if member == SCOUT {
             self.scout.entry(id, entry);
         }
@@ -424,6 +450,9 @@ impl Job for Upload<'_> {
         result: Result<Success, dialogue::Failure>,
     ) -> Result<bool, Failure> {
         let is_ok = result.is_ok();
+        if self.folder_times.done(member, id, &result) {
+            return Ok(is_ok);
+        }
         if member == SCOUT {
             self.scout.done(id, result)?;
             self.take_findings()?;
@@ -438,6 +467,7 @@ impl Job for Upload<'_> {
     }
 
     fn lost(&mut self, member: Member) -> Result<(), Failure> {
+        self.folder_times.lose(member);
         if member == SCOUT {
             self.scout.lose();
             return Ok(());
@@ -462,8 +492,9 @@ impl Job for Upload<'_> {
     }
 
     fn tick(&mut self) -> Result<Tick, Failure> {
-        let is_over = self.scout.is_over() && self.plan.len() == 0;
-        Ok(if is_over && self.running.iter().all(Running::is_idle) { Tick::Over } else { Tick::Waiting })
+        // Files that wait for an answer change the times of their folders, too.
+        let is_over = self.is_idle() && (self.held.files() > 0 || self.folder_times.is_over());
+        Ok(if is_over { Tick::Over } else { Tick::Waiting })
     }
 
     fn show(&mut self, moved: Moved) {

@@ -32,7 +32,8 @@ pub(crate) fn compare(from: Version, to: Option<Version>) -> Comparison {
     }
 }
 
-fn is_same_time(one: FileTime, other: FileTime) -> bool {
+/// See [`compare`].
+pub(crate) fn is_same_time(one: FileTime, other: FileTime) -> bool {
     let has_whole_seconds = one.nanoseconds() == 0 || other.nanoseconds() == 0;
     one.seconds() == other.seconds() && (has_whole_seconds || one.nanoseconds() == other.nanoseconds())
 }

@@ -13,6 +13,7 @@ use crate::tree::pattern::Excludes;
 use crate::tree::resolve;
 use crate::tree::spool::Spool;
 use ferry_common::path::{HIDDEN_NAME, RemotePath};
+use ferry_common::wire::file_time::FileTime;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, OFlags};
 use rustix::io::Errno;
@@ -30,6 +31,7 @@ pub(crate) struct Walk {
 /// The folder that is being walked.
 struct Current {
     path: RemotePath,
+    mtime: FileTime,
     entries: Dir,
     /// Read, sorted, and not told yet.
     names: vec::IntoIter<Vec<u8>>,
@@ -38,7 +40,7 @@ struct Current {
 /// What the walk has come to. Paths are relative to the folder, whatever part of it is walked.
 #[derive(Debug)]
 pub(crate) enum Entry {
-    Folder { path: RemotePath },
+    Folder { path: RemotePath, mtime: FileTime },
     File { path: RemotePath, facts: Facts },
     Skipped { path: Vec<u8>, why: Why },
 }
@@ -118,8 +120,9 @@ impl Walk {
         };
         match Current::open(&self.root, checked.clone()) {
             Ok(current) => {
+                let mtime = current.mtime;
                 self.current = Some(current);
-                Entry::Folder { path: checked }
+                Entry::Folder { path: checked, mtime }
             }
             Err(errno) => {
                 let why = Why::Unreadable(TreeError::system("read")(errno));
@@ -168,7 +171,8 @@ impl Iterator for Walk {
 impl Current {
     fn open(root: &OwnedFd, path: RemotePath) -> Result<Self, Errno> {
         let opened = resolve::open(root.as_fd(), &path, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        Ok(Self { path, entries: Dir::new(opened)?, names: Vec::new().into_iter() })
+        let Facts { mtime, .. } = Facts::of(&rustix::fs::fstat(&opened)?);
+        Ok(Self { path, mtime, entries: Dir::new(opened)?, names: Vec::new().into_iter() })
     }
 
     fn next_name(&mut self) -> Result<Option<Vec<u8>>, Errno> {
@@ -206,7 +210,7 @@ mod tests {
 
     fn show(entry: &Entry) -> String {
         match entry {
-            Entry::Folder { path } => format!("{path}/"),
+            Entry::Folder { path, .. } => format!("{path}/"),
             Entry::File { path, facts } => format!("{path} {}", facts.size_bytes),
             Entry::Skipped { path, why } => format!("{}: {why}", String::from_utf8_lossy(path)),
         }
