@@ -83,6 +83,11 @@ pub(crate) const RECEIVE_BUFFER_BYTES: usize = 1024 * 1024;
 pub(crate) const HASH_BUFFER_BYTES: usize = 256 * 1024;
 /// Before a beginning of this size is compared with the server's, which takes a while, that is told.
 pub(crate) const LONG_COMPARISON_MIN_BYTES: u64 = 256 * 1024 * 1024;
+/// Attempts to find a hidden name that is free.
+pub(crate) const HIDDEN_NAMES_MAX: usize = 16;
+/// Names of a folder that are looked through for what killed runs have left, before one file is downloaded into it: a few
+/// milliseconds.
+pub(crate) const SWEPT_NAMES_MAX: usize = 10_000;
 /// An interrupted download is kept to go on with where the file is larger than this.
 pub(crate) const KEPT_DOWNLOAD_MIN_BYTES: u64 = EAGER_MAX_BYTES;
 
@@ -173,8 +178,6 @@ pub(crate) const TREE_FOLDERS_MAX: usize = 16;
 pub(crate) const TREE_FILE_SYSTEMS_MAX: usize = 16;
 /// Attempts at a lookup that the kernel gave up because of a rename elsewhere in the tree.
 pub(crate) const TREE_LOOKUPS_MAX: usize = 16;
-/// Attempts to find a temporary name that is free.
-pub(crate) const TREE_TEMPORARY_NAMES_MAX: usize = 16;
 /// A received file of this size has its room on the disk reserved before it comes: below it a failure is cheaper.
 pub(crate) const TREE_RESERVED_MIN_BYTES: u64 = 1024 * 1024;
 /// Received files that are not named yet. Each holds a descriptor, so a low limit on those makes it fewer.

@@ -4,15 +4,16 @@
 //! A failure of one file ends nothing else. What was not moved, and why, is told at the end.
 
 pub(crate) mod asking;
+pub(crate) mod beginnings;
 pub(crate) mod board;
 pub(crate) mod download;
 pub(crate) mod fetching;
-pub(crate) mod folder_times;
 pub(crate) mod hashing;
 pub(crate) mod held;
 pub(crate) mod load;
 pub(crate) mod plan;
 pub(crate) mod pool;
+pub(crate) mod remote_times;
 pub(crate) mod scout;
 pub(crate) mod sending;
 pub(crate) mod server_walk;

@@ -4,6 +4,7 @@
 pub(crate) mod attributes;
 pub(crate) mod digests;
 pub(crate) mod download;
+pub(crate) mod hidden;
 pub(crate) mod partial;
 pub(crate) mod sending;
 pub(crate) mod source;

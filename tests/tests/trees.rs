@@ -14,13 +14,14 @@ use rustix::process::Signal;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// In memory, where there are so many files: to remove them takes some disks minutes.
 const BIG_TREES: &str = "/dev/shm";
 const FILES: usize = 20_000;
 const FEW_FILES: usize = 1_000;
+const HUGE: Content = Content { seed: 31, size_bytes: 200_000_000 };
 
 #[test]
 fn a_tree_with_every_awkward_name_makes_the_round_trip() {
@@ -404,4 +405,125 @@ fn a_path_that_becomes_too_long_at_the_server_is_told() {
     assert!(run.stderr.contains("its path is too long for the server"), "{}", run.stderr);
     assert!(run.stderr.contains("1 file sent"), "{}", run.stderr);
     assert!(server.path("b".repeat(200)).join("t/short").exists());
+}
+
+/// A client that is killed when it has half of a large file of a tree. What it leaves, with the server.
+fn killed_in_the_middle() -> (Ferry, Server) {
+    let within = Path::new(BIG_TREES);
+    let (ferry, server) = (Ferry::within(within), Options::default().within(within).start());
+    fs::create_dir(server.path("tree")).unwrap();
+    server.put("tree/small", "small");
+    server.put("tree/huge", HUGE.bytes());
+    let proxy = Proxy::before(server.control_address());
+    let (after, kind) = (HUGE.size_bytes / 2, Kind::Stall(WAIT_LIMIT));
+    proxy.arm(Fault { link: Link::Data, direction: Direction::ToClient, after, kind });
+    let mut command = ferry.command(proxy.control_address());
+    command.args(["-c", "download tree"]);
+    let running = Running::start(command, b"");
+    wait_until("a part of the large file", || {
+        fs::metadata(ferry.path(PART)).is_ok_and(|part| part.len() > HUGE.size_bytes / 3)
+            && ferry.path("tree/small").exists()
+    });
+    running.process().signal(Signal::KILL);
+    running.finish();
+    let part = fs::metadata(ferry.path(PART)).unwrap();
+    assert!(part.len() < HUGE.size_bytes && part.mode() & 0o777 == 0o600, "{part:?}");
+    assert!(!ferry.path("tree/huge").exists());
+    (ferry, server)
+}
+
+const PART: &str = "tree/.huge.ferry-part";
+
+/// The same command once more: everything is there, and nothing else.
+#[track_caller]
+fn complete(ferry: &Ferry, server: &Server) -> String {
+    let run = ferry.run(server.control_address(), &["download tree"]);
+    run.expect_status(0);
+    assert!(ferry.read("tree/huge") == HUGE.bytes());
+    assert_same(&harvest(&server.path("tree")), &harvest(&ferry.path("tree")));
+    run.stderr
+}
+
+#[test]
+fn a_large_file_of_a_tree_goes_on_after_a_kill() {
+    let (ferry, server) = killed_in_the_middle();
+    let told = complete(&ferry, &server);
+    assert!(told.contains("of 1 file were here already, from a run that broke off"), "{told}");
+    let log = server.wait_for_log("downloaded tree/huge  200.0 MB");
+    let (_, now) = log.split_once(", of it ").unwrap_or_else(|| panic!("all of it came again: {log}"));
+    let moved: f64 = now.split(' ').next().unwrap().parse().unwrap();
+    assert!(now.contains(" MB now") && moved < 140.0, "{log}");
+}
+
+/// Neither a damaged beginning nor a file that has become another one at the server spoils what comes.
+#[test]
+fn what_is_no_beginning_of_a_large_file_begins_anew() {
+    let (ferry, server) = killed_in_the_middle();
+    let part = fs::OpenOptions::new().write(true).open(ferry.path(PART)).unwrap();
+    part.write_all_at(b"damaged", 12_345).unwrap();
+    // Longer than what comes, too.
+    part.set_len(HUGE.size_bytes - 1).unwrap();
+    drop(part);
+    let told = complete(&ferry, &server);
+    assert!(!told.contains("here already, from a run"), "{told}");
+    let log = server.wait_for_log("downloaded tree/huge  200.0 MB");
+    assert!(!log.contains(", of it "), "{log}");
+}
+
+/// Puts something at the second path, in place of a part. The first leads to a file that is not to be touched.
+type StandIn = fn(&Path, &Path);
+
+#[test]
+fn nothing_is_written_through_what_stands_in_the_place_of_a_part() {
+    let (ferry, server) = (Ferry::new(), Server::start());
+    let outside = Ferry::new();
+    let large = Content::new(9, 3_000_000);
+    let kinds: [StandIn; 3] = [
+        |precious, place| symlink(precious, place).unwrap(),
+        |precious, place| fs::hard_link(precious, place).unwrap(),
+        |_, place| rustix::fs::mknodat(CWD, place, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap(),
+    ];
+    fs::create_dir(server.path("tree")).unwrap();
+    server.put("tree/large", large.bytes());
+    for stand_in in kinds {
+        fs::create_dir(ferry.path("tree")).unwrap();
+        outside.put("precious", "precious");
+        let place = ferry.path("tree/.large.ferry-part");
+        stand_in(&outside.path("precious"), &place);
+        let before = fs::symlink_metadata(&place).unwrap();
+        ferry.run(server.control_address(), &["download tree"]).expect_status(0);
+        assert!(ferry.read("tree/large") == large.bytes());
+        assert_eq!(outside.read("precious"), b"precious");
+        let after = fs::symlink_metadata(&place).unwrap();
+        assert_eq!((after.ino(), after.mode()), (before.ino(), before.mode()));
+        fs::remove_dir_all(ferry.path("tree")).unwrap();
+    }
+}
+
+/// A kill between two names of a file that replaces another leaves it under a hidden one.
+#[test]
+fn what_killed_runs_have_left_is_removed_and_what_another_run_has_is_not() {
+    let (ferry, server) = (Ferry::new(), Server::start());
+    fs::create_dir_all(server.path("tree/folder")).unwrap();
+    fs::create_dir_all(ferry.path("tree/folder")).unwrap();
+    server.put("tree/folder/a", "a");
+    server.put("single", "single");
+    let left = ["tree/folder/.a.ferry-0123abcd", "tree/.b.ferry-ffffffff", ".single.ferry-00000000"];
+    let mine = ["tree/folder/.a.ferry-0123ABCD", "tree/.ferry", ".single.ferry-kept", "x.ferry-00000000"];
+    for name in left.iter().chain(&mine) {
+        ferry.put(name, "content");
+    }
+    let held = fs::File::open(ferry.path(left[0])).unwrap();
+    held.try_lock().unwrap();
+    let address = server.control_address();
+    let are_there = |names: &[&str]| names.iter().map(|name| ferry.path(name).exists()).collect::<Vec<_>>();
+    ferry.run(address, &["download -n tree"]).expect_status(0);
+    assert_eq!(are_there(&left), [true; 3], "a dry run touches nothing");
+    ferry.run(address, &["download tree"]).expect_status(0);
+    assert_eq!(are_there(&left), [true, false, false]);
+    drop(held);
+    ferry.put(left[2], "content");
+    ferry.run(address, &["download single"]).expect_status(0);
+    ferry.run(address, &["download tree"]).expect_status(0);
+    assert_eq!((are_there(&left), are_there(&mine)), (vec![false; 3], vec![true; 4]));
 }

@@ -5,6 +5,7 @@ use crate::exit_code::ExitCode;
 use crate::failure::{Failure, show_path};
 use crate::limits::{TREE_DEPTH_MAX, TREE_FILE_TRIES_MAX, TREE_LARGE_AHEAD_FILES};
 use crate::mirror::asking::{self, Asking};
+use crate::mirror::beginnings::{Beginnings, Compared};
 use crate::mirror::board::Board;
 use crate::mirror::fetching::{Fetch, Running};
 use crate::mirror::held::Held;
@@ -20,10 +21,10 @@ use crate::tree::committer::{Committer, Outcome};
 use crate::tree::error::TreeError;
 use crate::tree::facts::Kind;
 use crate::tree::folder::{Folder, Made};
+use crate::tree::folder_times::FolderTimes;
 use crate::tree::received::Ending;
 use crate::tree::receiving::Receiving;
 use crate::tree::same::{Comparison, Version, compare};
-use crate::tree::spool::Spool;
 use ferry_common::dialogue::{self, RequestId, Success};
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Command;
@@ -75,15 +76,13 @@ struct Download<'a> {
     plan: Plan,
     held: Held,
     running: Vec<Running>,
-    /// What has come of large files whose connection was lost.
-    beginnings: HashMap<RemotePath, (Receiving, Hasher)>,
+    beginnings: Beginnings,
     /// Whole files that have no name yet, or one that is not on the disk.
     committing: HashMap<RemotePath, Weight>,
     committer: Committer,
     /// Nothing but the flush of the folders is left.
     is_closing: bool,
-    /// Path and time of each folder.
-    folder_times: Spool,
+    folder_times: FolderTimes,
     summary: Summary,
     board: Board,
     results: Results,
@@ -91,14 +90,18 @@ struct Download<'a> {
 
 /// How a file counts in the summary.
 struct Weight {
+    /// Those that have come.
     bytes: u64,
     replaces: bool,
 }
 
 impl<'a> Download<'a> {
     fn new(options: &'a Options, pool: &Pool, to: &Path) -> Result<Self, Failure> {
-        let folder =
+        let mut folder =
             Folder::open(to).map_err(|error| Failure::Local(format!("{}: {error}", show_path(to))))?;
+        if !options.dry_run {
+            folder.sweep(&RemotePath::root());
+        }
         let committer = Committer::start(wake(pool.waker()))
             .map_err(|error| Failure::local("start a thread for", to, &error))?;
         Ok(Self {
@@ -108,11 +111,11 @@ impl<'a> Download<'a> {
             plan: Plan::default(),
             held: Held::default(),
             running: std::iter::repeat_with(Running::default).take(FIRST_MOVER + options.jobs).collect(),
-            beginnings: HashMap::new(),
+            beginnings: Beginnings::new(pool.waker()),
             committing: HashMap::new(),
             committer,
             is_closing: false,
-            folder_times: Spool::default(),
+            folder_times: FolderTimes::default(),
             summary: Summary::default(),
             board: Board::new(),
             results: Results::new(),
@@ -188,6 +191,9 @@ impl<'a> Download<'a> {
             }
         };
         self.summary.folders += u64::from(made == Made::New);
+        if made == Made::Existing && !self.options.dry_run {
+            self.folder.sweep(&local);
+        }
         self.remember_time(&local, mtime)?;
         self.walk.push(path, common_at, made == Made::New).map_err(spool_failed)
     }
@@ -197,9 +203,7 @@ impl<'a> Download<'a> {
         if !self.options.transfer.keep_times || self.options.dry_run {
             return Ok(());
         }
-        let (seconds, nanoseconds) = (mtime.seconds().to_ne_bytes(), mtime.nanoseconds().to_ne_bytes());
-        let record = [&seconds[..], &nanoseconds, local.as_bytes()].concat();
-        self.folder_times.push(&record).map_err(spool_failed)
+        self.folder_times.push(local, mtime).map_err(spool_failed)
     }
 
     fn would_make(&mut self, local: &RemotePath, is_in_new: bool) -> Result<Made, TreeError> {
@@ -277,9 +281,14 @@ impl<'a> Download<'a> {
 
     /// Asks for as many files as may be on their way in this session.
     fn refill_mover(&mut self, member: Member, session: &mut Engine) -> io::Result<()> {
+        if let Some(file) = self.beginnings.go_on(member, session) {
+            self.running[member].load.remove(&file);
+            self.plan.push_again(file);
+        }
         for class in load::classes(member) {
             while self.committer.has_room()
                 && self.running[member].load.has_room(class, TREE_LARGE_AHEAD_FILES)
+                && !self.beginnings.is_comparing(member)
             {
                 let Some(file) = self.plan.pop(class)? else { break };
                 self.ask(member, file, session);
@@ -289,16 +298,16 @@ impl<'a> Download<'a> {
     }
 
     fn ask(&mut self, member: Member, file: Planned, session: &mut Engine) {
-        let (receiving, hasher) = match self.beginnings.remove(&file.path) {
-            Some((receiving, hasher)) => (Some(receiving), hasher),
-            None => (None, Hasher::default()),
-        };
+        self.running[member].load.add(&file);
+        let started = self.beginnings.start(member, file, &mut self.folder);
+        let Some((file, beginning)) = started else { return };
+        let (receiving, hasher) = beginning.unzip();
+        let hasher = hasher.unwrap_or_default();
         let offset = receiving.as_ref().map_or(0, Receiving::length_bytes);
         // The file may have become another one since its beginning came.
         let digest = self.options.transfer.verify || offset > 0;
         let id = session.request(Command::Download { path: file.path.clone(), offset, digest });
         let running = &mut self.running[member];
-        running.load.add(&file);
         running.fetches.insert(id, Fetch { file, receiving, hasher, is_checked: digest, failed: None });
     }
 
@@ -313,6 +322,7 @@ impl<'a> Download<'a> {
             (None, Some(receiving)) => receiving,
         };
         if is_checked && digest != Some(hasher.digest()) {
+            receiving.discard();
             return self.ask_again(file, "what arrived is not what the server has sent", ExitCode::Mismatch);
         }
         let options = &self.options.transfer;
@@ -321,7 +331,11 @@ impl<'a> Download<'a> {
             is_executable: file.is_executable,
             overwrite: options.overwrite,
         };
-        let weight = Weight { bytes: receiving.length_bytes(), replaces: file.replaces };
+        let found_bytes = receiving.found_bytes();
+        self.summary.resumed_files += u64::from(found_bytes > 0);
+        self.summary.found_bytes += found_bytes;
+        let bytes = receiving.length_bytes().saturating_sub(found_bytes);
+        let weight = Weight { bytes, replaces: file.replaces };
         self.committing.insert(receiving.path().clone(), weight);
         self.committer.commit(receiving.finish(ending));
     }
@@ -331,7 +345,7 @@ impl<'a> Download<'a> {
         if file.tries + 1 < TREE_FILE_TRIES_MAX {
             self.plan.push_again(Planned { tries: file.tries + 1, ..file });
         } else {
-            self.beginnings.remove(&file.path);
+            self.beginnings.forget(&file.path);
             self.summary.complain(file.path.as_bytes(), why.to_owned(), status);
         }
     }
@@ -349,6 +363,9 @@ impl<'a> Download<'a> {
             Verdict::Again => {
                 if is_lost {
                     self.keep_beginning(fetch.file.clone(), fetch.receiving, fetch.hasher);
+                } else if let Some(receiving) = fetch.receiving {
+                    // The file has become another one.
+                    receiving.discard();
                 }
                 self.ask_again(fetch.file, &failure.to_string(), status);
             }
@@ -360,7 +377,7 @@ impl<'a> Download<'a> {
         if file.class() == Class::Large
             && let Some(receiving) = receiving.filter(|receiving| receiving.length_bytes() > 0)
         {
-            self.beginnings.insert(file.path, (receiving, hasher));
+            self.beginnings.keep(file.path, (receiving, hasher));
         }
     }
 
@@ -400,23 +417,10 @@ impl<'a> Download<'a> {
         }
     }
 
-    /// Everything in the folders has its name.
-    fn set_folder_times(&mut self) -> io::Result<()> {
-        while let Some(record) = self.folder_times.pop()? {
-            let Some((seconds, record)) = record.split_first_chunk() else { continue };
-            let Some((nanoseconds, path)) = record.split_first_chunk() else { continue };
-            let mtime = FileTime::new(i64::from_ne_bytes(*seconds), u32::from_ne_bytes(*nanoseconds));
-            if let Ok(path) = RemotePath::parse(path) {
-                // A time that cannot be set is no reason to call the folder not received.
-                let _ = self.folder.set_folder_time(&path, mtime);
-            }
-        }
-        Ok(())
-    }
-
     fn is_all_asked(&self) -> bool {
         self.walk.is_over()
             && self.plan.len() == 0
+            && self.beginnings.is_idle()
             && self.running.iter().all(|running| running.fetches.is_empty())
     }
 }
@@ -466,13 +470,13 @@ impl Job for Download<'_> {
         let Announcement { length, mtime, executable } = announced;
         fetch.file.mtime = mtime;
         fetch.file.is_executable = Some(executable);
-        if fetch.receiving.is_none() {
-            match self.folder.receive(&fetch.file.common_path(), length) {
-                Ok(receiving) => fetch.receiving = Some(receiving),
-                Err(error) => return fetch.refuse(error, length),
-            }
-        }
-        Ok(())
+        let prepared = match &fetch.receiving {
+            Some(receiving) => receiving.reserve(length),
+            None => self.folder.receive(&fetch.file.common_path(), length).map(|receiving| {
+                fetch.receiving = Some(receiving);
+            }),
+        };
+        prepared.or_else(|error| fetch.refuse(error, length))
     }
 
     fn take(&mut self, member: Member, id: RequestId, bytes: &[u8]) -> Result<(), Stop> {
@@ -513,7 +517,9 @@ impl Job for Download<'_> {
         self.consider(id, &entry)
     }
 
-    fn digest(&mut self, _member: Member, _id: RequestId, _length: u64, _digest: Digest) {}
+    fn digest(&mut self, member: Member, id: RequestId, length: u64, digest: Digest) {
+        self.beginnings.digest(member, id, length, digest);
+    }
 
     fn received(&mut self, _member: Member, _id: RequestId, _bytes: u64) {}
 
@@ -531,6 +537,9 @@ impl Job for Download<'_> {
                 Ok(success) => self.finish(fetch, success.digest),
                 Err(failure) => self.fail(fetch, &failure),
             }
+        } else if let Compared::Again(file) = self.beginnings.done(member, id, &result) {
+            self.running[member].load.remove(&file);
+            self.plan.push_again(file);
         }
         Ok(is_ok)
     }
@@ -539,6 +548,9 @@ impl Job for Download<'_> {
         if member == SCOUT {
             self.walk.lose();
             return Ok(());
+        }
+        if let Some(file) = self.beginnings.lose(member) {
+            self.plan.push_again(file);
         }
         let Running { fetches, .. } = std::mem::take(&mut self.running[member]);
         let oldest = fetches.keys().min().copied();
@@ -564,7 +576,7 @@ impl Job for Download<'_> {
             // Files that wait for an answer change the times of their folders, too.
             Tick::Over if self.is_all_asked() && self.held.files() > 0 => Ok(Tick::Over),
             Tick::Over if self.is_all_asked() => {
-                self.set_folder_times().map_err(spool_failed)?;
+                self.folder_times.set(&mut self.folder).map_err(spool_failed)?;
                 self.is_closing = true;
                 self.committer.flush_folders(self.folder.file_systems());
                 Ok(Tick::More)

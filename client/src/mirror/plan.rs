@@ -2,7 +2,7 @@
 
 use crate::limits::TREE_LARGE_MIN_BYTES;
 use crate::tree::facts::Facts;
-use crate::tree::spool::Spool;
+use crate::tree::spool::{Spool, push_time, take_time};
 use ferry_common::path::RemotePath;
 use ferry_common::wire::file_time::FileTime;
 use std::collections::VecDeque;
@@ -81,8 +81,7 @@ impl Planned {
         record.extend_from_slice(&self.root.to_ne_bytes());
         record.extend_from_slice(&(self.common_at as u64).to_ne_bytes());
         record.extend_from_slice(&self.size_bytes.to_ne_bytes());
-        record.extend_from_slice(&self.mtime.seconds().to_ne_bytes());
-        record.extend_from_slice(&self.mtime.nanoseconds().to_ne_bytes());
+        push_time(&mut record, self.mtime);
         record.push(match self.is_executable {
             None => 2,
             Some(is_executable) => is_executable.into(),
@@ -96,8 +95,7 @@ impl Planned {
         let (root, record) = record.split_first_chunk()?;
         let (common_at, record) = record.split_first_chunk()?;
         let (size_bytes, record) = record.split_first_chunk()?;
-        let (seconds, record) = record.split_first_chunk()?;
-        let (nanoseconds, record) = record.split_first_chunk()?;
+        let (mtime, record) = take_time(record)?;
         let (&executable, record) = record.split_first()?;
         let (&replaces, path) = record.split_first()?;
         Some(Self {
@@ -105,7 +103,7 @@ impl Planned {
             path: RemotePath::parse(path).ok()?,
             common_at: usize::try_from(u64::from_ne_bytes(*common_at)).ok()?,
             size_bytes: u64::from_ne_bytes(*size_bytes),
-            mtime: FileTime::new(i64::from_ne_bytes(*seconds), u32::from_ne_bytes(*nanoseconds)),
+            mtime,
             is_executable: (executable < 2).then_some(executable == 1),
             replaces: replaces == 1,
             tries: 0,

@@ -19,6 +19,9 @@ pub(crate) struct Summary {
     pub(crate) changed_files: u64,
     pub(crate) same_files: u64,
     pub(crate) bytes: u64,
+    /// Files that went on from what an earlier run has left, and how much that was.
+    pub(crate) resumed_files: u64,
+    pub(crate) found_bytes: u64,
     complaints: Vec<Complaint>,
     complaints_left_out: u64,
     /// Sentences about what was moved.
@@ -49,6 +52,8 @@ impl Default for Summary {
             changed_files: 0,
             same_files: 0,
             bytes: 0,
+            resumed_files: 0,
+            found_bytes: 0,
             complaints: Vec::new(),
             complaints_left_out: 0,
             remarks: Vec::new(),
@@ -149,6 +154,11 @@ impl Summary {
         let mut lines = vec![first];
         if files > 0 || !is_complete {
             lines.push(second);
+        }
+        if self.resumed_files > 0 {
+            let noun = if self.resumed_files == 1 { "file" } else { "files" };
+            let (files, bytes) = (grouped(self.resumed_files), size(self.found_bytes));
+            lines.push(format!("{bytes} of {files} {noun} were here already, from a run that broke off"));
         }
         lines.extend(self.remarks.iter().cloned());
         lines.extend(self.complaint_lines(not_done));

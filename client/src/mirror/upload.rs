@@ -6,12 +6,12 @@ use crate::failure::Failure;
 use crate::limits::TREE_FILE_TRIES_MAX;
 use crate::mirror::asking::{self, Asking};
 use crate::mirror::board::{Board, Moving};
-use crate::mirror::folder_times::FolderTimes;
 use crate::mirror::hashing::Hashing;
 use crate::mirror::held::Held;
 use crate::mirror::load::{self, FIRST_MOVER, Load, SCOUT};
 use crate::mirror::plan::{Class, Plan, Planned};
 use crate::mirror::pool::{Job, Member, Moved, Pool, Tick};
+use crate::mirror::remote_times::RemoteTimes;
 use crate::mirror::scout::{Before, Finding, Scout, Start, too_long};
 use crate::mirror::sending::{Failed, Sending};
 use crate::mirror::summary::{Direction, Summary};
@@ -58,7 +58,7 @@ pub(crate) fn run(
         options,
         folders: roots.into_iter().map(|root| root.folder).collect(),
         scout: Scout::new(bases, starts, options.dry_run),
-        folder_times: FolderTimes::default(),
+        folder_times: RemoteTimes::default(),
         plan: Plan::default(),
         held: Held::default(),
         running: std::iter::repeat_with(Running::default).take(members).collect(),
@@ -79,7 +79,7 @@ struct Upload<'a> {
     options: &'a Options,
     folders: Vec<Folder>,
     scout: Scout,
-    folder_times: FolderTimes,
+    folder_times: RemoteTimes,
     plan: Plan,
     held: Held,
     running: Vec<Running>,

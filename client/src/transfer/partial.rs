@@ -5,34 +5,20 @@
 //! Nothing in it is trusted: a download that goes on with one compares digests first.
 
 use crate::failure::{Failure, show_path};
+use crate::limits::SWEPT_NAMES_MAX;
 use crate::terminal::interrupt::Interrupts;
-use crate::transfer::attributes::{self, Wanted};
-use crate::transfer::digests;
+use crate::transfer::attributes::Wanted;
 use crate::transfer::target::{self, Target};
-use ferry_common::limits::NAME_MAX_BYTES;
+use crate::transfer::{digests, hidden};
 use ferry_common::wire::digest::{Digest, Hasher};
-use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
-use rustix::io::Errno;
-use std::ffi::{OsStr, OsString};
-use std::fs::{File, Permissions};
+use rustix::fs::CWD;
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use tempfile::{NamedTempFile, TempPath};
-
-/// For this user alone while the content comes and is compared: no other may read or change what is published later.
-const MODE: u32 = attributes::PRIVATE_MODE;
-
-/// Whether a file can be used as a partial one.
-enum Claim {
-    /// The file is locked, and stays so while it is open.
-    Ours,
-    /// Another client has it, or had it just now and has published or removed it since.
-    Taken,
-    /// The entry is no plain file of this user alone, or this file system knows no locks.
-    Unfit,
-}
 
 /// See the module's documentation. Removed when it is dropped, but for one that an earlier run has left.
 pub(crate) struct Partial {
@@ -45,19 +31,15 @@ pub(crate) struct Partial {
 
 impl Partial {
     /// What an earlier run has left of this target, if it is free and fit to be gone on with. Takes its digest,
-    /// with which its comparison begins.
+    /// with which its comparison begins. What killed runs have left beside it is removed.
     pub(crate) fn find(target: &Target, interrupts: &Interrupts) -> Result<Option<Self>, Failure> {
-        let path = path_for(target);
-        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let Ok(file) = rustix::fs::open(&path, flags, Mode::empty()) else { return Ok(None) };
-        let file = File::from(file);
-        match claim(&file, &path) {
-            Claim::Ours => {}
-            Claim::Taken | Claim::Unfit => return Ok(None),
+        if let Ok(directory) = File::open(&target.directory) {
+            hidden::sweep(&directory, SWEPT_NAMES_MAX);
         }
+        let path = path_for(target);
+        let Some(file) = hidden::find_part(CWD, &path) else { return Ok(None) };
         digests::tell_comparison(file.metadata().map_or(0, |metadata| metadata.len()));
         let hasher = Box::new(digests::hash_beginning(&file, &path, u64::MAX, interrupts)?);
-        attributes::shield(&file);
         let mut file = adopt(file, &path).map_err(|error| Failure::local("use", &path, &error))?;
         file.disable_cleanup(true);
         Ok(Some(Self { file, hasher, is_findable: true }))
@@ -66,25 +48,17 @@ impl Partial {
     /// An empty one, under its predictable name where that is free, else under any.
     pub(crate) fn create(target: &Target) -> Result<Self, Failure> {
         let path = path_for(target);
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let hasher = Box::<Hasher>::default();
-        if let Ok(file) = rustix::fs::open(&path, flags, Mode::from_raw_mode(MODE)) {
-            let file = File::from(file);
-            let adopted = adopt(file, &path);
-            let mut file = adopted.map_err(|error| Failure::local("use", &path, &error))?;
-            match claim(file.as_file(), &path) {
-                Claim::Ours => return Ok(Self { file, hasher, is_findable: true }),
-                Claim::Taken => file.disable_cleanup(true),
-                Claim::Unfit => {}
+        let (path, file, is_findable) = match hidden::create_part(CWD, &path) {
+            Some(file) => (path, file, true),
+            None => {
+                let place = |name: &[u8]| target.directory.join(OsStr::from_bytes(name));
+                let (name, file) = hidden::create_free(CWD, target.name.as_bytes(), place)
+                    .map_err(|errno| Failure::local("create a file in", &target.directory, &errno.into()))?;
+                (place(&name), file, false)
             }
-        }
-        let file = tempfile::Builder::new()
-            .prefix(".ferry-")
-            .suffix(".part")
-            .permissions(Permissions::from_mode(MODE))
-            .tempfile_in(&target.directory)
-            .map_err(|error| Failure::local("create a file in", &target.directory, &error))?;
-        Ok(Self { file, hasher, is_findable: false })
+        };
+        let file = adopt(file, &path).map_err(|error| Failure::local("use", &path, &error))?;
+        Ok(Self { file, hasher: Box::default(), is_findable })
     }
 
     pub(crate) fn length(&self) -> u64 {
@@ -154,37 +128,10 @@ impl Partial {
     }
 }
 
-/// Hidden beside the target. The name of a file with a long name is made of a digest of it.
+/// Hidden beside the target.
 fn path_for(target: &Target) -> PathBuf {
-    target.directory.join(hidden_name(&target.name))
-}
-
-fn hidden_name(name: &OsStr) -> OsString {
-    let hidden = [b".", name.as_bytes(), b".ferry-part"].concat();
-    if hidden.len() <= NAME_MAX_BYTES {
-        OsString::from_vec(hidden)
-    } else {
-        OsString::from(format!(".{}.ferry-part", Digest::of(name.as_bytes())))
-    }
-}
-
-fn claim(file: &File, path: &Path) -> Claim {
-    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(Errno::WOULDBLOCK) => return Claim::Taken,
-        Err(_) => return Claim::Unfit,
-    }
-    let Ok(opened) = rustix::fs::fstat(file) else { return Claim::Unfit };
-    if !target::is_at(file, path) {
-        Claim::Taken
-    } else if FileType::from_raw_mode(opened.st_mode) == FileType::RegularFile
-        && opened.st_uid == rustix::process::geteuid().as_raw()
-        && opened.st_nlink == 1
-    {
-        Claim::Ours
-    } else {
-        Claim::Unfit
-    }
+    let hidden = hidden::part_name(target.name.as_bytes());
+    target.directory.join(OsStr::from_bytes(&hidden))
 }
 
 fn adopt(file: File, path: &Path) -> io::Result<NamedTempFile> {
@@ -195,9 +142,11 @@ fn adopt(file: File, path: &Path) -> io::Result<NamedTempFile> {
 mod tests {
     use super::*;
     use crate::terminal::interrupt::AtRest;
+    use ferry_common::limits::NAME_MAX_BYTES;
     use ferry_common::path::RemotePath;
-    use rustix::fs::CWD;
-    use std::fs;
+    use rustix::fs::{FileType, Mode};
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
     use std::sync::Arc;
 
     fn target(directory: &Path, name: &str) -> Target {

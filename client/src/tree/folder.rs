@@ -2,6 +2,7 @@
 //! it, without following a link.
 
 use crate::limits::{TREE_FILE_SYSTEMS_MAX, TREE_FOLDERS_MAX};
+use crate::transfer::hidden;
 use crate::tree::directory::Directory;
 use crate::tree::error::TreeError;
 use crate::tree::facts::{Facts, Kind};
@@ -9,14 +10,15 @@ use crate::tree::file_system::FileSystem;
 use crate::tree::receiving::Receiving;
 use crate::tree::resolve;
 use crate::tree::source::Source;
-use crate::tree::temporary;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::file_time::FileTime;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 use std::collections::VecDeque;
-use std::path::Path;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What programs ask for where they make a folder; the umask and the folder around it limit it.
@@ -121,17 +123,28 @@ impl Folder {
         Receiving::create(path.clone(), directory, file_system, size_bytes)
     }
 
+    /// What an earlier run has left of a large file, if it can be gone on with.
+    pub(crate) fn find_part(&mut self, path: &RemotePath) -> Option<Receiving> {
+        path.file_name()?;
+        let directory = self.parent(path).ok()?;
+        let file_system = self.file_system_of(&directory);
+        Receiving::find(path.clone(), directory, file_system)
+    }
+
+    /// Removes what killed runs have left in a folder.
+    pub(crate) fn sweep(&mut self, path: &RemotePath) {
+        if let Ok(directory) = self.directory(path) {
+            hidden::sweep(&directory, usize::MAX);
+        }
+    }
+
     /// True where the disk takes names in this folder for the same that differ in case only. Makes a file for a moment;
     /// where it cannot, nothing else can be written there either.
     pub(crate) fn is_case_folding(&mut self, path: &RemotePath) -> bool {
         let Ok(directory) = self.directory(path) else { return false };
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let make = |name: &[u8]| {
-            rustix::fs::openat(&directory, name, flags, Mode::RUSR | Mode::WUSR)
-                .map(|_| directory.look_at(name))
-        };
-        let Ok((name, made)) = temporary::with_name(b"case", make) else { return false };
-        let other = directory.look_at(&name.to_ascii_uppercase());
+        let place = |name: &[u8]| PathBuf::from(OsStr::from_bytes(name));
+        let Ok((name, _held)) = hidden::create_free(&directory, b"case", place) else { return false };
+        let [made, other] = [&name, &name.to_ascii_uppercase()].map(|name| directory.look_at(name));
         // What cannot be removed was hardly made.
         let _ = rustix::fs::unlinkat(&directory, &name, AtFlags::empty());
         matches!((made, other), (Ok(Some(made)), Ok(Some(other))) if made.is_same_file(&other))

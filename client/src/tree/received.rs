@@ -4,13 +4,13 @@
 //! What is in the way is left alone but for a regular file and a link to one or to nothing, of which the link itself is
 //! replaced.
 
-use crate::transfer::attributes;
+use crate::transfer::{attributes, hidden};
 use crate::tree::directory::Directory;
 use crate::tree::error::TreeError;
 use crate::tree::facts::{Facts, Kind};
 use crate::tree::file_system::{self, FileSystem};
 use crate::tree::receiving::Receiving;
-use crate::tree::temporary::{self, Temporary};
+use crate::tree::temporary::{Fate, Temporary};
 use ferry_common::path::RemotePath;
 use ferry_common::wire::file_time::FileTime;
 use rustix::fd::{AsFd, AsRawFd};
@@ -38,11 +38,11 @@ pub(crate) struct Ending {
 /// See the module's documentation. Removed when it is dropped without a name.
 #[derive(Debug)]
 pub(crate) struct Received {
+    temporary: Option<Temporary>,
     file: File,
     path: RemotePath,
     directory: Arc<Directory>,
     file_system: Arc<FileSystem>,
-    temporary: Option<Temporary>,
     length_bytes: u64,
     ending: Ending,
 }
@@ -58,7 +58,7 @@ enum Before {
 impl Receiving {
     /// The file is whole.
     pub(crate) fn finish(self, ending: Ending) -> Received {
-        let Self { file, path, directory, file_system, temporary, length_bytes } = self;
+        let Self { file, path, directory, file_system, temporary, length_bytes, .. } = self;
         Received { file, path, directory, file_system, temporary, length_bytes, ending }
     }
 }
@@ -83,6 +83,7 @@ impl Received {
     /// Gives the file its permissions and its time. Fails where it cannot have its name.
     pub(super) fn dress(&self) -> Result<(), TreeError> {
         let before = self.look_at_name()?;
+        self.trim().map_err(TreeError::system("written"))?;
         // One without a name has what any new file has.
         if before == Before::File || self.temporary.is_some() {
             let name = OsStr::from_bytes(self.name());
@@ -100,6 +101,12 @@ impl Received {
         Ok(())
     }
 
+    /// What an earlier run has left may be longer than what counts of it.
+    fn trim(&self) -> Result<(), Errno> {
+        let length = u64::try_from(rustix::fs::fstat(&self.file)?.st_size).unwrap_or(0);
+        if length > self.length_bytes { rustix::fs::ftruncate(&self.file, self.length_bytes) } else { Ok(()) }
+    }
+
     /// Brings the content and what belongs to it to the disk.
     pub(super) fn flush(&self) -> Result<(), TreeError> {
         file_system::flush(&self.file).map_err(TreeError::system("flushed to the disk"))
@@ -114,10 +121,11 @@ impl Received {
             }
             None => match self.link(self.name()) {
                 Err(Errno::EXIST) if self.ending.overwrite => {
-                    let linked = temporary::with_name(self.name(), |hidden| self.link(hidden));
+                    hidden::hold(&self.file);
+                    let linked = hidden::with_free_name(self.name(), |hidden| self.link(hidden));
                     let (name, ()) = linked.map_err(TreeError::system("written"))?;
                     let directory = Arc::clone(&self.directory);
-                    self.rename(Temporary { directory, name, is_ours: true })
+                    self.rename(Temporary { directory, name, fate: Fate::Removed })
                 }
                 Err(Errno::EXIST) => Err(TreeError::Exists),
                 result => result.map_err(TreeError::system("written")),
@@ -173,7 +181,7 @@ impl Received {
         self.look_at_name()?;
         match rustix::fs::renameat(&self.directory, &temporary.name, &self.directory, self.name()) {
             Ok(()) => {
-                temporary.is_ours = false;
+                temporary.fate = Fate::Left;
                 Ok(())
             }
             Err(Errno::ISDIR | Errno::NOTEMPTY) => Err(TreeError::InTheWay(Kind::Folder)),
@@ -186,14 +194,16 @@ impl Received {
         let (directory, name) = (&self.directory, self.name());
         match rustix::fs::renameat_with(directory, &temporary.name, directory, name, RenameFlags::NOREPLACE) {
             Ok(()) => {
-                temporary.is_ours = false;
+                temporary.fate = Fate::Left;
                 Ok(())
             }
             Err(Errno::EXIST) => Err(TreeError::Exists),
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                // Dropping the temporary name removes it.
                 match rustix::fs::linkat(directory, &temporary.name, directory, name, AtFlags::empty()) {
-                    Ok(()) => Ok(()),
+                    Ok(()) => {
+                        temporary.fate = Fate::Removed;
+                        Ok(())
+                    }
                     Err(Errno::EXIST) => Err(TreeError::Exists),
                     Err(_) => Err(TreeError::CannotBeNew),
                 }
@@ -207,8 +217,12 @@ impl Received {
         let cannot_write = TreeError::system("written");
         let own = Facts::of(&rustix::fs::fstat(&self.file).map_err(&cannot_write)?);
         let named = self.directory.look_at(&temporary.name).map_err(&cannot_write)?;
-        temporary.is_ours = named.is_some_and(|named| named.is_same_file(&own));
-        if temporary.is_ours { Ok(temporary) } else { Err(TreeError::TemporaryLost) }
+        if named.is_some_and(|named| named.is_same_file(&own)) {
+            Ok(temporary)
+        } else {
+            temporary.fate = Fate::Left;
+            Err(TreeError::TemporaryLost)
+        }
     }
 }
 

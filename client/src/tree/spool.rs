@@ -2,6 +2,7 @@
 //! and is read back in order.
 
 use crate::limits::SPOOL_MEMORY_BYTES;
+use ferry_common::wire::file_time::FileTime;
 use rustix::fs::FallocateFlags;
 use std::fs::File;
 use std::io;
@@ -11,6 +12,19 @@ use std::os::unix::fs::FileExt;
 const PREFIX_BYTES: usize = size_of::<u32>();
 /// Where temporary files go that may become large: `/tmp` is often in memory.
 const DISK_FOLDER: &str = "/var/tmp";
+
+/// Adds a time to a record.
+pub(crate) fn push_time(record: &mut Vec<u8>, time: FileTime) {
+    record.extend_from_slice(&time.seconds().to_ne_bytes());
+    record.extend_from_slice(&time.nanoseconds().to_ne_bytes());
+}
+
+/// The time at the beginning of a record, and the rest of that.
+pub(crate) fn take_time(record: &[u8]) -> Option<(FileTime, &[u8])> {
+    let (seconds, record) = record.split_first_chunk()?;
+    let (nanoseconds, record) = record.split_first_chunk()?;
+    Some((FileTime::new(i64::from_ne_bytes(*seconds), u32::from_ne_bytes(*nanoseconds)), record))
+}
 
 /// See the module's documentation.
 #[derive(Debug)]

@@ -76,11 +76,12 @@ pub(crate) fn resumed_upload(sweep: impl FnOnce(Runs<'_>)) {
     sweep(&|aim| upload(transfer, aim));
 }
 
-/// A tree of a file that replaces another, two new ones and an empty folder.
+/// A tree of a file that replaces another, three new ones, one of them large, and an empty folder.
 const TREE: &[(&str, Content)] = &[
     ("tree/a.txt", SMALL),
     ("tree/folder/new", Content { seed: 11, size_bytes: 5000 }),
     ("tree/empty-file", Content { seed: 12, size_bytes: 0 }),
+    ("tree/large", Content { seed: 13, size_bytes: 1_500_000 }),
 ];
 const EMPTY_FOLDER: &str = "tree/empty-folder";
 const REPLACED: &str = "tree/a.txt";
@@ -96,6 +97,10 @@ pub(crate) fn tree_download(sweep: impl FnOnce(Runs<'_>)) {
         expect_tree(&ferry.local(), ran.status == Some(0), &context);
         ferry.run(server.control_address(), &["download tree"]).expect_status(0);
         expect_tree(&ferry.local(), true, &context);
+        let mut left = ferry_tests::tree::harvest(&ferry.local()).into_keys();
+        let is_hidden =
+            |path: &std::path::PathBuf| path.file_name().unwrap().as_encoded_bytes().starts_with(b".");
+        assert_eq!(left.find(is_hidden), None, "{context}: left over after the second run");
         ran
     });
 }

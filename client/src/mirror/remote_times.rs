@@ -7,7 +7,7 @@ use crate::mirror::pool::Member;
 use crate::mirror::scout::Before;
 use crate::mirror::{Verdict, judge};
 use crate::tree::same::is_same_time;
-use crate::tree::spool::Spool;
+use crate::tree::spool::{Spool, push_time, take_time};
 use ferry_common::dialogue::{self, RequestId, Success};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
@@ -19,7 +19,7 @@ use std::io;
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
-pub(crate) struct FolderTimes {
+pub(crate) struct RemoteTimes {
     folders: Spool,
     left: u64,
     asked: HashMap<(Member, RequestId), Question>,
@@ -81,7 +81,7 @@ enum Standing {
     Wrong,
 }
 
-impl FolderTimes {
+impl RemoteTimes {
     /// Remembers what a folder is to have.
     pub(crate) fn push(&mut self, path: &RemotePath, mtime: FileTime, before: Before) -> io::Result<()> {
         let standing = match before {
@@ -232,8 +232,7 @@ impl Kind {
 impl Folder {
     fn encode(&self) -> Vec<u8> {
         let mut record = Vec::with_capacity(13 + self.path.as_bytes().len());
-        record.extend_from_slice(&self.mtime.seconds().to_ne_bytes());
-        record.extend_from_slice(&self.mtime.nanoseconds().to_ne_bytes());
+        push_time(&mut record, self.mtime);
         record.push(match self.standing {
             Standing::WasRight => 0,
             Standing::Unknown => 1,
@@ -244,12 +243,11 @@ impl Folder {
     }
 
     fn decode(record: &[u8]) -> Option<Self> {
-        let (seconds, record) = record.split_first_chunk()?;
-        let (nanoseconds, record) = record.split_first_chunk()?;
+        let (mtime, record) = take_time(record)?;
         let (standing, path) = record.split_first()?;
         Some(Self {
             path: RemotePath::parse(path).ok()?,
-            mtime: FileTime::new(i64::from_ne_bytes(*seconds), u32::from_ne_bytes(*nanoseconds)),
+            mtime,
             standing: match standing {
                 0 => Standing::WasRight,
                 1 => Standing::Unknown,
@@ -286,7 +284,7 @@ mod tests {
             (Before::Root, false, Some(Kind::Look(None))),
         ];
         for (before, is_changing, expected) in cases {
-            let mut times = FolderTimes { is_changing, ..FolderTimes::default() };
+            let mut times = RemoteTimes { is_changing, ..RemoteTimes::default() };
             times.push(&path, old, before).unwrap();
             assert!(!times.is_over());
             let asked = times.next().unwrap().map(|question| question.kind);
