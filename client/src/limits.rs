@@ -101,6 +101,8 @@ pub(crate) const WALK_HELD_MAX_BYTES: usize = 64 * 1024 * 1024;
 pub(crate) const WALK_ENTRIES_MAX: u64 = 20_000_000;
 /// Files that are removed from a folder before it is listed again.
 pub(crate) const REMOVED_AT_ONCE_MAX: usize = 10_000;
+/// Folders that are listed at the same time to be removed.
+pub(crate) const REMOVED_FOLDERS_AHEAD: usize = 16;
 /// Longest line of a file that is shown on a terminal as one; a longer one is escaped piece by piece.
 pub(crate) const SHOWN_LINE_MAX_BYTES: usize = 64 * 1024;
 /// Most names that one pattern may stand for: more are a folder, which is named as such.

@@ -10,7 +10,6 @@ pub(crate) mod error;
 pub(crate) mod facts;
 pub(crate) mod file_system;
 pub(crate) mod folder;
-pub(crate) mod folder_times;
 pub(crate) mod pattern;
 pub(crate) mod received;
 pub(crate) mod receiving;

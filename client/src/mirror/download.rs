@@ -8,6 +8,7 @@ use crate::mirror::asking::{self, Asking};
 use crate::mirror::beginnings::{Beginnings, Compared};
 use crate::mirror::board::Board;
 use crate::mirror::fetching::{Fetch, Running};
+use crate::mirror::folder_times::FolderTimes;
 use crate::mirror::held::Held;
 use crate::mirror::load::{self, FIRST_MOVER, SCOUT};
 use crate::mirror::plan::{Class, Plan, Planned, common};
@@ -21,7 +22,6 @@ use crate::tree::committer::{Committer, Outcome};
 use crate::tree::error::TreeError;
 use crate::tree::facts::Kind;
 use crate::tree::folder::{Folder, Made};
-use crate::tree::folder_times::FolderTimes;
 use crate::tree::received::Ending;
 use crate::tree::receiving::Receiving;
 use crate::tree::same::{Comparison, Version, compare};
@@ -495,24 +495,6 @@ impl Job for Download<'_> {
         Ok(())
     }
 
-    fn begin(&mut self, _member: Member, _id: RequestId, _offset: u64) -> Result<(), Stop> {
-        Err(Stop)
-    }
-
-    fn fill(
-        &mut self,
-        _member: Member,
-        _id: RequestId,
-        _offset: u64,
-        _into: &mut [u8],
-    ) -> Result<usize, Stop> {
-        Err(Stop)
-    }
-
-    fn trailer(&mut self, _member: Member, _id: RequestId) -> Result<Digest, Stop> {
-        Err(Stop)
-    }
-
     fn entry(&mut self, _member: Member, id: RequestId, entry: Entry) -> Result<(), Failure> {
         self.consider(id, &entry)
     }
@@ -520,8 +502,6 @@ impl Job for Download<'_> {
     fn digest(&mut self, member: Member, id: RequestId, length: u64, digest: Digest) {
         self.beginnings.digest(member, id, length, digest);
     }
-
-    fn received(&mut self, _member: Member, _id: RequestId, _bytes: u64) {}
 
     fn done(
         &mut self,

@@ -34,22 +34,42 @@ pub(crate) trait Job {
     /// False where a session that is not connected need not be.
     fn wants(&self, member: Member) -> bool;
 
-    fn announce(&mut self, member: Member, id: RequestId, announced: Announcement) -> Result<(), Stop>;
+    // What comes in answer to requests that a job never makes needs no answer of it.
 
-    fn take(&mut self, member: Member, id: RequestId, bytes: &[u8]) -> Result<(), Stop>;
+    fn announce(&mut self, _member: Member, _id: RequestId, _announced: Announcement) -> Result<(), Stop> {
+        Err(Stop)
+    }
 
-    fn begin(&mut self, member: Member, id: RequestId, offset: u64) -> Result<(), Stop>;
+    fn take(&mut self, _member: Member, _id: RequestId, _bytes: &[u8]) -> Result<(), Stop> {
+        Err(Stop)
+    }
 
-    fn fill(&mut self, member: Member, id: RequestId, offset: u64, into: &mut [u8]) -> Result<usize, Stop>;
+    fn begin(&mut self, _member: Member, _id: RequestId, _offset: u64) -> Result<(), Stop> {
+        Err(Stop)
+    }
 
-    fn trailer(&mut self, member: Member, id: RequestId) -> Result<Digest, Stop>;
+    fn fill(
+        &mut self,
+        _member: Member,
+        _id: RequestId,
+        _offset: u64,
+        _into: &mut [u8],
+    ) -> Result<usize, Stop> {
+        Err(Stop)
+    }
 
-    fn entry(&mut self, member: Member, id: RequestId, entry: Entry) -> Result<(), Failure>;
+    fn trailer(&mut self, _member: Member, _id: RequestId) -> Result<Digest, Stop> {
+        Err(Stop)
+    }
 
-    fn digest(&mut self, member: Member, id: RequestId, length: u64, digest: Digest);
+    fn entry(&mut self, _member: Member, _id: RequestId, _entry: Entry) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn digest(&mut self, _member: Member, _id: RequestId, _length: u64, _digest: Digest) {}
 
     /// The server has got so much of the file of an upload; its word for it.
-    fn received(&mut self, member: Member, id: RequestId, bytes: u64);
+    fn received(&mut self, _member: Member, _id: RequestId, _bytes: u64) {}
 
     /// A request has ended. True where it has brought the job further.
     fn done(

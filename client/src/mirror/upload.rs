@@ -1,6 +1,6 @@
 //! Files and folders of this host become files and folders of the server.
 
-use crate::engine::{Announcement, Session as Engine, Stop};
+use crate::engine::{Session as Engine, Stop};
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::limits::TREE_FILE_TRIES_MAX;
@@ -398,14 +398,6 @@ impl Job for Upload<'_> {
             SCOUT => !self.scout.is_over() || self.is_at_rest() && !self.folder_times.is_over(),
             _ => load::is_wanted(member, &self.plan),
         }
-    }
-
-    fn announce(&mut self, _member: Member, _id: RequestId, _announced: Announcement) -> Result<(), Stop> {
-        Err(Stop)
-    }
-
-    fn take(&mut self, _member: Member, _id: RequestId, _bytes: &[u8]) -> Result<(), Stop> {
-        Err(Stop)
     }
 
     fn begin(&mut self, member: Member, id: RequestId, offset: u64) -> Result<(), Stop> {

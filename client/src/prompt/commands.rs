@@ -47,7 +47,7 @@ pub(crate) fn run(
         Verb::Rm if command.has(Flag::Recursive) => {
             let force = command.has(Flag::Force);
             on_each(session, context, command, |session, path| {
-                names::remove_tree(session, path, force, asker)
+                names::remove_tree(session, context, path, force, asker)
             })?;
         }
         Verb::Rm => on_each(session, context, command, names::remove)?,

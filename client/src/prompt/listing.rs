@@ -17,11 +17,11 @@ use crate::prompt::place::Place;
 use crate::prompt::remote;
 use crate::prompt::table::Flag;
 use crate::session::Session;
+use crate::terminal::layout::size;
 use crate::terminal::screen::{self, Results};
 use ferry_common::path::RemotePath;
 use ferry_common::wire::entry::{Entry, EntryKind};
 use ferry_common::wire::words;
-use indicatif::HumanBytes;
 use jiff::Zoned;
 use jiff::tz::TimeZone;
 
@@ -52,8 +52,7 @@ pub(crate) fn stat(session: &mut Session, path: &RemotePath, json: bool) -> Resu
     results.line(&format!("Kind: {}", kind_in_words(entry.kind)))?;
     match entry.kind {
         EntryKind::File => {
-            let human = HumanBytes(entry.size_bytes);
-            results.line(&format!("Size: {} bytes ({human})", entry.size_bytes))?;
+            results.line(&format!("Size: {} bytes ({})", entry.size_bytes, size(entry.size_bytes)))?;
         }
         EntryKind::Dir => {}
     }

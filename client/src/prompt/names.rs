@@ -1,8 +1,8 @@
 //! `mkdir`, `rm` and `mv`: names on the server that appear, vanish and change.
 
 use crate::failure::Failure;
-use crate::limits::REMOVED_AT_ONCE_MAX;
-use crate::prompt::context::Asker;
+use crate::mirror::removing;
+use crate::prompt::context::{Asker, Context};
 use crate::prompt::listing::order::By;
 use crate::prompt::listing::sheet::Totals;
 use crate::prompt::place::{Place, names_folder};
@@ -62,6 +62,7 @@ pub(crate) fn remove(session: &mut Session, path: &RemotePath) -> Result<(), Fai
 /// Counts what is in a folder, asks, and removes all of it; where `force` is set, without asking.
 pub(crate) fn remove_tree(
     session: &mut Session,
+    context: &Context,
     path: &RemotePath,
     force: bool,
     asker: &mut dyn Asker,
@@ -86,7 +87,7 @@ pub(crate) fn remove_tree(
             return Ok(());
         }
     }
-    let removed = remove_all(session, path)?;
+    let removed = removing::run(session, context.transfer.retry_for, path)?;
     screen::message(&format!(
         "Removed {path}{}",
         if removed > 1 { format!(" and {} in it", removed - 1) } else { String::new() }
@@ -102,45 +103,6 @@ fn asks(asker: &mut dyn Asker, question: &str) -> Result<bool, Failure> {
             question.replace("[y/N]", "-")
         ))),
     }
-}
-
-/// Removes a folder from its leaves on, and tells how many names that were. What cannot be removed as it is must be a
-/// folder: a link to one is only a name, which goes without what it leads to.
-fn remove_all(session: &mut Session, path: &RemotePath) -> Result<u64, Failure> {
-    let mut removed = 0;
-    let mut folders = vec![path.clone()];
-    while let Some(folder) = folders.last().cloned() {
-        let failure = match change(session, Command::Rm { path: folder.clone() }, &folder) {
-            Ok(()) => {
-                removed += 1;
-                folders.pop();
-                continue;
-            }
-            Err(failure) if code(&failure) == Some(ErrorCode::NotEmpty) => failure,
-            Err(failure) => return Err(failure),
-        };
-        let mut found = Vec::new();
-        remote::list(session, &folder, &mut |entry| {
-            if found.len() < REMOVED_AT_ONCE_MAX {
-                found.extend(folder.join(&entry.name).map(|path| (path, entry.kind)));
-            }
-            Ok(())
-        })?;
-        if found.is_empty() {
-            // There is something in it that is not served.
-            return Err(failure);
-        }
-        for (path, kind) in found {
-            match kind {
-                EntryKind::Dir => folders.push(path),
-                EntryKind::File => {
-                    change(session, Command::Rm { path: path.clone() }, &path)?;
-                    removed += 1;
-                }
-            }
-        }
-    }
-    Ok(removed)
 }
 
 /// Renames; where `replace` is set, over an existing file. A folder as the target is one to move into.
