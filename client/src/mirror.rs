@@ -52,7 +52,7 @@ pub(crate) struct Options {
     pub(crate) jobs: usize,
     /// Nothing is moved or made; what would be is told.
     pub(crate) dry_run: bool,
-    /// A file that would replace a different one waits until somebody was asked.
+    /// A file that would replace a different one waits until a person was asked.
     pub(crate) ask: bool,
     pub(crate) excludes: Excludes,
 }

@@ -100,7 +100,7 @@ fn serve(config: &Config, log_writer: LogWriter) -> Result<(), String> {
             data_port,
             rights,
         };
-        // Where standard error is gone, there is nobody to be told.
+        // Where standard error is gone, the banner has no reader.
         let _ = io::stderr().write_all(banner.text().as_bytes());
     }
     if !is_log_at_terminal {

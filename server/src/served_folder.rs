@@ -1,5 +1,5 @@
 //! Which folder is served: the one that is named, else the current one. A home folder or the root of the file system is
-//! served only where somebody has said so.
+//! served only where the operator has said so.
 
 use crate::limits::CONSENT_MAX_BYTES;
 use std::fs;

@@ -4,9 +4,11 @@
 use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_tests::content::Content;
 use ferry_tests::ferry::Ferry;
+use ferry_tests::proxy::{Proxy, Slowness};
 use ferry_tests::server::Server;
 use ferry_tests::terminal::Terminal;
 use std::os::unix::fs::symlink;
+use std::time::{Duration, Instant};
 
 const PROMPT: &str = "Enter your command: ";
 
@@ -206,4 +208,40 @@ fn a_person_is_asked_before_another_file_is_replaced() {
     ferry.put("b", "here");
     ferry.run(server.control_address(), &["download b"]).expect_status(0);
     assert_eq!(ferry.read("b"), b"of the server");
+}
+
+/// One at a time, they would take a round trip each.
+#[test]
+fn many_names_are_removed_at_a_time_and_links_as_such() {
+    const FILES: u32 = 400;
+    const ROUND_TRIP: Duration = Duration::from_millis(40);
+    let (ferry, server) = (Ferry::new(), Server::start());
+    for number in 0..FILES {
+        let folder = server.path(format!("tree/{}/within", number % 8));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(number.to_string()), "content").unwrap();
+    }
+    std::fs::create_dir_all(server.path("tree/empty/empty")).unwrap();
+    std::fs::create_dir(server.path("elsewhere")).unwrap();
+    server.put("elsewhere/precious", "precious");
+    symlink("../elsewhere", server.path("tree/link")).unwrap();
+    symlink("tree/0", server.path("top-link")).unwrap();
+    let slowness = Slowness { one_way: ROUND_TRIP / 2, bytes_per_second: 10_000_000 };
+    let proxy = Proxy::slow(server.control_address(), slowness);
+    ferry.run(proxy.control_address(), &["rm -rf top-link"]).expect_status(0);
+    assert!(server.path("tree/0/within").exists());
+    let begun = Instant::now();
+    let run = ferry.run(proxy.control_address(), &["rm -rf tree"]);
+    assert!(run.expect_status(0).stderr.contains("Removed tree and 419 in it"), "{}", run.stderr);
+    assert!(begun.elapsed() < FILES * ROUND_TRIP / 2, "{:?}", begun.elapsed());
+    assert!(!server.path("tree").exists() && !server.path("top-link").exists());
+    assert!(server.path("elsewhere/precious").exists());
+
+    // What is not served stays, and that is told.
+    std::fs::create_dir_all(server.path("tree/held")).unwrap();
+    server.put("tree/file", "content");
+    rustix::fs::mkfifoat(rustix::fs::CWD, server.path("tree/held/fifo"), rustix::fs::Mode::RUSR).unwrap();
+    let run = ferry.run(server.control_address(), &["rm -rf tree"]);
+    assert!(run.expect_status(4).stderr.contains("tree/held"), "{}", run.stderr);
+    assert!(server.path("tree/held/fifo").exists());
 }

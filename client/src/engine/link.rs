@@ -109,7 +109,7 @@ impl Link {
         self.stream.shutdown(Shutdown::Write)
     }
 
-    /// Has the connection end with a reset when it is dropped: what is still in the kernel is of no use to anybody.
+    /// Has the connection end with a reset when it is dropped: what is still in the kernel is of no more use.
     pub(crate) fn abort(self) {
         // Where it cannot be set, the peer learns of the end behind those bytes.
         let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));

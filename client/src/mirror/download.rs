@@ -410,6 +410,9 @@ impl<'a> Download<'a> {
         while let Some(outcome) = self.committer.next_outcome() {
             self.take_outcome(outcome);
         }
+        while let Some(path) = self.committer.next_changed_owner() {
+            self.summary.changed_owners.add(path.as_bytes());
+        }
         match (has_more, self.committer.is_idle()) {
             (true, _) => Tick::More,
             (false, false) => Tick::Waiting,

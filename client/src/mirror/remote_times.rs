@@ -5,6 +5,7 @@ use crate::engine::Session;
 use crate::limits::{TREE_AHEAD_TIMES, TREE_FILE_TRIES_MAX};
 use crate::mirror::pool::Member;
 use crate::mirror::scout::Before;
+use crate::mirror::summary::Tally;
 use crate::mirror::{Verdict, judge};
 use crate::tree::same::is_same_time;
 use crate::tree::spool::{Spool, push_time, take_time};
@@ -29,7 +30,9 @@ pub(crate) struct RemoteTimes {
     is_changing: bool,
     support: Support,
     /// The folders whose times the server did not set.
-    failed: Failed,
+    failed: Tally,
+    /// Why the first of them has not.
+    first_failure: Option<String>,
 }
 
 /// Whether the server knows the verb.
@@ -40,14 +43,6 @@ enum Support {
     Unknown,
     Given,
     Missing,
-}
-
-/// Folders of which something was refused.
-#[derive(Debug, Default)]
-struct Failed {
-    count: u64,
-    /// The first of them, and why.
-    first: Option<(RemotePath, String)>,
 }
 
 /// What the server was asked.
@@ -173,8 +168,8 @@ impl RemoteTimes {
                 self.again.push_back(Question { folder, kind: kind.anew(), tries: tries + 1 });
             }
             (_, Err(failure)) => {
-                self.failed.count += 1;
-                self.failed.first.get_or_insert_with(|| (folder.path, failure.to_string()));
+                self.failed.add(folder.path.as_bytes());
+                self.first_failure.get_or_insert_with(|| failure.to_string());
             }
         }
         true
@@ -195,17 +190,12 @@ impl RemoteTimes {
 
     /// What a person is to know of it.
     pub(crate) fn remark(&self) -> Option<String> {
-        let Failed { count, first } = &self.failed;
-        match (self.support, first) {
-            (Support::Missing, _) => {
-                Some("This server sets no times of folders; those of the files are kept".to_owned())
-            }
-            (_, Some((path, why))) if *count == 1 => Some(format!("{path} could not have its time: {why}")),
-            (_, Some((path, why))) => {
-                Some(format!("{count} folders could not have their times, such as {path}: {why}"))
-            }
-            (Support::Unknown | Support::Given, None) => None,
+        if self.support == Support::Missing {
+            return Some("This server sets no times of folders; those of the files are kept".to_owned());
         }
+        let told = self.failed.sentence("could not have its time", "folders could not have their times")?;
+        let why = self.first_failure.as_deref().unwrap_or_default();
+        Some(format!("{told}: {why}"))
     }
 }
 

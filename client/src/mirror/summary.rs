@@ -24,9 +24,18 @@ pub(crate) struct Summary {
     pub(crate) found_bytes: u64,
     complaints: Vec<Complaint>,
     complaints_left_out: u64,
+    /// Files that belong to this user now, and belonged to others.
+    pub(crate) changed_owners: Tally,
     /// Sentences about what was moved.
     remarks: Vec<String>,
     status: Option<ExitCode>,
+}
+
+/// Names of which one thing is to be told: how many, and the first.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    count: u64,
+    first: Option<String>,
 }
 
 /// Something that was not moved.
@@ -56,9 +65,26 @@ impl Default for Summary {
             found_bytes: 0,
             complaints: Vec::new(),
             complaints_left_out: 0,
+            changed_owners: Tally::default(),
             remarks: Vec::new(),
             status: None,
         }
+    }
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, name: &[u8]) {
+        self.count += 1;
+        self.first.get_or_insert_with(|| words::display(name));
+    }
+
+    /// `one` is said of a single name, `many` of their number.
+    pub(crate) fn sentence(&self, one: &str, many: &str) -> Option<String> {
+        let first = self.first.as_ref()?;
+        Some(match self.count {
+            1 => format!("{first} {one}"),
+            count => format!("{} {many}, such as {first}", grouped(count)),
+        })
     }
 }
 
@@ -160,6 +186,10 @@ impl Summary {
             let (files, bytes) = (grouped(self.resumed_files), size(self.found_bytes));
             lines.push(format!("{bytes} of {files} {noun} were here already, from a run that broke off"));
         }
+        lines.extend(self.changed_owners.sentence(
+            "belonged to another user, and belongs to you now",
+            "files belonged to other users, and belong to you now",
+        ));
         lines.extend(self.remarks.iter().cloned());
         lines.extend(self.complaint_lines(not_done));
         lines
@@ -204,6 +234,26 @@ mod tests {
                 "  link: it is a symbolic link",
                 "  \"a b\": no space left",
                 "  c: cannot be read",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_to_be_told_of_many_names_is_one_sentence() {
+        let mut summary = Summary::default();
+        let told =
+            |summary: &Summary| summary.lines(Direction::Down, true, true, Duration::ZERO)[1..].to_vec();
+        assert_eq!(told(&summary), Vec::<String>::new());
+        summary.changed_owners.add(b"a b");
+        assert_eq!(told(&summary), ["\"a b\" belonged to another user, and belongs to you now"]);
+        summary.changed_owners.add(b"c");
+        summary.resumed_files = 1;
+        summary.found_bytes = 100_000_000;
+        assert_eq!(
+            told(&summary),
+            [
+                "100 MB of 1 file were here already, from a run that broke off",
+                "2 files belonged to other users, and belong to you now, such as \"a b\"",
             ]
         );
     }

@@ -28,7 +28,7 @@ impl Context {
 pub(crate) trait Asker {
     fn is_person(&self) -> bool;
 
-    /// The answer; `None` where nobody can be asked.
+    /// The answer; `None` where no person can be asked.
     fn ask(&mut self, question: &str) -> Result<Option<String>, Failure>;
 }
 

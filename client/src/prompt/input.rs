@@ -1,4 +1,4 @@
-//! Understands a typed line by the grammar of words and the table of commands. Never runs one, and asks nobody:
+//! Understands a typed line by the grammar of words and the table of commands. Never runs one, and asks no server:
 //! what a name means is found out where the command runs.
 
 use crate::failure::Failure;

@@ -1,4 +1,4 @@
-//! Where one stands in the shared folder, and what the names that one types there mean. Pure: it asks nobody, so
+//! Where one stands in the shared folder, and what the names that one types there mean. Pure: the server is not asked, so
 //! a place need not exist. The protocol knows no `..`, which is therefore resolved here.
 
 use crate::failure::Failure;

@@ -17,7 +17,7 @@ pub(crate) fn message(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", clip(text));
 }
 
-/// A line for somebody who watches: where nobody does, scripts see what is documented and nothing else.
+/// A line for a person at a terminal: elsewhere scripts see what is documented, and nothing else.
 pub(crate) fn notice(text: &str) {
     if io::stderr().is_terminal() {
         message(text);

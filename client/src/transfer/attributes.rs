@@ -32,6 +32,15 @@ pub(crate) struct Wanted {
     pub(crate) executable: Option<bool>,
 }
 
+/// Whose a file is by now that has taken the place of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Owner {
+    Kept,
+    /// This user; the file that it replaces belonged to another one.
+    Changed,
+}
+
 /// A regular file that is to be replaced, or to be like.
 struct Replaced {
     metadata: Metadata,
@@ -47,9 +56,10 @@ pub(crate) fn shield(file: &File) {
 
 /// Gives a whole file what the regular file at `path` has, if there is one, and makes it executable or not, where that is
 /// told. The owner comes last: afterwards the file may be none of this user's.
-pub(crate) fn take_over(file: &File, path: &Path, executable: Option<bool>) -> io::Result<()> {
+pub(crate) fn take_over(file: &File, path: &Path, executable: Option<bool>) -> io::Result<Owner> {
     let Some(metadata) = replaced_by(path) else {
-        return unshield(file, path.parent().unwrap_or(Path::new(".")), executable);
+        unshield(file, path.parent().unwrap_or(Path::new(".")), executable)?;
+        return Ok(Owner::Kept);
     };
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let opened = rustix::fs::openat(CWD, path, flags, Mode::empty());
@@ -67,16 +77,9 @@ pub(crate) fn take_over(file: &File, path: &Path, executable: Option<bool>) -> i
     // Another group, or the one that the list limits, must not get more than it had.
     let mode = if keeps_acl { mode } else { without_group(mode) };
     set_mode(file, mode, executable)?;
-    if own.uid() != replaced.metadata.uid() {
-        let owner = Uid::from_raw(replaced.metadata.uid());
-        if rustix::fs::fchown(file, Some(owner), None).is_err() {
-            let shown = crate::failure::show_path(path);
-            crate::terminal::screen::message(&format!(
-                "{shown} belonged to another user, and belongs to you now"
-            ));
-        }
-    }
-    Ok(())
+    let owner = Uid::from_raw(replaced.metadata.uid());
+    let is_kept = own.uid() == owner.as_raw() || rustix::fs::fchown(file, Some(owner), None).is_ok();
+    Ok(if is_kept { Owner::Kept } else { Owner::Changed })
 }
 
 /// A time that this file system cannot express or set is no reason to do without the file.
@@ -137,7 +140,7 @@ fn without_group(mode: u32) -> u32 {
     mode & !0o070 | mode & (mode & 0o007) << 3
 }
 
-/// The mode of a file that its owner, and all who may read it, may execute; or nobody. Where that is so of the owner
+/// The mode of a file that its owner, and all who may read it, may execute; or no user. Where that is so of the owner
 /// already, the others have what they are to have.
 pub(crate) fn with_executable(mode: u32, executable: Option<bool>) -> u32 {
     match (executable, mode & 0o100 != 0) {
@@ -148,7 +151,7 @@ pub(crate) fn with_executable(mode: u32, executable: Option<bool>) -> u32 {
 }
 
 /// Sets the mode, with what is told of executing. Fails where the file would give a user more than that: but to execute a file
-/// that is told not to be executable harms nobody, and on some file systems (vfat) every file can be.
+/// that is told not to be executable does no harm, and on some file systems (vfat) every file can be.
 fn set_mode(file: &File, mode: u32, executable: Option<bool>) -> io::Result<()> {
     let mode = with_executable(mode, executable);
     let Err(errno) = rustix::fs::fchmod(file, Mode::from_raw_mode(mode)) else { return Ok(()) };

@@ -3,7 +3,7 @@
 
 use crate::failure::{Failure, show_path};
 use crate::terminal::screen;
-use crate::transfer::attributes::{self, Wanted};
+use crate::transfer::attributes::{self, Owner, Wanted};
 use ferry_common::path::RemotePath;
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -116,7 +116,10 @@ impl Target {
         if let Some(mtime) = wanted.mtime {
             attributes::set_mtime(file, mtime);
         }
-        attributes::take_over(file, &self.path, wanted.executable)?;
+        if attributes::take_over(file, &self.path, wanted.executable)? == Owner::Changed {
+            let shown = show_path(&self.path);
+            screen::message(&format!("{shown} belonged to another user, and belongs to you now"));
+        }
         match file.sync_all() {
             Err(error) if is_unsupported(&error) => {
                 let directory = show_path(&self.directory);

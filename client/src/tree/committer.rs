@@ -11,9 +11,11 @@ mod flusher;
 use crate::limits::{
     TREE_COMMIT_FILES_MAX, TREE_COMMIT_JOB_BYTES, TREE_COMMIT_NAMES_PER_TURN, TREE_OTHER_DESCRIPTORS,
 };
+use crate::transfer::attributes::Owner;
 use crate::tree::file_system::FileSystem;
 use crate::tree::received::Received;
 use crossbeam_channel::{Receiver, Sender};
+use ferry_common::path::RemotePath;
 pub(crate) use flusher::Outcome;
 use flusher::{Done, Job, Named};
 use rustix::process::Resource;
@@ -36,6 +38,7 @@ pub(crate) struct Committer {
     /// Where folders were made and given their times.
     changed: Vec<Arc<FileSystem>>,
     outcomes: VecDeque<Outcome>,
+    changed_owners: VecDeque<RemotePath>,
     files_max: usize,
 }
 
@@ -55,6 +58,7 @@ impl Committer {
             named: Vec::new(),
             changed: Vec::new(),
             outcomes: VecDeque::new(),
+            changed_owners: VecDeque::new(),
             files_max: files_max(rustix::process::getrlimit(Resource::Nofile).current),
         })
     }
@@ -71,11 +75,19 @@ impl Committer {
                 let path = received.path().clone();
                 self.outcomes.push_back(Outcome { path, result: Err(error) });
             }
-            Ok(()) => {
+            Ok(owner) => {
+                if owner == Owner::Changed {
+                    self.changed_owners.push_back(received.path().clone());
+                }
                 self.waiting.push_back(received);
                 self.give_job();
             }
         }
+    }
+
+    /// A file that belonged to another user before, and will belong to this one.
+    pub(crate) fn next_changed_owner(&mut self) -> Option<RemotePath> {
+        self.changed_owners.pop_front()
     }
 
     /// Has folders and their times brought to the disk, once the last file has its name. They are not reported: where a
@@ -155,7 +167,6 @@ mod tests {
     use super::*;
     use crate::tree::folder::Folder;
     use crate::tree::received::Ending;
-    use ferry_common::path::RemotePath;
     use std::collections::HashSet;
     use std::fs;
     use std::path::Path;

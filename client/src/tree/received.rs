@@ -4,7 +4,8 @@
 //! What is in the way is left alone but for a regular file and a link to one or to nothing, of which the link itself is
 //! replaced.
 
-use crate::transfer::{attributes, hidden};
+use crate::transfer::attributes::{self, Owner};
+use crate::transfer::hidden;
 use crate::tree::directory::Directory;
 use crate::tree::error::TreeError;
 use crate::tree::facts::{Facts, Kind};
@@ -81,7 +82,8 @@ impl Received {
     }
 
     /// Gives the file its permissions and its time. Fails where it cannot have its name.
-    pub(super) fn dress(&self) -> Result<(), TreeError> {
+    pub(super) fn dress(&self) -> Result<Owner, TreeError> {
+        let mut owner = Owner::Kept;
         let before = self.look_at_name()?;
         self.trim().map_err(TreeError::system("written"))?;
         // One without a name has what any new file has.
@@ -89,7 +91,7 @@ impl Received {
             let name = OsStr::from_bytes(self.name());
             // The kernel resolves this to the open folder, whatever has become of its name.
             let place = Path::new(&descriptor_path(&*self.directory)).join(name);
-            attributes::take_over(&self.file, &place, None)
+            owner = attributes::take_over(&self.file, &place, None)
                 .map_err(|error| TreeError::System { doing: "given its permissions", error })?;
         }
         if let Some(is_executable) = self.ending.is_executable {
@@ -98,7 +100,7 @@ impl Received {
         if let Some(mtime) = self.ending.mtime {
             attributes::set_mtime(&self.file, mtime);
         }
-        Ok(())
+        Ok(owner)
     }
 
     /// What an earlier run has left may be longer than what counts of it.
@@ -256,7 +258,7 @@ mod tests {
             }
             receiving.write(b"new").unwrap();
             let received = receiving.finish(ending);
-            let result = received.dress().and_then(|()| received.flush()).and_then(|()| received.publish());
+            let result = received.dress().and_then(|_| received.flush()).and_then(|()| received.publish());
             check(top.path(), result);
             let left = fs::read_dir(top.path()).unwrap().map(|entry| entry.unwrap().file_name());
             assert_eq!(left.filter(|name| name.as_bytes().starts_with(b".")).count(), 0, "no name is left");
@@ -364,7 +366,7 @@ mod tests {
             let top = tempfile::tempdir().unwrap();
             let path = RemotePath::parse(b"a").unwrap();
             let received = Folder::open(top.path()).unwrap().receive(&path, 0).unwrap().finish(ending);
-            received.dress().unwrap();
+            assert_eq!(received.dress().unwrap(), Owner::Kept);
             come(&top.path().join("a"));
             let result = received.publish();
             (result, fs::metadata(top.path().join("a")).unwrap().len())

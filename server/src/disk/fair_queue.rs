@@ -228,7 +228,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is done: nothing is lost, nothing appears twice, the bound holds, and nobody who has
+        /// Whatever is done: nothing is lost, nothing appears twice, the bound holds, and no address that has
         /// something queued waits for more than one item of each other address.
         #[test]
         fn nothing_is_lost_and_nobody_is_passed_over(

@@ -104,7 +104,7 @@ impl Acl {
         });
     }
 
-    /// Lets the owner execute the file, and all who may read it, or nobody. Where that is so of the owner already, the
+    /// Lets the owner execute the file, and all who may read it, or no user. Where that is so of the owner already, the
     /// others have what they are to have.
     pub(crate) fn set_executable(&mut self, executable: bool) {
         if executable == (self.permissions(Tag::Owner) & EXECUTE != 0) {

@@ -195,7 +195,7 @@ impl Replaced {
 }
 
 /// Sets the access control list, or the mode where that says it all or the file system has no lists. Fails
-/// where the file would give a user more than that: but to execute a file that is asked not to be executable harms nobody, and
+/// where the file would give a user more than that: but to execute a file that is asked not to be executable does no harm, and
 /// on some file systems (vfat) every file can be.
 fn set_rights(
     file: &OwnedFd,

@@ -29,7 +29,7 @@ pub(crate) struct Typed<'a> {
 /// Names that are shown longer than this are cut in their middle, so that one does not take a line of its own.
 const SHOWN_COLUMNS: usize = 38;
 
-/// True where a name may be what is meant by this beginning. What is hidden is offered to those who ask for it.
+/// True where a name may be what is meant by this beginning. What is hidden is offered where the beginning has the dot.
 pub(crate) fn fits(name: &[u8], prefix: &[u8]) -> bool {
     let is_meant = !name.starts_with(b".") || prefix.starts_with(b".");
     is_meant && (name.starts_with(prefix) || lower(name).starts_with(&lower(prefix)))
