@@ -245,6 +245,9 @@ impl<'a> Download<'a> {
         match comparison {
             Comparison::Same => {
                 self.summary.same_files += 1;
+                if file.class() == Class::Large && !self.options.dry_run {
+                    self.folder.discard_part(&file.common_path());
+                }
                 return Ok(());
             }
             Comparison::Different if !self.options.transfer.overwrite => {

@@ -131,6 +131,13 @@ impl Folder {
         Receiving::find(path.clone(), directory, file_system)
     }
 
+    /// The file is whole here: what an earlier run has left of it is of no more use.
+    pub(crate) fn discard_part(&mut self, path: &RemotePath) {
+        if let Some(part) = self.find_part(path) {
+            part.discard();
+        }
+    }
+
     /// Removes what killed runs have left in a folder.
     pub(crate) fn sweep(&mut self, path: &RemotePath) {
         if let Ok(directory) = self.directory(path) {
