@@ -7,7 +7,8 @@ use ferry_tests::ferry::Ferry;
 use ferry_tests::proxy::{Proxy, Slowness};
 use ferry_tests::server::Server;
 use ferry_tests::terminal::Terminal;
-use std::os::unix::fs::symlink;
+use ferry_tests::tree::set_mtime;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::time::{Duration, Instant};
 
 const PROMPT: &str = "Enter your command: ";
@@ -244,4 +245,40 @@ fn many_names_are_removed_at_a_time_and_links_as_such() {
     let run = ferry.run(server.control_address(), &["rm -rf tree"]);
     assert!(run.expect_status(4).stderr.contains("tree/held"), "{}", run.stderr);
     assert!(server.path("tree/held/fifo").exists());
+}
+
+/// The answer may change what is in a folder, so its time is set after that, in either direction.
+#[test]
+fn folders_have_their_times_whatever_the_answer_is() {
+    let (ferry, server) = (Ferry::new(), Server::start());
+    for (line, answer) in [("download t", "y"), ("download t", "n"), ("upload t", "y"), ("upload t", "n")] {
+        let (here, there) = (ferry.local(), server.root().to_owned());
+        let (from, to) = if line.starts_with('d') { (there, here) } else { (here, there) };
+        for (top, content) in [(&from, "of the one end"), (&to, "of the other")] {
+            let _ = std::fs::remove_dir_all(top.join("t"));
+            std::fs::create_dir_all(top.join("t/folder")).unwrap();
+            std::fs::write(top.join("t/folder/file"), content).unwrap();
+        }
+        for folder in ["t", "t/folder"] {
+            set_mtime(&from.join(folder), -1_000_000, 5);
+        }
+        let mut terminal = prompt_of(&ferry, &server);
+        terminal.type_line(line);
+        terminal.wait_until("the question", |screen| screen.before_cursor().ends_with("[y/N] "));
+        terminal.type_line(answer);
+        terminal.wait_for_text(if answer == "y" { "1 file " } else { "it is left alone" });
+        terminal.wait_until("the next prompt", |screen| screen.before_cursor() == PROMPT);
+        terminal.type_line("exit");
+        assert_eq!(terminal.wait_for_exit(), 0);
+        let replaced = std::fs::read(to.join("t/folder/file")).unwrap() == b"of the one end";
+        assert_eq!(replaced, answer == "y", "{line}");
+        for folder in ["t", "t/folder"] {
+            let metadata = std::fs::metadata(to.join(folder)).unwrap();
+            assert_eq!(
+                (metadata.mtime(), metadata.mtime_nsec()),
+                (-1_000_000, 5),
+                "{line} {answer} {folder}"
+            );
+        }
+    }
 }
