@@ -85,16 +85,20 @@ impl Received {
     pub(super) fn dress(&self) -> Result<Owner, TreeError> {
         let mut owner = Owner::Kept;
         let before = self.look_at_name()?;
-        self.trim().map_err(TreeError::system("written"))?;
-        // One without a name has what any new file has.
-        if before == Before::File || self.temporary.is_some() {
+        // One that has had no name is of this run, and has the permissions of any new file.
+        let is_plain = before != Before::File && self.temporary.is_none();
+        if self.temporary.is_some() {
+            self.trim().map_err(TreeError::system("written"))?;
+        }
+        if !is_plain {
             let name = OsStr::from_bytes(self.name());
             // The kernel resolves this to the open folder, whatever has become of its name.
             let place = Path::new(&descriptor_path(&*self.directory)).join(name);
             owner = attributes::take_over(&self.file, &place, None)
                 .map_err(|error| TreeError::System { doing: "given its permissions", error })?;
         }
-        if let Some(is_executable) = self.ending.is_executable {
+        // A new file cannot be executed.
+        if let Some(is_executable) = self.ending.is_executable.filter(|&wanted| wanted || !is_plain) {
             self.set_executable(is_executable).map_err(TreeError::system("given its permissions"))?;
         }
         if let Some(mtime) = self.ending.mtime {
