@@ -23,11 +23,10 @@ use crate::prompt::words::Word;
 use crate::prompt::{batch, places, repl};
 use crate::session::Session;
 use crate::session::connect::Target;
-use crate::terminal::interrupt::{AtRest, Interrupts};
 use crate::terminal::screen;
+use crate::terminal::signals::{AtRest, Signals};
 use clap::Parser as _;
 use ferry_common::limits::CONTROL_PORT;
-use signal_hook::consts::SIGINT;
 use signal_hook::low_level::emulate_default_handler;
 use std::io::{self, IsTerminal, Write as _};
 use std::sync::Arc;
@@ -44,15 +43,15 @@ pub fn main() -> std::process::ExitCode {
     }
     let is_prompt = cli.commands.is_empty() && io::stdin().is_terminal();
     let at_rest = if is_prompt { AtRest::Ignore } else { AtRest::Exit };
-    let interrupts = match Interrupts::install(at_rest) {
-        Ok(interrupts) => interrupts,
+    let signals = match Signals::install(at_rest) {
+        Ok(signals) => signals,
         Err(error) => {
             screen::message(&format!("Cannot take charge of signals: {}", describe(&error)));
             return ExitCode::Local.into();
         }
     };
-    let result = run(&cli, is_prompt, &interrupts);
-    if let Some(signal) = interrupts.signal().filter(|&signal| signal != SIGINT) {
+    let result = run(&cli, is_prompt, &signals);
+    if let Some(signal) = signals.ending() {
         // Everything is tidied up; now end as the sender of the signal expects. It cannot fail for these.
         let _ = emulate_default_handler(signal);
     }
@@ -65,14 +64,15 @@ pub fn main() -> std::process::ExitCode {
     }
 }
 
-fn run(cli: &Cli, is_prompt: bool, interrupts: &Arc<Interrupts>) -> Result<(), Failure> {
-    interrupts.limit_time(cli.time_limit());
+fn run(cli: &Cli, is_prompt: bool, signals: &Arc<Signals>) -> Result<(), Failure> {
+    signals.limit_time(cli.time_limit());
+    let interrupts = signals.interrupts();
     let mut context = cli.context();
     let address = cli.address(&Config::load()?)?;
     let target = Target::new(&address.host, address.port.unwrap_or(CONTROL_PORT));
     let mut session = {
         let _running = interrupts.begin();
-        Session::connect(target, interrupts)?
+        Session::connect(target, &interrupts)?
     };
     if let Some(folder) = &address.folder {
         let _running = interrupts.begin();

@@ -107,6 +107,16 @@ pub(crate) const REMOVED_FOLDERS_AHEAD: usize = 16;
 pub(crate) const SHOWN_LINE_MAX_BYTES: usize = 64 * 1024;
 /// Most names that one pattern may stand for: more are a folder, which is named as such.
 pub(crate) const PATTERN_MATCHES_MAX: usize = 100_000;
+/// Results that are gathered for one write.
+pub(crate) const RESULTS_BUFFER_BYTES: usize = 8 * 1024;
+/// Lines that a transfer in the background has said that are kept to be shown; of more, the last ones.
+pub(crate) const CONSOLE_HELD_LINES_MAX: usize = 200;
+/// Transfers at the same time, in the background and in the foreground together. Each has sessions of its own.
+pub(crate) const JOBS_MAX: usize = 16;
+/// Transfers that have ended in the background that `jobs` still tells of.
+pub(crate) const JOBS_ENDED_SHOWN_MAX: usize = 10;
+/// Longest command that is kept to be shown as what a transfer is.
+pub(crate) const JOB_TITLE_MAX_COLUMNS: usize = 200;
 /// Longest text of a server that is shown in one message.
 pub(crate) const MESSAGE_MAX_CHARS: usize = 600;
 

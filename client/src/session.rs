@@ -27,14 +27,21 @@ pub(crate) struct Session {
     interrupts: Arc<Interrupts>,
     net: Loop,
     link: Option<Link>,
+    /// It was never connected, nor tried to be.
+    is_new: bool,
 }
 
 impl Session {
     pub(crate) fn connect(target: Target, interrupts: &Arc<Interrupts>) -> Result<Self, Failure> {
-        let net = Loop::new(interrupts)?;
-        let mut session = Self { target, interrupts: Arc::clone(interrupts), net, link: None };
+        let mut session = Self::unconnected(target, interrupts)?;
         session.reconnect()?;
         Ok(session)
+    }
+
+    /// A session that its first command connects.
+    pub(crate) fn unconnected(target: Target, interrupts: &Arc<Interrupts>) -> Result<Self, Failure> {
+        let net = Loop::new(interrupts)?;
+        Ok(Self { target, interrupts: Arc::clone(interrupts), net, link: None, is_new: true })
     }
 
     /// False after a command in which the connection was lost or had to be given up.
@@ -59,9 +66,17 @@ impl Session {
 
     pub(crate) fn reconnect(&mut self) -> Result<(), Failure> {
         self.link = None;
+        self.is_new = false;
         let connected = self.target.connect(CONNECT_TOKEN, &mut self.net)?;
         self.link = Some(Link::open(connected, &mut self.net)?);
         Ok(())
+    }
+
+    /// Connects a session that was put in the place of another one. Where that fails, the next command will say so.
+    pub(crate) fn connect_if_new(&mut self) {
+        if self.is_new {
+            let _ = self.reconnect();
+        }
     }
 
     /// Sees to it that there is a connection. True where that took a new one.

@@ -1,5 +1,7 @@
 //! What a person sees, and what the keyboard does beside typing.
 
+pub(crate) mod console;
+pub(crate) mod drawn;
 pub(crate) mod interrupt;
 pub(crate) mod layout;
 pub(crate) mod live;
@@ -9,3 +11,4 @@ pub(crate) mod progress;
 pub(crate) mod rate;
 pub(crate) mod screen;
 pub(crate) mod settings;
+pub(crate) mod signals;

@@ -200,7 +200,6 @@ fn given_up(failure: Failure, after: Duration) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terminal::interrupt::AtRest;
 
     fn retries(retry_for: Duration) -> RetryPolicy {
         RetryPolicy { retry_for, was_connected: true, outage: None, reached_bytes: 0, spoilt_tries: 0 }
@@ -216,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_lost_connection_is_borne_for_a_bounded_time_without_progress() {
-        let interrupts = Interrupts::install(AtRest::Ignore).unwrap();
+        let interrupts = Interrupts::alone();
         let mut retries = retries(Duration::from_millis(150));
         assert!(retries.handle_failure(lost(), reached(10), &interrupts).is_ok());
         assert!(retries.handle_failure(lost(), reached(11), &interrupts).is_ok());
@@ -241,8 +240,8 @@ mod tests {
 
     #[test]
     fn nothing_is_tried_again_when_the_time_of_the_command_is_over() {
-        let interrupts = Interrupts::install(AtRest::Ignore).unwrap();
-        interrupts.limit_time(Some(Duration::ZERO));
+        let interrupts = Interrupts::alone();
+        interrupts.signals_of_process().limit_time(Some(Duration::ZERO));
         let _running = interrupts.begin();
         let failed = retries(Duration::from_secs(60)).handle_failure(lost(), reached(0), &interrupts);
         assert!(matches!(failed, Err(Failure::ConnectionLost(reason)) if reason == "lost"));
@@ -250,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_server_is_waited_for_once_it_was_reached() {
-        let interrupts = Interrupts::install(AtRest::Ignore).unwrap();
+        let interrupts = Interrupts::alone();
         let mut retries = RetryPolicy { was_connected: false, ..retries(Duration::from_secs(60)) };
         let cannot_connect = || Failure::CannotConnect("refused".to_owned());
         let unreachable = || Failure::DataUnreachable("refused".to_owned());
@@ -266,7 +265,7 @@ mod tests {
 
     #[test]
     fn no_patience_is_none() {
-        let interrupts = Interrupts::install(AtRest::Ignore).unwrap();
+        let interrupts = Interrupts::alone();
         let mut retries = retries(Duration::ZERO);
         let Err(failure) = retries.handle_failure(lost(), reached(10), &interrupts) else { panic!() };
         assert_eq!(failure.to_string(), "lost");
@@ -274,7 +273,7 @@ mod tests {
 
     #[test]
     fn what_is_spoilt_is_tried_a_bounded_number_of_times() {
-        let interrupts = Interrupts::install(AtRest::Ignore).unwrap();
+        let interrupts = Interrupts::alone();
         let mut retries = retries(Duration::ZERO);
         for _ in 1..SPOILT_TRIES_MAX {
             assert!(

@@ -1,5 +1,5 @@
 //! A TCP proxy before a server, for its control and its data connections, that does to them what networks
-//! do: it cuts, stalls or trickles one of them at a chosen byte, or is slow.
+//! do: it cuts, stalls or trickles one of them at a chosen byte, holds them all up there for as long as a test needs, or is slow.
 //!
 //! It writes its own data port into the `(data)` lines that pass. Threads end when their connections do, and
 //! all of those end with the proxy.
@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 /// How long a write waits for a peer that does not read before it looks at whether it is still wanted.
 const WRITE_INTERVAL: Duration = Duration::from_millis(50);
+/// How often a connection that is held up looks at whether its other direction has ended.
+const HOLD_INTERVAL: Duration = Duration::from_millis(20);
 /// How many bytes a trickle sends one by one before the link is as before.
 const TRICKLE_BYTES: u64 = 64;
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -83,7 +85,19 @@ struct State {
     then_refuse: bool,
     refusing: bool,
     stopping: bool,
+    hold: Option<Hold>,
+    /// Connections that are held up now.
+    held: usize,
     pairs: Vec<Weak<Pair>>,
+}
+
+/// Where connections wait until they are let go.
+#[derive(Debug, Clone, Copy)]
+struct Hold {
+    link: Link,
+    direction: Direction,
+    /// After how many bytes of a connection.
+    after: u64,
 }
 
 /// The two connections of one that goes through.
@@ -149,6 +163,22 @@ impl Proxy {
     /// Whether the fault that was armed last has begun to happen.
     pub fn has_happened(&self) -> bool {
         self.shared.state().armed.is_none()
+    }
+
+    /// Has every such connection stop after so many bytes, until all are let go.
+    pub fn hold(&self, link: Link, direction: Direction, after: u64) {
+        self.shared.state().hold = Some(Hold { link, direction, after });
+    }
+
+    /// How many connections are held up.
+    pub fn held(&self) -> usize {
+        self.shared.state().held
+    }
+
+    /// Lets all go on, those that come too.
+    pub fn let_go(&self) {
+        self.shared.state().hold = None;
+        self.shared.changed.notify_all();
     }
 
     /// With the fault that is armed the whole network goes away: every connection ends, and each new one at once.
@@ -236,6 +266,7 @@ impl Shared {
         let (mut from, to) = pair.ends(direction);
         let mut chunk = [0; CHUNK_BYTES];
         let mut line = Vec::new();
+        let mut passed = 0;
         loop {
             let count = match from.read(&mut chunk) {
                 Ok(0) => break,
@@ -252,14 +283,42 @@ impl Shared {
             };
             if let Some((lane, queue)) = slow {
                 queue.push(lane, bytes);
-            } else if !self.pass(pair, to, bytes, link, direction) {
+                continue;
+            }
+            let (before, behind) = bytes.split_at(self.free_bytes(link, direction, passed, bytes.len()));
+            passed += bytes.len() as u64;
+            if !self.pass(pair, to, before, link, direction) {
                 return;
+            }
+            if !behind.is_empty() {
+                self.wait_while_held(pair);
+                if !self.pass(pair, to, behind, link, direction) {
+                    return;
+                }
             }
         }
         if slow.is_none() && !pair.is_dead.load(Ordering::Relaxed) {
             // The other direction may go on.
             let _ = to.shutdown(Shutdown::Write);
         }
+    }
+
+    /// How many of the bytes that a connection has next pass before it is held up.
+    fn free_bytes(&self, link: Link, direction: Direction, passed: u64, count: usize) -> usize {
+        let hold = self.state().hold.filter(|hold| (hold.link, hold.direction) == (link, direction));
+        let left = hold.map(|hold| hold.after.saturating_sub(passed));
+        left.and_then(|left| usize::try_from(left).ok()).map_or(count, |left| left.min(count))
+    }
+
+    /// Waits until all are let go, or the connection is over.
+    fn wait_while_held(&self, pair: &Pair) {
+        let mut state = self.state();
+        state.held += 1;
+        while state.hold.is_some() && !state.stopping && !pair.is_dead.load(Ordering::Relaxed) {
+            let waited = self.changed.wait_timeout(state, HOLD_INTERVAL);
+            (state, _) = waited.expect("no thread of the proxy panics");
+        }
+        state.held -= 1;
     }
 
     /// Passes bytes on, with the fault that is due among them. False when the connection is over.

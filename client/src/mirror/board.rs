@@ -56,7 +56,7 @@ impl Board {
         let now = Instant::now();
         self.rate.note(now, moved.bytes);
         let progress = self.progress(moved, now);
-        self.live.draw(now, |room| lines(&progress, room, files));
+        self.live.draw(now, || progress.status(), |room| lines(&progress, room, files));
     }
 
     /// Takes the display off the screen.

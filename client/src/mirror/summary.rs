@@ -3,7 +3,7 @@
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::limits::{TREE_COMPLAINTS_MAX, TREE_COMPLAINTS_SHOWN};
-use crate::terminal::layout::{duration, grouped, size};
+use crate::terminal::layout::{amount_in, grouped, size};
 use crate::terminal::screen;
 use ferry_common::wire::words;
 use std::time::{Duration, Instant};
@@ -120,9 +120,10 @@ impl Summary {
         is_verified: bool,
         is_complete: bool,
     ) -> Result<(), Failure> {
-        self.lines(direction, is_verified, is_complete, self.started.elapsed())
-            .iter()
-            .for_each(|line| screen::message(line));
+        let elapsed = self.started.elapsed();
+        let (moved, beside) = self.lines(direction, is_verified, is_complete, elapsed);
+        screen::conclude(&moved, moved.join(", "));
+        beside.iter().for_each(|line| screen::message(line));
         match self.status {
             None => Ok(()),
             Some(status) => Err(Failure::Incomplete { status, not_moved: self.not_moved() }),
@@ -150,13 +151,14 @@ impl Summary {
         parts.join(", ")
     }
 
+    /// Of what was moved, and of what there is to say beside that.
     fn lines(
         &self,
         direction: Direction,
         is_verified: bool,
         is_complete: bool,
         elapsed: Duration,
-    ) -> Vec<String> {
+    ) -> (Vec<String>, Vec<String>) {
         let (done, not_done) = match direction {
             Direction::Down => ("received", "were not received"),
             Direction::Up => ("sent", "were not sent"),
@@ -168,9 +170,7 @@ impl Summary {
             first.push_str(&format!(", {} {noun} made", grouped(self.folders)));
         }
         first.push_str(&format!(" ({})", self.counts()));
-        let seconds = elapsed.as_secs_f64().max(0.001);
-        let rate = size((self.bytes as f64 / seconds) as u64);
-        let mut second = format!("{} in {} ({rate}/s)", size(self.bytes), duration(elapsed));
+        let mut second = amount_in(self.bytes, elapsed);
         if is_verified && files > 0 {
             second.push_str(", all verified");
         }
@@ -181,18 +181,19 @@ impl Summary {
         if files > 0 || !is_complete {
             lines.push(second);
         }
+        let mut beside = Vec::new();
         if self.resumed_files > 0 {
             let noun = if self.resumed_files == 1 { "file" } else { "files" };
             let (files, bytes) = (grouped(self.resumed_files), size(self.found_bytes));
-            lines.push(format!("{bytes} of {files} {noun} were here already, from a run that broke off"));
+            beside.push(format!("{bytes} of {files} {noun} were here already, from a run that broke off"));
         }
-        lines.extend(self.changed_owners.sentence(
+        beside.extend(self.changed_owners.sentence(
             "belonged to another user, and belongs to you now",
             "files belonged to other users, and belong to you now",
         ));
-        lines.extend(self.remarks.iter().cloned());
-        lines.extend(self.complaint_lines(not_done));
-        lines
+        beside.extend(self.remarks.iter().cloned());
+        beside.extend(self.complaint_lines(not_done));
+        (lines, beside)
     }
 
     fn complaint_lines(&self, not_done: &str) -> Vec<String> {
@@ -224,8 +225,9 @@ mod tests {
         summary.complain(b"a b", "no space left".to_owned(), ExitCode::Refused);
         summary.complain(b"c", "cannot be read".to_owned(), ExitCode::Local);
         assert_eq!(summary.status, Some(ExitCode::Refused));
+        let (moved, beside) = summary.lines(Direction::Up, true, true, Duration::from_millis(1300));
         assert_eq!(
-            summary.lines(Direction::Up, true, true, Duration::from_millis(1300)),
+            [moved, beside].concat(),
             [
                 "15 files sent, 2 folders made (12 new, 3 changed, 1,189 the same)",
                 "84.2 MB in 1.3 s (64.8 MB/s), all verified",
@@ -241,8 +243,7 @@ mod tests {
     #[test]
     fn what_is_to_be_told_of_many_names_is_one_sentence() {
         let mut summary = Summary::default();
-        let told =
-            |summary: &Summary| summary.lines(Direction::Down, true, true, Duration::ZERO)[1..].to_vec();
+        let told = |summary: &Summary| summary.lines(Direction::Down, true, true, Duration::ZERO).1;
         assert_eq!(told(&summary), Vec::<String>::new());
         summary.changed_owners.add(b"a b");
         assert_eq!(told(&summary), ["\"a b\" belonged to another user, and belongs to you now"]);

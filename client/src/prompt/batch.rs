@@ -41,7 +41,12 @@ pub(crate) fn run_lines(
 }
 
 fn run_one(session: &mut Session, context: &mut Context, command: &PromptCommand) -> Result<Next, Failure> {
+    if command.in_background {
+        return Err(commands::only_at_prompt());
+    }
+    let running = session.interrupts().begin();
     let next = commands::run(session, context, command, &mut Nobody)?;
+    drop(running);
     if session.interrupts().signal().is_some() {
         // Ctrl-C came too late for this command, but not for those behind it.
         return Err(Failure::Interrupted);

@@ -19,15 +19,14 @@ pub(crate) enum Next {
     Exit,
 }
 
-/// Runs `command` to its end. A signal meanwhile makes it fail with [`Failure::Interrupted`].
+/// Runs `command` to its end, after its interrupts have begun. A signal meanwhile makes it fail with
+/// [`Failure::Interrupted`].
 pub(crate) fn run(
     session: &mut Session,
     context: &mut Context,
     command: &PromptCommand,
     asker: &mut dyn Asker,
 ) -> Result<Next, Failure> {
-    let interrupts = session.interrupts().clone();
-    let _running = interrupts.begin();
     match command.verb {
         Verb::Ls => listing::run(session, context, command)?,
         Verb::Stat => {
@@ -64,17 +63,26 @@ pub(crate) fn run(
         Verb::Df if command.names.is_empty() => status::show_room(session, context.place.here())?,
         Verb::Df => on_each(session, context, command, status::show_room)?,
         Verb::Who => status::show_sessions(session)?,
+        Verb::Jobs | Verb::Wait | Verb::Cancel => return Err(only_at_prompt()),
         Verb::Clear => screen::clear()?,
         Verb::Cd => places::go(session, context, command.names.first())?,
         Verb::Pwd => places::tell(context)?,
         Verb::Lcd => places::go_locally(context, command.names.first())?,
-        Verb::Lpwd => places::tell_locally()?,
-        Verb::Lls => places::list_locally(&command.names)?,
-        Verb::Shell => places::run_locally(&command.names)?,
+        Verb::Lpwd => places::tell_locally(context)?,
+        Verb::Lls => places::list_locally(context, &command.names)?,
+        Verb::Shell => places::run_locally(context, &command.names)?,
         Verb::Help => show_help(command)?,
         Verb::Exit => return Ok(Next::Exit),
     }
     Ok(Next::Continue)
+}
+
+/// Commands of a pipe or of `-c` run one after the other.
+pub(crate) fn only_at_prompt() -> Failure {
+    Failure::Usage(
+        "Transfers in the background (&, jobs, wait, cancel) are for the prompt; others run one after the other"
+            .to_owned(),
+    )
 }
 
 /// Does the same to all that the names of a command stand for.

@@ -9,6 +9,7 @@ mod remote;
 use crate::prompt::complete::candidates::Typed;
 use crate::prompt::complete::expected::{Expected, expected};
 use crate::prompt::complete::remote::RemoteNames;
+use crate::prompt::local_place::LocalPlace;
 use crate::prompt::place::Place;
 use crate::prompt::words;
 use crate::session::Session;
@@ -21,6 +22,8 @@ use rustyline::{Context, Helper, Validator};
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// The prompt's helper.
 #[derive(Helper, Validator)]
@@ -28,6 +31,7 @@ pub(crate) struct Completer {
     names: RemoteNames,
     /// What names are relative to.
     place: RefCell<Place>,
+    local: RefCell<LocalPlace>,
     prompt_columns: Cell<usize>,
     /// False while a question is asked.
     is_command: Cell<bool>,
@@ -40,6 +44,7 @@ impl Completer {
         Self {
             names: RemoteNames::new(session),
             place: RefCell::default(),
+            local: RefCell::default(),
             prompt_columns: Cell::new(0),
             is_command: Cell::new(true),
             hinter: HistoryHinter::new(),
@@ -52,9 +57,15 @@ impl Completer {
         self.names.forget();
     }
 
-    /// The next line is a command that is typed at this place.
-    pub(crate) fn expect_command(&self, place: &Place, prompt: &str) {
+    /// To be set where that is so, by any thread.
+    pub(crate) fn is_outdated(&self) -> Arc<AtomicBool> {
+        self.names.is_outdated()
+    }
+
+    /// The next line is a command that is typed at these places.
+    pub(crate) fn expect_command(&self, place: &Place, local: &LocalPlace, prompt: &str) {
         self.place.replace(place.clone());
+        self.local.replace(local.clone());
         self.prompt_columns.set(layout::width(prompt));
         self.is_command.set(true);
     }
@@ -84,7 +95,8 @@ impl rustyline::completion::Completer for Completer {
                 candidates::of_names(names, &typed, only_folders)
             }
             Expected::LocalNames { only_folders } => {
-                candidates::of_names(local::fitting(directory, prefix), &typed, only_folders)
+                let names = local::fitting(&self.local.borrow(), directory, prefix);
+                candidates::of_names(names, &typed, only_folders)
             }
             Expected::Nothing => Vec::new(),
         };

@@ -2,25 +2,25 @@
 //! person.
 
 use crate::failure::Failure;
+use crate::prompt::local_place::LocalPlace;
 use crate::prompt::place::Place;
 use crate::terminal::palette::Palette;
 use crate::transfer::TransferOptions;
-use std::path::PathBuf;
 
 /// See the module's documentation.
+#[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) transfer: TransferOptions,
     pub(crate) palette: Palette,
     /// What is told of files is told to a program.
     pub(crate) json: bool,
     pub(crate) place: Place,
-    /// The local folder of before, for `lcd -`.
-    pub(crate) local_before: Option<PathBuf>,
+    pub(crate) local: LocalPlace,
 }
 
 impl Context {
     pub(crate) fn new(transfer: TransferOptions, palette: Palette, json: bool) -> Self {
-        Self { transfer, palette, json, place: Place::default(), local_before: None }
+        Self { transfer, palette, json, place: Place::default(), local: LocalPlace::default() }
     }
 }
 

@@ -13,6 +13,7 @@ const NOTES: &[&str] = &[
     "A name with spaces goes in quotes, double or single: download \"my file.txt\"",
     "In double quotes \\\" \\\\ \\n \\r \\t \\xHH stand for what cannot be typed.",
     "Tab completes commands and names, Ctrl-C stops a transfer, Ctrl-D exits.",
+    "A transfer with & behind it, or after Ctrl-Z, goes on in the background.",
 ];
 
 /// All commands, a line for each, without a newline at the end.

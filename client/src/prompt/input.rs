@@ -13,9 +13,15 @@ pub(crate) struct PromptCommand {
     flags: Vec<Flag>,
     values: Vec<(Flag, Word)>,
     pub(crate) names: Vec<Word>,
+    /// There is a `&` behind it.
+    pub(crate) in_background: bool,
 }
 
 impl PromptCommand {
+    fn new(verb: Verb, names: Vec<Word>) -> Self {
+        Self { verb, flags: Vec::new(), values: Vec::new(), names, in_background: false }
+    }
+
     pub(crate) fn has(&self, flag: Flag) -> bool {
         self.flags.contains(&flag)
     }
@@ -34,24 +40,33 @@ impl PromptCommand {
 /// Understands a line without its ending; `None` for one without words.
 pub(crate) fn parse(line: &[u8]) -> Result<Option<PromptCommand>, Failure> {
     if let Some(command) = shell_line(line) {
-        let names = vec![Word::literal(command)];
-        let verb = Verb::Shell;
-        return Ok(Some(PromptCommand { verb, flags: Vec::new(), values: Vec::new(), names }));
+        return Ok(Some(PromptCommand::new(Verb::Shell, vec![Word::literal(command)])));
     }
-    let words = words::split(line).map_err(|error| {
+    let mut words = words::split(line).map_err(|error| {
         let hint = "a name with spaces or other special characters goes in double quotes: \"my file.txt\"";
         Failure::Usage(format!("Cannot read this line: {error} ({hint})"))
     })?;
-    let Some((first, arguments)) = words.split_first() else { return Ok(None) };
-    let row = table::find(first.bytes()).ok_or_else(|| unknown(first.bytes()))?;
-    let mut command = PromptCommand {
-        verb: row.verb,
-        flags: table::implied(first.bytes()).to_vec(),
-        values: Vec::new(),
-        names: Vec::new(),
+    let in_background = words.pop_if(|word| word.is_ampersand()).is_some();
+    let Some((first, arguments)) = words.split_first() else {
+        return if in_background {
+            Err(Failure::Usage("There is no command before the &".to_owned()))
+        } else {
+            Ok(None)
+        };
     };
+    let row = table::find(first.bytes()).ok_or_else(|| unknown(first.bytes()))?;
+    if in_background && !row.verb.moves_files() {
+        return Err(Failure::Usage(format!(
+            "{} cannot run in the background; download, upload and sync can (a name & goes in quotes)",
+            row.name
+        )));
+    }
+    let mut command = PromptCommand::new(row.verb, Vec::new());
+    command.flags = table::implied(first.bytes()).to_vec();
+    command.in_background = in_background;
     if arguments.iter().any(|word| word.is_option() && word.bytes() == b"--help") {
         command.verb = Verb::Help;
+        command.in_background = false;
         command.names.push(Word::literal(row.name.as_bytes()));
         return Ok(Some(command));
     }
@@ -146,7 +161,7 @@ fn no_option(row: &Row, word: &Word, option: &str) -> Failure {
     let known: Vec<String> = row.flags.iter().map(|flag| format!("-{}", flag.letter())).collect();
     let known = if known.is_empty() { "no options".to_owned() } else { known.join(" ") };
     let file = match row.takes {
-        Takes::Nothing | Takes::Commands | Takes::Line => String::new(),
+        Takes::Nothing | Takes::Commands | Takes::Jobs | Takes::Line => String::new(),
         Takes::RemoteNames
         | Takes::RemoteFolders
         | Takes::Found
@@ -223,6 +238,24 @@ mod tests {
         }
         assert!(parse(b"  ").unwrap().is_none());
         assert!(parse(b"# remark").unwrap().is_none());
+    }
+
+    #[test]
+    fn an_ampersand_puts_a_transfer_into_the_background() {
+        for line in ["get a &", "upload a b -o c & # later", "mirror a b &"] {
+            assert!(command(line).in_background, "{line}");
+        }
+        assert_eq!(names("get a &"), ["a"]);
+        for (line, last) in [("get a '&'", "&"), ("get a&", "a&"), ("get & a", "a")] {
+            assert!(!command(line).in_background, "{line}");
+            assert_eq!(names(line).last().unwrap(), last);
+        }
+        assert_eq!(
+            failure(b"ls -l &"),
+            "ls cannot run in the background; download, upload and sync can (a name & goes in quotes)"
+        );
+        assert_eq!(failure(b"&"), "There is no command before the &");
+        assert_eq!(names("!sleep 1 &"), ["sleep 1 &"], "the shell's own");
     }
 
     #[test]

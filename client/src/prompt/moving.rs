@@ -10,7 +10,7 @@ use crate::prompt::context::{Asker, Context};
 use crate::prompt::input::PromptCommand;
 use crate::prompt::names;
 use crate::prompt::overwrite::Overwriting;
-use crate::prompt::pattern::{Found, expand_local, expand_remote, local_path};
+use crate::prompt::pattern::{Found, expand_local, expand_remote};
 use crate::prompt::place::{Place, names_folder};
 use crate::prompt::remote;
 use crate::prompt::table::Flag;
@@ -37,7 +37,9 @@ pub(crate) fn download(
     for name in &command.names {
         found.extend(expand_remote(session, &context.place, name)?);
     }
-    let to = command.value(Flag::To).map(local_path).transpose()?;
+    let to = command.value(Flag::To).map(|word| context.local.resolve(word)).transpose()?;
+    // With a slash at its end, which only a folder can have.
+    let to = to.or_else(|| context.local.folder().map(|folder| folder.join("")));
     if let [only] = &found[..]
         && !command.has(Flag::DryRun)
         && !(may_be_folder(only, to.as_deref()) && is_folder(session, only)?)
@@ -156,7 +158,7 @@ pub(crate) fn upload(
 ) -> Result<(), Failure> {
     let mut files = Vec::new();
     for name in &command.names {
-        files.extend(expand_local(name)?);
+        files.extend(expand_local(&context.local, name)?);
     }
     let is_tree = files.len() > 1 || files.iter().any(|file| file.is_dir()) || command.has(Flag::DryRun);
     let destination = match command.value(Flag::To) {

@@ -3,6 +3,7 @@
 
 use crate::failure::Failure;
 use crate::limits::PATTERN_MATCHES_MAX;
+use crate::prompt::local_place::LocalPlace;
 use crate::prompt::place::Place;
 use crate::prompt::remote;
 use crate::prompt::words::Word;
@@ -12,9 +13,9 @@ use crate::tree::pattern::{Component, Matcher, Symbol};
 use ferry_common::path::RemotePath;
 use ferry_common::wire::entry::{Entry, EntryKind};
 use ferry_common::wire::words;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// What a word stands for on the server.
@@ -115,10 +116,12 @@ fn match_entries(
 }
 
 /// The same for names of this host.
-pub(crate) fn expand_local(word: &Word) -> Result<Vec<PathBuf>, Failure> {
-    let own = || Ok(vec![local_path(word)?]);
+pub(crate) fn expand_local(place: &LocalPlace, word: &Word) -> Result<Vec<PathBuf>, Failure> {
+    let own = || Ok(vec![place.resolve(word)?]);
     let Some(parts) = parts(word) else { return own() };
-    let start = if word.bytes().starts_with(b"/") { PathBuf::from("/") } else { PathBuf::new() };
+    let start =
+        if word.bytes().starts_with(b"/") { Path::new("/") } else { place.folder().unwrap_or(Path::new("")) };
+    let start = start.to_owned();
     let mut found = vec![start];
     for (at, part) in parts.iter().enumerate() {
         // A slash at the end means folders only.
@@ -126,7 +129,7 @@ pub(crate) fn expand_local(word: &Word) -> Result<Vec<PathBuf>, Failure> {
         let mut next = Vec::new();
         for folder in found {
             match part {
-                Part::Name(name) if name == b"~" && at == 0 => next.push(local_path(&Word::plain(b"~"))?),
+                Part::Name(name) if name == b"~" && at == 0 => next.push(place.resolve(&Word::plain(b"~"))?),
                 Part::Name(name) => next.push(folder.join(OsStr::from_bytes(name))),
                 Part::Pattern(pattern) => {
                     let directory = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
@@ -147,21 +150,6 @@ pub(crate) fn expand_local(word: &Word) -> Result<Vec<PathBuf>, Failure> {
     }
     found.sort_unstable();
     Ok(found)
-}
-
-/// A name of this host. As in a shell, `~` is the home folder; in quotes it is a file of that name.
-pub(crate) fn local_path(word: &Word) -> Result<PathBuf, Failure> {
-    let is_home = word.marked().eq([(b'~', false)]);
-    let word = word.bytes();
-    if word.is_empty() {
-        return Err(Failure::Usage("A name is empty".to_owned()));
-    }
-    let path = |bytes: &[u8]| PathBuf::from(OsString::from_vec(bytes.to_vec()));
-    let beneath = if is_home { Some(&b""[..]) } else { word.strip_prefix(b"~/") };
-    match (beneath, etcetera::home_dir()) {
-        (Some(beneath), Ok(home)) => Ok(home.join(path(beneath))),
-        (Some(_), Err(_)) | (None, _) => Ok(path(word)),
-    }
 }
 
 fn check_bound(count: usize, word: &Word) -> Result<(), Failure> {
@@ -240,24 +228,17 @@ mod tests {
         }
         let expand = |text: &str| {
             let line = format!("{}/{text}", home.path().display());
-            let found = expand_local(&split(line.as_bytes()).unwrap()[0]).unwrap();
+            let found = expand_local(&LocalPlace::default(), &split(line.as_bytes()).unwrap()[0]).unwrap();
             found.iter().map(|path| path.strip_prefix(home.path()).unwrap().to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(expand("d*/a.txt"), [Path::new("d1/a.txt"), Path::new("d2/a.txt")]);
         assert_eq!(expand("d2/*"), [Path::new("d2/a.txt"), Path::new("d2/b.txt")]);
         assert_eq!(expand("none*"), [Path::new("none*")]);
+        let mut place = LocalPlace::default();
+        place.go(home.path()).unwrap();
+        let found = expand_local(&place, &split(b"d*/a.txt").unwrap()[0]).unwrap();
+        assert_eq!(found, [place.here().join("d1/a.txt"), place.here().join("d2/a.txt")]);
         assert_eq!(expand("*/*"), [Path::new("d1/a.txt"), Path::new("d2/a.txt"), Path::new("d2/b.txt")]);
-    }
-
-    #[test]
-    fn a_local_name_may_begin_at_home() {
-        let home = etcetera::home_dir().unwrap();
-        let path = |typed: &str| local_path(&split(typed.as_bytes()).unwrap()[0]);
-        assert_eq!(path("\"~/a b\"").unwrap(), home.join("a b"));
-        assert_eq!(path("~").unwrap(), home);
-        assert_eq!(path("'~'").unwrap(), PathBuf::from("~"));
-        assert_eq!(path("~other/a").unwrap(), PathBuf::from("~other/a"));
-        assert!(path("''").is_err());
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, describe, show_path};
 use crate::prompt::context::Context;
-use crate::prompt::pattern::{expand_local, local_path};
+use crate::prompt::pattern::expand_local;
 use crate::prompt::remote;
 use crate::prompt::words::Word;
 use crate::session::Session;
@@ -53,36 +53,33 @@ pub(crate) fn tell(context: &Context) -> Result<(), Failure> {
 
 /// Goes to a folder of this computer; without a name home.
 pub(crate) fn go_locally(context: &mut Context, to: Option<&Word>) -> Result<(), Failure> {
-    let path = match to {
-        None => local_path(&Word::plain(b"~"))?,
-        Some(word) if word.bytes() == b"-" => match context.local_before.take() {
-            Some(before) => before,
-            None => return Err(Failure::Usage("There is no folder to go back to yet".to_owned())),
-        },
-        Some(word) => local_path(word)?,
-    };
-    let before = env::current_dir().ok();
-    env::set_current_dir(&path).map_err(|error| Failure::local("go to", &path, &error))?;
-    context.local_before = before;
-    Ok(())
+    let local = &mut context.local;
+    match to {
+        None => local.go(&local.resolve(&Word::plain(b"~"))?),
+        Some(word) if word.bytes() == b"-" => local.go_back(),
+        Some(word) => local.go(&local.resolve(word)?),
+    }
 }
 
-pub(crate) fn tell_locally() -> Result<(), Failure> {
-    let here = env::current_dir()
+pub(crate) fn tell_locally(context: &Context) -> Result<(), Failure> {
+    let here = context
+        .local
+        .whole_path()
         .map_err(|error| Failure::Local(format!("Cannot tell the local folder: {}", describe(&error))))?;
     line(&show_path(&here))
 }
 
 /// Has the `ls` of this computer list names of it, with its own options.
-pub(crate) fn list_locally(words: &[Word]) -> Result<(), Failure> {
+pub(crate) fn list_locally(context: &Context, words: &[Word]) -> Result<(), Failure> {
     let mut ls = Command::new("ls");
     for word in words {
         if word.is_option() {
             ls.arg(OsStr::from_bytes(word.bytes()));
         } else {
             // A name that begins with a dash was quoted, which that program cannot see.
-            let names = expand_local(word)?.into_iter();
+            let names = expand_local(&context.local, word)?.into_iter();
             ls.args(names.map(|name| {
+                let name = context.local.relative(&name);
                 if name.as_os_str().as_bytes().starts_with(b"-") {
                     PathBuf::from(".").join(name)
                 } else {
@@ -91,18 +88,24 @@ pub(crate) fn list_locally(words: &[Word]) -> Result<(), Failure> {
             }));
         }
     }
-    run(&mut ls, "ls")
+    run(context, &mut ls, "ls")
 }
 
 /// Has the shell of this computer run a line.
-pub(crate) fn run_locally(words: &[Word]) -> Result<(), Failure> {
+pub(crate) fn run_locally(context: &Context, words: &[Word]) -> Result<(), Failure> {
     let shell = env::var_os("SHELL").filter(|shell| !shell.is_empty());
     let mut command = Command::new(shell.unwrap_or_else(|| OsString::from("/bin/sh")));
     command.arg("-c").args(words.iter().map(|word| OsStr::from_bytes(word.bytes())));
-    run(&mut command, "The command")
+    run(context, &mut command, "The command")
 }
 
-fn run(command: &mut Command, name: &str) -> Result<(), Failure> {
+fn run(context: &Context, command: &mut Command, name: &str) -> Result<(), Failure> {
+    if let Some(folder) = context.local.folder() {
+        if !folder.is_dir() {
+            return Err(Failure::Local(format!("There is no folder {} any more", show_path(folder))));
+        }
+        command.current_dir(folder);
+    }
     if !io::stdin().is_terminal() {
         // Those are the commands that follow.
         command.stdin(Stdio::null());

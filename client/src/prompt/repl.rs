@@ -1,24 +1,27 @@
 //! The prompt: reads lines from a person, with history and completion, and goes on after every failure.
 
+mod transfers;
+
 use crate::failure::Failure;
 use crate::limits::HISTORY_MAX_LINES;
 use crate::prompt::commands::{self, Next};
 use crate::prompt::complete::Completer;
 use crate::prompt::context::{Asker, Context};
 use crate::prompt::input::{self, PromptCommand};
+use crate::prompt::jobs::Jobs;
+use crate::prompt::jobs::messenger::Messenger;
 use crate::prompt::place::Place;
 use crate::prompt::recall::{Former, Recall};
 use crate::prompt::table::Verb;
 use crate::session::Session;
-use crate::terminal::interrupt::Interrupts;
 use crate::terminal::palette::Palette;
+use crate::terminal::signals::Signals;
 use crate::terminal::{screen, settings};
 use etcetera::BaseStrategy;
 use ferry_common::wire::words;
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
 use rustyline::{CompletionType, Config, Editor, EventHandler, KeyCode, KeyEvent, Modifiers};
-use signal_hook::consts::SIGINT;
 use std::cell::RefCell;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read};
@@ -34,25 +37,16 @@ const RECONNECT_QUESTION: &str = "Reconnect? [Y/n] ";
 pub(crate) fn run(session: Session, mut context: Context) -> Result<(), Failure> {
     let session = Rc::new(RefCell::new(session));
     let mut prompt = Prompt::new(Rc::clone(&session), context.palette)?;
-    'lines: while let Some(typed) = prompt.next_command(&context.place)? {
-        // What was pasted may be several lines.
-        for line in typed.lines() {
-            prompt.remember(line);
-            if prompt.serve(line, &session, &mut context)? == Next::Exit {
-                break 'lines;
-            }
-            if prompt.interrupts.signal().is_some() {
-                // Ctrl-C is for the lines behind this one too.
-                break;
-            }
-        }
-    }
-    if is_terminated(&session.borrow()) {
+    let served = prompt.serve_lines(&session, &mut context);
+    prompt.stop_transfers();
+    if prompt.signals.ending().is_some() {
         return Ok(());
     }
     session.borrow_mut().close();
-    screen::message("Client connection Closed!");
-    Ok(())
+    if served.is_ok() {
+        screen::message("Client connection Closed!");
+    }
+    served
 }
 
 /// At the top the prompt is the one that its users know; elsewhere the place stands before it.
@@ -71,12 +65,15 @@ enum Typed {
 }
 
 struct Prompt {
-    interrupts: Arc<Interrupts>,
+    signals: Arc<Signals>,
     editor: Editor<Completer, DefaultHistory>,
     /// Absent where there is no home for it.
     history: Option<PathBuf>,
     /// What is in the history.
     former: Former,
+    jobs: Jobs,
+    /// Ctrl-C has ended the last command.
+    is_interrupted: bool,
 }
 
 impl Prompt {
@@ -88,9 +85,13 @@ impl Prompt {
             .max_history_size(HISTORY_MAX_LINES)
             .map_err(cannot_use)?
             .build();
-        let interrupts = Arc::clone(session.borrow().interrupts());
+        let signals = Arc::clone(session.borrow().interrupts().signals_of_process());
         let mut editor = Editor::with_config(config).map_err(cannot_use)?;
-        editor.set_helper(Some(Completer::new(session, palette)));
+        let completer = Completer::new(session, palette);
+        // Where the terminal cannot have lines above the one that is typed, they come before the next one.
+        let printer = editor.create_external_printer().ok().map(|printer| Box::new(printer) as _);
+        let jobs = Jobs::new(Arc::new(Messenger::new(printer, completer.is_outdated())));
+        editor.set_helper(Some(completer));
         let history = history_path();
         if let Some(history) = &history {
             // There is none yet in the first session.
@@ -105,7 +106,40 @@ impl Prompt {
             let key = KeyEvent(key, Modifiers::NONE);
             editor.bind_sequence(key, EventHandler::Conditional(Box::new(recall)));
         }
-        Ok(Self { interrupts, editor, history, former })
+        Ok(Self { signals, editor, history, former, jobs, is_interrupted: false })
+    }
+
+    fn serve_lines(&mut self, session: &RefCell<Session>, context: &mut Context) -> Result<(), Failure> {
+        loop {
+            let wants_more = match self.next_command(context)? {
+                Some(typed) => self.serve_all(&typed, session, context)? == Next::Continue,
+                None => false,
+            };
+            if !wants_more && self.may_leave()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What was pasted may be several lines.
+    fn serve_all(
+        &mut self,
+        typed: &str,
+        session: &RefCell<Session>,
+        context: &mut Context,
+    ) -> Result<Next, Failure> {
+        for line in typed.lines() {
+            self.remember(line);
+            self.is_interrupted = false;
+            if self.serve(line, session, context)? == Next::Exit {
+                return Ok(Next::Exit);
+            }
+            if self.is_interrupted {
+                // Ctrl-C is for the lines behind this one too.
+                break;
+            }
+        }
+        Ok(Next::Continue)
     }
 
     /// Runs one line. What went wrong is told, and ends nothing but the command.
@@ -123,23 +157,44 @@ impl Prompt {
                 return Ok(Next::Continue);
             }
         };
-        let result = commands::run(&mut session.borrow_mut(), context, &command, self);
-        self.note_effects(&command);
+        let verb = command.verb;
+        let result = if verb.moves_files() {
+            self.transfer(line, session, context, command).map(|()| Next::Continue)
+        } else if verb.is_about_transfers() {
+            self.manage_transfers(verb, &command.names).map(|()| Next::Continue)
+        } else {
+            self.run_here(session, context, &command)
+        };
+        self.note_effects(verb);
         let failure = match result {
             Ok(next) => return Ok(next),
             Err(failure) => failure,
         };
         screen::failure(&failure);
         let is_lost = lost_connection(&failure, &session.borrow());
-        let has_gone = is_terminated(&session.borrow()) || is_lost && !self.offer_reconnect(session)?;
+        let has_gone = self.signals.ending().is_some() || is_lost && !self.offer_reconnect(session)?;
         Ok(if has_gone { Next::Exit } else { Next::Continue })
     }
 
+    /// Runs a command on this thread.
+    fn run_here(
+        &mut self,
+        session: &RefCell<Session>,
+        context: &mut Context,
+        command: &PromptCommand,
+    ) -> Result<Next, Failure> {
+        let session = &mut *session.borrow_mut();
+        let _running = session.interrupts().begin();
+        let result = commands::run(session, context, command, self);
+        self.is_interrupted = session.interrupts().signal().is_some();
+        result
+    }
+
     /// The next line, or `None` when the person has gone. Ctrl-C drops what was typed.
-    fn next_command(&mut self, place: &Place) -> Result<Option<String>, Failure> {
-        let prompt = prompt_at(place);
+    fn next_command(&mut self, context: &Context) -> Result<Option<String>, Failure> {
+        let prompt = prompt_at(&context.place);
         if let Some(completer) = self.editor.helper() {
-            completer.expect_command(place, &prompt);
+            completer.expect_command(&context.place, &context.local, &prompt);
         }
         loop {
             match self.read_line(&prompt)? {
@@ -158,7 +213,8 @@ impl Prompt {
     }
 
     fn read_line(&mut self, prompt: &str) -> Result<Typed, Failure> {
-        let _prompting = self.interrupts.prompt();
+        let Some(_prompting) = self.signals.prompt() else { return Ok(Typed::ControlD) };
+        let _typing = self.jobs.messenger().begin_typing();
         match self.editor.readline(prompt) {
             Ok(line) => Ok(Typed::Line(line)),
             Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => Ok(Typed::ControlC),
@@ -190,8 +246,8 @@ impl Prompt {
     }
 
     /// Completion must not offer what the command may have changed.
-    fn note_effects(&self, command: &PromptCommand) {
-        match command.verb {
+    fn note_effects(&self, verb: Verb) {
+        match verb {
             Verb::Upload | Verb::Sync | Verb::Mkdir | Verb::Rm | Verb::Mv => {
                 if let Some(completer) = self.editor.helper() {
                     completer.forget();
@@ -210,6 +266,9 @@ impl Prompt {
             | Verb::Du
             | Verb::Df
             | Verb::Who
+            | Verb::Jobs
+            | Verb::Wait
+            | Verb::Cancel
             | Verb::Clear
             | Verb::Lcd
             | Verb::Lpwd
@@ -232,16 +291,17 @@ impl Prompt {
             screen::message("Not connected. The next command connects again; exit ends.");
             return Ok(true);
         }
-        let interrupts = session.interrupts().clone();
-        let _running = interrupts.begin();
-        match session.reconnect() {
+        let _running = session.interrupts().begin();
+        let reconnected = session.reconnect();
+        self.is_interrupted |= session.interrupts().signal().is_some();
+        match reconnected {
             Ok(()) => screen::message(&format!("Connected to {} again", session.target())),
             Err(failure) => {
                 screen::failure(&failure);
                 screen::message("Not connected. The next command tries again; exit ends.");
             }
         }
-        Ok(!is_terminated(session))
+        Ok(self.signals.ending().is_none())
     }
 }
 
@@ -257,10 +317,6 @@ impl Asker for Prompt {
             Typed::ControlC | Typed::ControlD => Err(Failure::Interrupted),
         }
     }
-}
-
-fn is_terminated(session: &Session) -> bool {
-    session.interrupts().signal().is_some_and(|signal| signal != SIGINT)
 }
 
 /// A connection that this end gave up is made again without a question.

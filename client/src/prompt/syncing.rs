@@ -7,10 +7,8 @@ use crate::prompt::context::{Asker, Context};
 use crate::prompt::input::PromptCommand;
 use crate::prompt::moving::{mirror_options, yes};
 use crate::prompt::names;
-use crate::prompt::pattern::local_path;
 use crate::prompt::remote;
 use crate::prompt::table::Flag;
-use crate::prompt::words::Word;
 use crate::session::Session;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::entry::{Entry, EntryKind};
@@ -30,7 +28,7 @@ pub(crate) fn run(
     asker: &mut dyn Asker,
 ) -> Result<(), Failure> {
     let [from, to] = &command.names[..] else { return Ok(()) };
-    let (local_from, remote_from) = (local_path(from)?, context.place.resolve(from.bytes())?);
+    let (local_from, remote_from) = (context.local.resolve(from)?, context.place.resolve(from.bytes())?);
     let options = mirror_options(context, command, asker)?;
     match direction(session, command, &local_from, &remote_from)? {
         Direction::Up => {
@@ -40,7 +38,9 @@ pub(crate) fn run(
             }
             mirror::send_content(session, &options, &local_from, &to, &mut |question| yes(asker, question))
         }
-        Direction::Down(entry) => fetch_content(session, &options, (remote_from, entry), to, asker),
+        Direction::Down(entry) => {
+            fetch_content(session, &options, (remote_from, entry), &context.local.resolve(to)?, asker)
+        }
     }
 }
 
@@ -48,15 +48,14 @@ fn fetch_content(
     session: &mut Session,
     options: &mirror::Options,
     (path, entry): (RemotePath, Entry),
-    to: &Word,
+    to: &Path,
     asker: &mut dyn Asker,
 ) -> Result<(), Failure> {
-    let to = local_path(to)?;
     if !options.dry_run {
-        fs::create_dir_all(&to).map_err(|error| Failure::local("make the folder", &to, &error))?;
+        fs::create_dir_all(to).map_err(|error| Failure::local("make the folder", to, &error))?;
     }
     let item = Item { path, entry, content_only: true };
-    mirror::download::run(session, options, &[item], &to, &mut |question| yes(asker, question))
+    mirror::download::run(session, options, &[item], to, &mut |question| yes(asker, question))
 }
 
 fn direction(

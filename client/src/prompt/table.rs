@@ -26,6 +26,9 @@ pub(crate) enum Verb {
     Du,
     Df,
     Who,
+    Jobs,
+    Wait,
+    Cancel,
     Clear,
     Lcd,
     Lpwd,
@@ -33,6 +36,18 @@ pub(crate) enum Verb {
     Shell,
     Help,
     Exit,
+}
+
+impl Verb {
+    /// Moves files, which may take long: at the prompt it can run in the background.
+    pub(crate) fn moves_files(self) -> bool {
+        matches!(self, Self::Download | Self::Upload | Self::Sync)
+    }
+
+    /// About those.
+    pub(crate) fn is_about_transfers(self) -> bool {
+        matches!(self, Self::Jobs | Self::Wait | Self::Cancel)
+    }
 }
 
 /// What the names behind a command are names of.
@@ -46,6 +61,8 @@ pub(crate) enum Takes {
     /// A pattern first, then a folder of the server.
     Found,
     Commands,
+    /// Numbers of transfers in the background.
+    Jobs,
     /// The rest of the line, for the shell of this host.
     Line,
 }
@@ -313,6 +330,45 @@ pub(crate) const TABLE: &[Row] = &[
         summary: "tell how many are connected, and what they move",
         example: "who",
         effect: "tells who moves what, as far as the server shows that",
+    },
+    Row {
+        verb: Verb::Jobs,
+        name: "jobs",
+        aliases: &[],
+        flags: &[],
+        takes: Takes::Nothing,
+        operands: "",
+        names_min: 0,
+        names_max: 0,
+        summary: "list transfers in the background",
+        example: "jobs",
+        effect: "lists what & behind a command, or Ctrl-Z, has put into the background",
+    },
+    Row {
+        verb: Verb::Wait,
+        name: "wait",
+        aliases: &["fg"],
+        flags: &[],
+        takes: Takes::Jobs,
+        operands: "[NUMBER...]",
+        names_min: 0,
+        names_max: ANY,
+        summary: "bring transfers back, and wait for them",
+        example: "wait 1",
+        effect: "shows transfer 1 until it is done; Ctrl-Z sends it back, Ctrl-C stops it; wait alone takes all",
+    },
+    Row {
+        verb: Verb::Cancel,
+        name: "cancel",
+        aliases: &["kill"],
+        flags: &[],
+        takes: Takes::Jobs,
+        operands: "NUMBER...",
+        names_min: 1,
+        names_max: ANY,
+        summary: "stop transfers in the background",
+        example: "cancel 1",
+        effect: "stops transfer 1, as Ctrl-C would; the same command goes on later; cancel all stops all",
     },
     Row {
         verb: Verb::Clear,

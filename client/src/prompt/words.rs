@@ -124,6 +124,11 @@ impl Word {
         self.bytes.len() > 1 && self.bytes[0] == b'-' && !self.quoted[0]
     }
 
+    /// True for the `&` that has a command run in the background; a quoted one is a name.
+    pub(crate) fn is_ampersand(&self) -> bool {
+        self.marked().eq([(b'&', false)])
+    }
+
     /// The rest of the word behind its first bytes.
     pub(crate) fn without_first(&self, count: usize) -> Self {
         let count = count.min(self.bytes.len());
@@ -321,7 +326,7 @@ fn check(byte: u8) -> Result<(), LineError> {
 /// True where the bytes mean themselves without any quote.
 fn is_bare(bytes: &[u8]) -> bool {
     let is_special = |byte: &u8| matches!(byte, b'\'' | b'*' | b'?' | b'[' | b']' | b'{' | b'}');
-    let begins_specially = matches!(bytes, [b'#' | b'-', ..]);
+    let begins_specially = matches!(bytes, [b'#' | b'-', ..] | b"&");
     !begins_specially && !bytes.iter().any(is_special) && !words::display(bytes).starts_with('"')
 }
 
@@ -330,7 +335,7 @@ fn with_backslashes(bytes: &[u8]) -> String {
     let mut text = String::new();
     for (at, character) in as_text(bytes).chars().enumerate() {
         let is_special = matches!(character, ' ' | '"' | '\'' | '\\' | '*' | '?' | '[' | ']' | '{' | '}');
-        if is_special || at == 0 && matches!(character, '#' | '-') {
+        if is_special || at == 0 && (matches!(character, '#' | '-') || bytes == b"&") {
             text.push('\\');
         }
         text.push(character);
@@ -398,6 +403,15 @@ mod tests {
     }
 
     #[test]
+    fn only_an_ampersand_alone_and_not_quoted_is_one() {
+        let is_last = |line: &str| split(line.as_bytes()).unwrap().last().unwrap().is_ampersand();
+        assert!(is_last("get a &") && is_last("get a\t& # x"));
+        for line in ["get a&b", "get a&", "get a &&", "get a '&'", "get a \\&", "get a \"&\"", "get & a"] {
+            assert!(!is_last(line), "{line}");
+        }
+    }
+
+    #[test]
     fn a_line_in_the_making_keeps_its_style() {
         for (line, words, last, start, style) in [
             ("", 0, "", 0, Style::Bare),
@@ -433,6 +447,9 @@ mod tests {
             (Style::Double, "a", "\"a\""),
             (Style::Single, "a\u{1b}", "\"a\\x1b\""),
             (Style::Backslash, "a\u{1b}", "\"a\\x1b\""),
+            (Style::Bare, "&", "\"&\""),
+            (Style::Backslash, "&", "\\&"),
+            (Style::Bare, "a&b", "a&b"),
         ] {
             assert_eq!(quote_as(style, name.as_bytes()), expected);
         }
@@ -449,7 +466,7 @@ mod tests {
     fn any_name() -> impl Strategy<Value = Vec<u8>> {
         prop_oneof![
             proptest::collection::vec(any::<u8>(), 0..40),
-            "[-#'\"\\\\ *?\\[\\]{}!~/a]{0,12}".prop_map(String::into_bytes)
+            "[-#'\"\\\\ *?\\[\\]{}!~/&a]{0,12}".prop_map(String::into_bytes)
         ]
     }
 
@@ -460,7 +477,7 @@ mod tests {
             let words = split(line.as_bytes()).unwrap();
             prop_assert_eq!(words.len(), 3, "{}", line);
             prop_assert_eq!(words[1].bytes(), &name[..]);
-            prop_assert!(!words[1].is_option(), "{}", line);
+            prop_assert!(!words[1].is_option() && !words[1].is_ampersand(), "{}", line);
         }
 
         #[test]

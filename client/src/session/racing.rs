@@ -149,7 +149,7 @@ fn most_telling(errors: Vec<io::Error>) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terminal::interrupt::{AtRest, Interrupts};
+    use crate::terminal::interrupt::Interrupts;
     use socket2::{Domain, Socket, Type};
     use std::net::{TcpListener, TcpStream};
     use std::time::Duration;
@@ -180,7 +180,7 @@ mod tests {
     }
 
     fn net() -> Loop {
-        Loop::new(&Interrupts::install(AtRest::Ignore).unwrap()).unwrap()
+        Loop::new(&Interrupts::alone()).unwrap()
     }
 
     fn try_all(addresses: &[SocketAddr], net: &mut Loop) -> Result<SocketAddr, DialError> {
@@ -210,8 +210,8 @@ mod tests {
     #[test]
     fn the_time_of_the_command_bounds_it() {
         let hole = BlackHole::new();
-        let interrupts = Interrupts::install(AtRest::Ignore).unwrap();
-        interrupts.limit_time(Some(Duration::from_millis(50)));
+        let interrupts = Interrupts::alone();
+        interrupts.signals_of_process().limit_time(Some(Duration::from_millis(50)));
         let mut net = Loop::new(&interrupts).unwrap();
         let begun = Instant::now();
         let _running = interrupts.begin();

@@ -1,31 +1,19 @@
-//! What ends a command before its end: Ctrl-C, a signal that ends the program, and the time that the user gives it. A thread
-//! waits for signals; it only records them and wakes the waits of the main thread, which decides what they mean.
-//!
-//! Never ends the program while a command runs, so that no temporary file is left behind.
+//! What ends a command before its end: Ctrl-C, a signal that ends the program, and the time that the user gives it. Only recorded
+//! here, where it wakes the waits of the thread that the command runs on, which decides what it means.
 
 use crate::failure::Failure;
-use crate::terminal::settings::Settings;
+use crate::terminal::signals::Signals;
 use mio::Waker;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use signal_hook::low_level::emulate_default_handler;
+use signal_hook::consts::SIGINT;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak, mpsc};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What Ctrl-C means while no command runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AtRest {
-    /// The prompt has its own way with it.
-    Ignore,
-    Exit,
-}
-
-/// Shared between the main thread and the one that waits for signals.
-#[derive(Debug)]
+/// Of one session, which runs one command at a time. Shared with the thread that waits for signals.
 pub(crate) struct Interrupts {
-    at_rest: AtRest,
+    signals: Arc<Signals>,
     state: Mutex<State>,
     /// Told when a signal has come, or what was done aside.
     come: Condvar,
@@ -33,65 +21,56 @@ pub(crate) struct Interrupts {
 
 #[derive(Debug, Default)]
 struct State {
-    running: bool,
     /// What came since the command began. Termination outranks Ctrl-C.
     signal: Option<i32>,
     /// How many came since then.
     signals: u32,
-    /// How long a command may take.
+    /// How long the command may take.
     time_limit: Option<Duration>,
-    /// When that time is over for the command that runs.
+    /// When that time is over.
     deadline: Option<Instant>,
     /// Of the polls that a signal ends.
     wakers: Vec<Weak<Waker>>,
-    /// Of before the prompt, while there is one.
-    terminal: Option<Settings>,
 }
 
 /// While it lives, a command runs.
-pub(crate) struct Running<'a>(&'a Interrupts);
-
-/// While it lives, a signal that ends the program puts the terminal back first.
-pub(crate) struct Prompting<'a>(&'a Interrupts);
+pub(crate) struct Running(Arc<Interrupts>);
 
 impl Interrupts {
-    /// Takes charge of the signals of this process, but for those that its parent had it ignore.
-    pub(crate) fn install(at_rest: AtRest) -> io::Result<Arc<Self>> {
-        let interrupts = Arc::new(Self::new(at_rest));
-        let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_ignored(signal));
-        let mut signals = Signals::new(wanted)?;
-        let shared = Arc::clone(&interrupts);
-        thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            for signal in &mut signals {
-                shared.handle(signal);
-            }
-        })?;
-        Ok(interrupts)
+    pub(super) fn new(signals: Arc<Signals>) -> Self {
+        Self { signals, state: Mutex::default(), come: Condvar::new() }
     }
 
-    fn new(at_rest: AtRest) -> Self {
-        Self { at_rest, state: Mutex::default(), come: Condvar::new() }
+    /// Without any signals of the process.
+    #[cfg(test)]
+    pub(crate) fn alone() -> Arc<Self> {
+        Arc::new(Signals::new(crate::terminal::signals::AtRest::Ignore, false)).interrupts()
     }
 
-    /// Gives each command that begins from now on so much time.
-    pub(crate) fn limit_time(&self, limit: Option<Duration>) {
-        self.lock().time_limit = limit;
+    pub(crate) fn signals_of_process(&self) -> &Arc<Signals> {
+        &self.signals
     }
 
-    /// Begins a command; signals of before are forgotten.
-    pub(crate) fn begin(&self) -> Running<'_> {
+    /// Begins a command; signals of before are forgotten, but for one that ends the program.
+    pub(crate) fn begin(self: &Arc<Self>) -> Running {
+        let limit = self.signals.lock().time_limit;
+        self.begin_for(limit)
+    }
+
+    /// Begins something that has so much time only.
+    pub(crate) fn begin_within(self: &Arc<Self>, limit: Duration) -> Running {
+        self.begin_for(Some(limit))
+    }
+
+    fn begin_for(self: &Arc<Self>, time_limit: Option<Duration>) -> Running {
+        let mut signals = self.signals.lock();
         let mut state = self.lock();
-        state.running = true;
-        state.signal = None;
-        state.signals = 0;
-        state.deadline = state.time_limit.and_then(|limit| Instant::now().checked_add(limit));
-        Running(self)
-    }
-
-    /// To be called before the prompt changes the terminal.
-    pub(crate) fn prompt(&self) -> Prompting<'_> {
-        self.lock().terminal = Settings::current();
-        Prompting(self)
+        state.signal = signals.ending;
+        state.signals = u32::from(signals.ending.is_some());
+        state.time_limit = time_limit;
+        state.deadline = time_limit.and_then(|limit| Instant::now().checked_add(limit));
+        signals.running.push(Arc::clone(self));
+        Running(Arc::clone(self))
     }
 
     /// The signal that came while the command ran.
@@ -147,17 +126,21 @@ impl Interrupts {
         let spawned = thread::Builder::new().name("aside".to_owned()).spawn(move || {
             // The command that wanted it may be over.
             let _ = sender.send(work());
-            // Taking the lock here prevents a lost wake-up: the waiter holds it from its check until it blocks.
-            drop(shared.lock());
-            shared.come.notify_all();
+            shared.wake_waits();
         });
-        if let Err(error) = spawned {
-            return Ok(Err(error));
+        match spawned {
+            Ok(_) => self.receive(&receiver),
+            Err(error) => Ok(Err(error)),
         }
+    }
+
+    /// Waits for something from another thread, which calls [`Interrupts::wake_waits`] behind it, but no longer than until the
+    /// command is to end.
+    pub(crate) fn receive<T>(&self, receiver: &Receiver<T>) -> Result<T, Failure> {
         let mut state = self.lock();
         loop {
-            if let Ok(done) = receiver.try_recv() {
-                return Ok(done);
+            if let Ok(come) = receiver.try_recv() {
+                return Ok(come);
             }
             state.check()?;
             state = match state.deadline {
@@ -170,28 +153,23 @@ impl Interrupts {
         }
     }
 
-    fn handle(&self, signal: i32) {
+    /// Has all that waits for the command look around.
+    pub(crate) fn wake_waits(&self) {
+        // Under the lock, which prevents a lost wake-up: what waits holds it from its check until it blocks.
+        self.wake_all(&self.lock());
+    }
+
+    /// Records a signal, as if it had come from outside.
+    pub(crate) fn take(&self, signal: i32) {
         let mut state = self.lock();
-        if !state.running {
-            match (signal, self.at_rest) {
-                (SIGINT, AtRest::Ignore) => return,
-                (SIGINT, AtRest::Exit) => {
-                    std::process::exit(crate::exit_code::ExitCode::Interrupted.number().into())
-                }
-                (_, AtRest::Ignore | AtRest::Exit) => {
-                    if let Some(terminal) = &state.terminal {
-                        terminal.restore();
-                    }
-                    // The call cannot fail for the signals named above.
-                    let _ = emulate_default_handler(signal);
-                    return;
-                }
-            }
-        }
         if signal != SIGINT || state.signal.is_none() {
             state.signal = Some(signal);
         }
         state.signals = state.signals.saturating_add(1);
+        self.wake_all(&state);
+    }
+
+    fn wake_all(&self, state: &State) {
         self.come.notify_all();
         for waker in state.wakers.iter().filter_map(Weak::upgrade) {
             // A poll that cannot be woken looks at the next of its deadlines.
@@ -219,47 +197,29 @@ impl State {
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for Running {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.running = false;
-        state.deadline = None;
+        self.0.lock().deadline = None;
+        self.0.signals.note_end(&self.0);
     }
-}
-
-impl Drop for Prompting<'_> {
-    fn drop(&mut self) {
-        self.0.lock().terminal = None;
-    }
-}
-
-/// True where this process was started to survive the signal (`nohup`, `&` in a script).
-fn is_ignored(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-    mask >> (signal - 1) & 1 == 1
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use mio::{Events, Poll, Token};
-
-    fn interrupts() -> Interrupts {
-        Interrupts::new(AtRest::Ignore)
-    }
+    use signal_hook::consts::SIGTERM;
 
     #[test]
     fn a_signal_wakes_a_poll_and_each_is_counted() {
-        let interrupts = interrupts();
+        let interrupts = Interrupts::alone();
         let mut poll = Poll::new().unwrap();
         let waker = Arc::new(Waker::new(poll.registry(), Token(7)).unwrap());
         interrupts.wake(&waker);
         let _running = interrupts.begin();
         for count in 1..=2 {
             thread::scope(|scope| {
-                scope.spawn(|| interrupts.handle(SIGINT));
+                scope.spawn(|| interrupts.take(SIGINT));
                 let mut events = Events::with_capacity(1);
                 poll.poll(&mut events, Some(Duration::from_secs(60))).unwrap();
                 assert!(!events.is_empty());
@@ -267,26 +227,26 @@ mod tests {
             assert_eq!((interrupts.signal(), interrupts.signals()), (Some(SIGINT), count));
         }
         assert!(!interrupts.is_terminating());
-        interrupts.handle(SIGTERM);
-        interrupts.handle(SIGINT);
+        interrupts.take(SIGTERM);
+        interrupts.take(SIGINT);
         assert!(interrupts.is_terminating(), "termination outranks Ctrl-C");
     }
 
     #[test]
     fn a_signal_ends_a_sleep() {
-        let interrupts = interrupts();
+        let interrupts = Interrupts::alone();
         let _running = interrupts.begin();
         assert!(interrupts.sleep(Duration::from_millis(1)).is_ok());
         thread::scope(|scope| {
             let sleeper = scope.spawn(|| interrupts.sleep(Duration::from_secs(60)));
-            interrupts.handle(SIGINT);
+            interrupts.take(SIGINT);
             assert!(matches!(sleeper.join().unwrap(), Err(Failure::Interrupted)));
         });
     }
 
     #[test]
     fn a_signal_ends_the_wait_for_what_is_done_aside() {
-        let interrupts = Arc::new(interrupts());
+        let interrupts = Interrupts::alone();
         let _running = interrupts.begin();
         assert_eq!(interrupts.aside(|| Ok(7)).unwrap().ok(), Some(7));
         assert!(interrupts.aside(|| Err::<(), _>(io::ErrorKind::NotFound.into())).unwrap().is_err());
@@ -300,7 +260,7 @@ mod tests {
                 })
             });
             when_begun.recv().unwrap();
-            interrupts.handle(SIGINT);
+            interrupts.take(SIGINT);
             assert!(matches!(waiter.join().unwrap(), Err(Failure::Interrupted)));
         });
         drop(release);
@@ -308,8 +268,8 @@ mod tests {
 
     #[test]
     fn a_command_has_so_much_time_and_the_next_one_as_much_again() {
-        let interrupts = Arc::new(interrupts());
-        interrupts.limit_time(Some(Duration::from_millis(20)));
+        let interrupts = Interrupts::alone();
+        interrupts.signals.limit_time(Some(Duration::from_millis(20)));
         for _ in 0..2 {
             let _running = interrupts.begin();
             let waited = interrupts.sleep(Duration::from_secs(60));
@@ -323,10 +283,10 @@ mod tests {
 
     #[test]
     fn a_command_that_was_interrupted_stays_so_until_the_next_one() {
-        let interrupts = interrupts();
+        let interrupts = Interrupts::alone();
         let running = interrupts.begin();
-        interrupts.handle(SIGTERM);
-        interrupts.handle(SIGINT);
+        interrupts.take(SIGTERM);
+        interrupts.take(SIGINT);
         assert_eq!(interrupts.signal(), Some(SIGTERM));
         assert!(interrupts.check().is_err());
         drop(running);

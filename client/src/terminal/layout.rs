@@ -38,6 +38,12 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{number:.decimals$} {}", UNITS[unit])
 }
 
+/// `84.2 MB in 1.3 s (64.8 MB/s)`.
+pub(crate) fn amount_in(bytes: u64, time: Duration) -> String {
+    let rate = bytes as f64 / time.as_secs_f64().max(0.001);
+    format!("{} in {} ({}/s)", size(bytes), duration(time), size(rate as u64))
+}
+
 /// `1,234,567`.
 pub(crate) fn grouped(number: u64) -> String {
     indicatif::HumanCount(number).to_string()

@@ -1,6 +1,7 @@
 //! Follows the transfer of one file: a live line while it moves, and one last line. Never shows a transfer as complete
 //! before [`Meter::finish`].
 
+use crate::terminal::layout::amount_in;
 use crate::terminal::live::Live;
 use crate::terminal::progress::{Going, Progress, What};
 use crate::terminal::rate::Rate;
@@ -13,6 +14,9 @@ pub(crate) struct Meter {
     name: String,
     total_bytes: u64,
     moved_bytes: u64,
+    /// How much of it was there when it began.
+    begun_at_bytes: u64,
+    started: Instant,
     rate: Rate,
     live: Live,
 }
@@ -20,8 +24,10 @@ pub(crate) struct Meter {
 impl Meter {
     /// A transfer that begins with so many bytes at the other end already.
     pub(crate) fn new(name: String, total_bytes: u64, moved_bytes: u64) -> Self {
-        let rate = Rate::new(Instant::now(), moved_bytes);
-        Self { name, total_bytes, moved_bytes, rate, live: Live::new() }
+        let started = Instant::now();
+        let rate = Rate::new(started, moved_bytes);
+        let begun_at_bytes = moved_bytes;
+        Self { name, total_bytes, moved_bytes, begun_at_bytes, started, rate, live: Live::new() }
     }
 
     pub(crate) fn advance(&mut self, bytes: u64) {
@@ -36,30 +42,28 @@ impl Meter {
     /// Shows how it goes when it is time, whether anything moves or not. Tells by when to call again.
     pub(crate) fn pulse(&mut self) -> Option<Instant> {
         let now = Instant::now();
-        let Self { name, total_bytes, moved_bytes, rate, live } = self;
-        rate.note(now, *moved_bytes);
-        live.draw(now, |room| {
-            let going = if moved_bytes == total_bytes {
-                Going::Ending
-            } else {
-                Going::at(rate.bytes_per_second(), rate.silent_for(now))
-            };
-            let (moved_bytes, total_bytes) = (*moved_bytes, *total_bytes);
-            let progress = Progress { what: What::File(name.clone()), moved_bytes, total_bytes, going };
-            vec![progress.line(room.columns)]
-        });
-        live.due()
-    }
-
-    /// Says something above the line, which comes back with the next pulse.
-    pub(crate) fn tell(&mut self, text: &str) {
-        self.live.tell(text);
+        self.rate.note(now, self.moved_bytes);
+        let going = if self.moved_bytes == self.total_bytes {
+            Going::Ending
+        } else {
+            Going::at(self.rate.bytes_per_second(), self.rate.silent_for(now))
+        };
+        let progress = || Progress {
+            what: What::File(self.name.clone()),
+            moved_bytes: self.moved_bytes,
+            total_bytes: self.total_bytes,
+            going,
+        };
+        self.live.draw(now, || progress().status(), |room| vec![progress().line(room.columns)]);
+        self.live.due()
     }
 
     /// The receiving end has confirmed the whole: `Sent: 5 / 5`.
     pub(crate) fn finish(mut self, label: &str) {
         self.live.clear();
-        screen::message(&final_line(label, self.total_bytes));
+        let bytes = self.total_bytes.saturating_sub(self.begun_at_bytes);
+        let in_short = amount_in(bytes, self.started.elapsed());
+        screen::conclude(&[final_line(label, self.total_bytes)], in_short);
     }
 }
 

@@ -43,13 +43,19 @@ impl Going {
 }
 
 impl Progress {
-    pub(crate) fn line(&self, columns: usize) -> String {
+    /// As it stands behind the command in a list: without the name of a file, and without a bar.
+    pub(crate) fn status(&self) -> String {
+        self.parts().join("  ").trim_start().to_owned()
+    }
+
+    /// What there is to tell, the most important first.
+    fn parts(&self) -> Vec<String> {
         let percent = format!("{:3} %", percent_unconfirmed(self.moved_bytes, self.total_bytes));
         let amount = format!("{} of {}", size(self.moved_bytes), size(self.total_bytes));
-        let (head, count) = match &self.what {
-            What::File(name) => (Some(name), None),
+        let count = match &self.what {
+            What::File(_) => None,
             What::Files { done, planned } => {
-                (None, Some(format!("{} of {} files", grouped(*done), grouped(*planned))))
+                Some(format!("{} of {} files", grouped(*done), grouped(*planned)))
             }
         };
         let mut parts = vec![percent];
@@ -70,8 +76,16 @@ impl Progress {
             Going::CutOff => parts.push("connection lost, trying again; Ctrl-C stops".to_owned()),
         }
         parts.push(amount);
+        parts
+    }
+
+    pub(crate) fn line(&self, columns: usize) -> String {
+        let head = match &self.what {
+            What::File(name) => Some(name),
+            What::Files { .. } => None,
+        };
         let room = head.map_or(columns, |name| columns.saturating_sub(width(name).min(columns / 3) + 1));
-        let mut parts = fit(parts, room);
+        let mut parts = fit(self.parts(), room);
         let taken = parts.iter().map(|part| width(part) + GAP).sum::<usize>().saturating_sub(GAP);
         let left = match head {
             // What the rest leaves is the name's.

@@ -1,10 +1,13 @@
 //! The two streams that a person or a script sees: results on standard output, messages on standard
-//! error. Never panics when they are closed; never passes a control character of the server on.
+//! error. Never panics when they are closed; never passes a control character of the server on. What a transfer in
+//! the background says does not come there, but to its [`console`].
 
 use crate::failure::Failure;
-use crate::limits::MESSAGE_MAX_CHARS;
+use crate::limits::{MESSAGE_MAX_CHARS, RESULTS_BUFFER_BYTES};
+use crate::terminal::console;
 use rustix::termios;
-use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::io::{self, IsTerminal, Write};
+use std::mem;
 use std::os::fd::AsFd;
 
 /// Of a terminal that does not tell, and of files.
@@ -13,14 +16,24 @@ const ORDINARY_ROWS: usize = 24;
 
 /// A line for the person at the terminal. Text of others in it must have been escaped.
 pub(crate) fn message(text: &str) {
-    // Where standard error is gone, the failure cannot be told.
-    let _ = writeln!(io::stderr().lock(), "{}", clip(text));
+    console::own().tell(&clip(text));
+}
+
+/// A line about the course of a transfer, as it is documented. What matters of it in the background is told by
+/// [`conclude`].
+pub(crate) fn step(text: &str) {
+    console::own().tell_in_front(&clip(text));
+}
+
+/// What a transfer has come to: these lines, or so much of them for one in the background.
+pub(crate) fn conclude(lines: &[String], in_short: String) {
+    console::own().conclude(lines, in_short);
 }
 
 /// A line for a person at a terminal: elsewhere scripts see what is documented, and nothing else.
 pub(crate) fn notice(text: &str) {
     if io::stderr().is_terminal() {
-        message(text);
+        console::own().tell_course(&clip(text));
     }
 }
 
@@ -58,19 +71,33 @@ pub(crate) fn columns() -> usize {
 }
 
 /// Lines of results, buffered: call [`Results::finish`].
-pub(crate) struct Results(BufWriter<Stdout>);
+pub(crate) struct Results(Vec<u8>);
 
 impl Results {
     pub(crate) fn new() -> Self {
-        Self(BufWriter::new(io::stdout()))
+        Self(Vec::new())
     }
 
     pub(crate) fn line(&mut self, text: &str) -> Result<(), Failure> {
-        writeln!(self.0, "{text}").map_err(Failure::Output)
+        self.0.extend_from_slice(text.as_bytes());
+        self.0.push(b'\n');
+        if self.0.len() < RESULTS_BUFFER_BYTES { Ok(()) } else { self.flush() }
     }
 
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
-        self.0.flush().map_err(Failure::Output)
+        self.flush()?;
+        io::stdout().flush().map_err(Failure::Output)
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        console::own().put(&mem::take(&mut self.0)).map_err(Failure::Output)
+    }
+}
+
+impl Drop for Results {
+    fn drop(&mut self) {
+        // What was found before a failure, which is told.
+        let _ = self.flush();
     }
 }
 

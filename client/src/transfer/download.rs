@@ -111,8 +111,8 @@ impl Handler for Download<'_> {
             .replace(Announced { size, mtime, executable })
             .is_none_or(|before| before.size != size)
         {
-            screen::message("Start downloading..");
-            screen::message(&format!("file size: {size}"));
+            screen::step("Start downloading..");
+            screen::step(&format!("file size: {size}"));
         }
         self.target.check_room(partial.file(), length)?;
         let name = words::escape_text(self.remote.file_name().unwrap_or_default());
@@ -131,13 +131,6 @@ impl Handler for Download<'_> {
 
     fn pulse(&mut self, _: u64) -> Option<Instant> {
         self.meter.as_mut().and_then(Meter::pulse)
-    }
-
-    fn tell(&mut self, text: &str) {
-        match &mut self.meter {
-            Some(meter) => meter.tell(text),
-            None => screen::notice(text),
-        }
     }
 }
 
@@ -206,7 +199,7 @@ impl Download<'_> {
         if let Some(meter) = self.meter.take() {
             meter.finish("Total Received");
         }
-        screen::message("Download is finished!");
+        screen::step("Download is finished!");
         Ok(())
     }
 

@@ -141,7 +141,6 @@ fn adopt(file: File, path: &Path) -> io::Result<NamedTempFile> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terminal::interrupt::AtRest;
     use ferry_common::limits::NAME_MAX_BYTES;
     use ferry_common::path::RemotePath;
     use rustix::fs::{FileType, Mode};
@@ -154,7 +153,7 @@ mod tests {
     }
 
     fn interrupts() -> Arc<Interrupts> {
-        Interrupts::install(AtRest::Ignore).unwrap()
+        Interrupts::alone()
     }
 
     #[test]

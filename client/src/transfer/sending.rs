@@ -90,7 +90,7 @@ impl<'a> Sending<'a> {
 impl Handler for Sending<'_> {
     fn begin(&mut self, offset: u64) -> Result<(), Failure> {
         if !std::mem::replace(&mut self.sent.has_begun, true) {
-            screen::message("FTP connection established commencing upload");
+            screen::step("FTP connection established commencing upload");
         }
         self.hasher = self.beginning.clone();
         self.filled_bytes = offset;
@@ -133,12 +133,5 @@ impl Handler for Sending<'_> {
         self.sent.reached_bytes = self.sent.reached_bytes.max(handed_over);
         self.sent.is_complete |= self.is_filled && unsent_bytes == 0;
         meter.pulse()
-    }
-
-    fn tell(&mut self, text: &str) {
-        match &mut self.sent.meter {
-            Some(meter) => meter.tell(text),
-            None => screen::notice(text),
-        }
     }
 }

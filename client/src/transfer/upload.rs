@@ -32,7 +32,7 @@ pub(crate) fn run(
     };
     transfer::run_with_retries(session, options.retry_for, &mut upload)
         .map_err(|failure| explain(failure, &upload))?;
-    screen::message("File upload done...");
+    screen::step("File upload done...");
     Ok(())
 }
 

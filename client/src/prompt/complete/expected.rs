@@ -99,7 +99,7 @@ fn names(row: &Row) -> Expected {
         Takes::LocalNames => Expected::LocalNames { only_folders: false },
         Takes::LocalFolders => Expected::LocalNames { only_folders: true },
         Takes::Commands => Expected::Words(TABLE.iter().map(|row| command(row.name, false)).collect()),
-        Takes::Nothing | Takes::Line => Expected::Nothing,
+        Takes::Nothing | Takes::Jobs | Takes::Line => Expected::Nothing,
     }
 }
 

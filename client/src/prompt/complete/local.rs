@@ -2,16 +2,18 @@
 
 use crate::limits::COMPLETION_MAX_NAMES;
 use crate::prompt::complete::candidates::{Name, fits};
-use crate::prompt::pattern::local_path;
+use crate::prompt::local_place::LocalPlace;
 use crate::prompt::words::Word;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 
 /// Regular files and directories; nothing else can be uploaded.
-pub(crate) fn fitting(directory: &[u8], prefix: &[u8]) -> Vec<Name> {
-    let directory =
-        if directory.is_empty() { Ok(PathBuf::from(".")) } else { local_path(&Word::plain(directory)) };
+pub(crate) fn fitting(place: &LocalPlace, directory: &[u8], prefix: &[u8]) -> Vec<Name> {
+    let directory = if directory.is_empty() {
+        Ok(place.here().to_owned())
+    } else {
+        place.resolve(&Word::plain(directory))
+    };
     let Some(entries) = directory.ok().and_then(|directory| fs::read_dir(directory).ok()) else {
         return Vec::new();
     };

@@ -14,12 +14,16 @@ use ferry_common::wire::entry::{Entry, EntryKind};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// See the module's documentation.
 pub(crate) struct RemoteNames {
     session: Rc<RefCell<Session>>,
     cache: RefCell<HashMap<RemotePath, Listed>>,
+    /// Set by a transfer that has ended in the background.
+    is_outdated: Arc<AtomicBool>,
 }
 
 /// The names of a directory, and when they were so.
@@ -30,7 +34,12 @@ struct Listed {
 
 impl RemoteNames {
     pub(crate) fn new(session: Rc<RefCell<Session>>) -> Self {
-        Self { session, cache: RefCell::default() }
+        Self { session, cache: RefCell::default(), is_outdated: Arc::default() }
+    }
+
+    /// To be set where names may have changed.
+    pub(crate) fn is_outdated(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_outdated)
     }
 
     pub(crate) fn forget(&self) {
@@ -44,6 +53,9 @@ impl RemoteNames {
         let Ok(directory) = directory else { return Vec::new() };
         let now = Instant::now();
         let mut cache = self.cache.borrow_mut();
+        if self.is_outdated.swap(false, Ordering::Acquire) {
+            cache.clear();
+        }
         cache.retain(|_, listed| now.duration_since(listed.at) < COMPLETION_FRESH);
         if let Some(listed) = cache.get(&directory) {
             return listed.names.iter().filter(|name| fits(&name.bytes, prefix)).cloned().collect();
@@ -63,8 +75,9 @@ impl RemoteNames {
     fn ask_server(&self, directory: &RemotePath, prefix: &[u8]) -> (Collected, bool) {
         let mut collected = Collected::for_prefix(prefix);
         let Ok(mut session) = self.session.try_borrow_mut() else { return (collected, false) };
-        let interrupts = session.interrupts().clone();
-        let _running = interrupts.begin();
+        let interrupts = Arc::clone(session.interrupts());
+        let _running = interrupts.begin_within(COMPLETION_TIMEOUT);
+        session.connect_if_new();
         let command = Command::Ls { path: directory.clone() };
         let result = session.exchange_if_connected(command, &mut collected, COMPLETION_TIMEOUT);
         (collected, result.is_ok())
