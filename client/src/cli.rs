@@ -130,7 +130,8 @@ impl Cli {
 
     /// What commands begin with.
     pub(crate) fn context(&self) -> Context {
-        Context::new(self.transfer_options(), Palette::new(self.color), self.json)
+        let stdin_is_free = !self.commands.is_empty();
+        Context::new(self.transfer_options(), Palette::new(self.color), self.json, stdin_is_free)
     }
 
     /// Where the server is. A name of the configuration stands for what is said there.

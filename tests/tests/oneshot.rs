@@ -316,3 +316,36 @@ fn a_server_on_ipv6_is_found_as_localhost() {
         assert_eq!(ferry.read("a.txt"), b"a");
     }
 }
+
+/// `-` stands for standard output and input, where nothing that is promised of files is lost by that.
+#[test]
+fn a_dash_is_standard_output_or_input() {
+    let server = Server::start();
+    let content: String = (0..600_000).map(|number| format!("{number}\n")).collect();
+    server.put("a", &content);
+    let ferry = Ferry::new();
+    let run = ferry.run(server.control_address(), &["download a -o -"]);
+    assert!(run.expect_status(0).stdout == content && ferry.files().is_empty());
+
+    let mut command = ferry.command(server.control_address());
+    command.args(["-c", "upload - -o b"]);
+    Running::start(command, content.as_bytes()).finish().expect_status(0);
+    assert!(std::fs::read(server.path("b")).unwrap() == content.as_bytes());
+
+    for (line, status) in [
+        ("upload -", 2),
+        ("upload - a -o b", 2),
+        ("upload - -o d/", 2),
+        ("download - -o -", 2),
+        ("download c -o -", 4),
+    ] {
+        let run = ferry.run(server.control_address(), &[line]);
+        assert!(run.expect_status(status).stdout.is_empty() && !run.stderr.is_empty(), "{line}");
+    }
+    // There it would take the commands behind it.
+    let run = ferry.run_piped(server.control_address(), "upload - -o c\nls\n");
+    assert!(run.expect_status(2).stderr.contains("Standard input has the commands"));
+    ferry.put("-", "of that name");
+    ferry.run(server.control_address(), &["upload ./-"]).expect_status(0);
+    assert_eq!(std::fs::read(server.path("-")).unwrap(), b"of that name");
+}

@@ -140,3 +140,24 @@ fn failures_say_what_to_do() {
         assert_eq!(shown_by(&mut terminal, line).join(""), told, "{line}");
     }
 }
+
+#[test]
+fn a_name_that_is_not_there_is_guessed() {
+    let server = server_with_photos();
+    std::fs::create_dir(server.path("Photos")).unwrap();
+    server.put("Photos/my file.txt", "");
+    let ferry = Ferry::new();
+    ferry.put("report.txt", "");
+    let mut terminal = prompt_of(&ferry, &server, 80, 24);
+    for (line, meant) in [
+        ("cd photos", Some("Did you mean Photos/?")),
+        ("download makefil", Some("Did you mean Makefile?")),
+        ("cat Photos/my\\ fle.txt", Some("Did you mean \"Photos/my file.txt\"?")),
+        ("stat nothing", None),
+        ("upload reprot.txt", Some("Did you mean report.txt?")),
+        ("upload nothing", None),
+    ] {
+        let shown = shown_by(&mut terminal, line);
+        assert_eq!(shown.get(1).map(String::as_str), meant, "{line}: {shown:?}");
+    }
+}

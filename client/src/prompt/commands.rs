@@ -6,7 +6,7 @@ use crate::prompt::context::{Asker, Context};
 use crate::prompt::input::PromptCommand;
 use crate::prompt::pattern;
 use crate::prompt::table::{Flag, Verb};
-use crate::prompt::{help, listing, moving, names, places, reading, status, syncing, trees};
+use crate::prompt::{help, listing, moving, names, places, reading, status, streams, syncing, trees};
 use crate::session::Session;
 use crate::terminal::screen::{self, Results};
 use crate::transfer::digests;
@@ -34,6 +34,8 @@ pub(crate) fn run(
             on_each(session, context, command, |session, path| listing::stat(session, path, json))?;
         }
         Verb::Sum => on_each(session, context, command, digests::show)?,
+        Verb::Download if streams::concerns(command) => streams::download(session, context, command)?,
+        Verb::Upload if streams::concerns(command) => streams::upload(session, context, command)?,
         Verb::Download => moving::download(session, context, command, asker)?,
         Verb::Upload => moving::upload(session, context, command, asker)?,
         Verb::Sync => syncing::run(session, context, command, asker)?,

@@ -6,11 +6,12 @@ mod expected;
 mod local;
 mod remote;
 
-use crate::prompt::complete::candidates::Typed;
+use crate::prompt::complete::candidates::{Name, Typed};
 use crate::prompt::complete::expected::{Expected, expected};
 use crate::prompt::complete::remote::RemoteNames;
 use crate::prompt::local_place::LocalPlace;
 use crate::prompt::place::Place;
+use crate::prompt::similar::similar;
 use crate::prompt::words;
 use crate::session::Session;
 use crate::terminal::palette::Palette;
@@ -70,10 +71,28 @@ impl Completer {
         self.is_command.set(true);
     }
 
+    /// What a name was meant for that the server does not have.
+    pub(crate) fn similar_there(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let (directory, last) = candidates::split_path(name.strip_suffix(b"/").unwrap_or(name));
+        similar_of(self.names.fitting(&self.place.borrow(), directory, b""), directory, last)
+    }
+
+    /// What a name was meant for that this computer does not have.
+    pub(crate) fn similar_here(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let (directory, last) = candidates::split_path(name.strip_suffix(b"/").unwrap_or(name));
+        similar_of(local::fitting(&self.local.borrow(), directory, b""), directory, last)
+    }
+
     /// The next line is an answer.
     pub(crate) fn expect_answer(&self) {
         self.is_command.set(false);
     }
+}
+
+fn similar_of(names: Vec<Name>, directory: &[u8], last: &[u8]) -> Option<Vec<u8>> {
+    let meant = similar(last, names.iter().map(|name| name.bytes.as_slice()))?;
+    let is_directory = names.iter().any(|name| name.is_directory && name.bytes == meant);
+    Some([directory, meant, if is_directory { &b"/"[..] } else { b"" }].concat())
 }
 
 impl rustyline::completion::Completer for Completer {

@@ -16,11 +16,14 @@ pub(crate) struct Context {
     pub(crate) json: bool,
     pub(crate) place: Place,
     pub(crate) local: LocalPlace,
+    /// Commands do not come from standard input, so that a file can.
+    pub(crate) stdin_is_free: bool,
 }
 
 impl Context {
-    pub(crate) fn new(transfer: TransferOptions, palette: Palette, json: bool) -> Self {
-        Self { transfer, palette, json, place: Place::default(), local: LocalPlace::default() }
+    pub(crate) fn new(transfer: TransferOptions, palette: Palette, json: bool, stdin_is_free: bool) -> Self {
+        let (place, local) = (Place::default(), LocalPlace::default());
+        Self { transfer, palette, json, place, local, stdin_is_free }
     }
 }
 

@@ -13,11 +13,13 @@ use crate::prompt::jobs::messenger::Messenger;
 use crate::prompt::place::Place;
 use crate::prompt::recall::{Former, Recall};
 use crate::prompt::table::Verb;
+use crate::prompt::words::{Style, Word, quote_as};
 use crate::session::Session;
 use crate::terminal::palette::Palette;
 use crate::terminal::signals::Signals;
 use crate::terminal::{screen, settings};
 use etcetera::BaseStrategy;
+use ferry_common::error::ErrorCode;
 use ferry_common::wire::words;
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
@@ -157,7 +159,7 @@ impl Prompt {
                 return Ok(Next::Continue);
             }
         };
-        let verb = command.verb;
+        let (verb, names) = (command.verb, command.names.clone());
         let result = if verb.moves_files() {
             self.transfer(line, session, context, command).map(|()| Next::Continue)
         } else if verb.is_about_transfers() {
@@ -171,9 +173,23 @@ impl Prompt {
             Err(failure) => failure,
         };
         screen::failure(&failure);
+        if let Some(meant) = self.meant(&failure, verb, &names, context) {
+            screen::message(&format!("Did you mean {}?", quote_as(Style::Bare, &meant)));
+        }
         let is_lost = lost_connection(&failure, &session.borrow());
         let has_gone = self.signals.ending().is_some() || is_lost && !self.offer_reconnect(session)?;
         Ok(if has_gone { Next::Exit } else { Next::Continue })
+    }
+
+    /// What a name that is not there was meant for, where it is the only one of its command.
+    fn meant(&self, failure: &Failure, verb: Verb, names: &[Word], context: &Context) -> Option<Vec<u8>> {
+        let ([name], Some(completer)) = (names, self.editor.helper()) else { return None };
+        if verb == Verb::Upload {
+            let is_missing = context.local.resolve(name).is_ok_and(|path| !path.exists());
+            return is_missing.then(|| completer.similar_here(name.bytes())).flatten();
+        }
+        let is_missing = matches!(failure, Failure::Refused { code: Some(ErrorCode::NotFound), .. });
+        is_missing.then(|| completer.similar_there(name.bytes())).flatten()
     }
 
     /// Runs a command on this thread.
