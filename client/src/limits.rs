@@ -81,6 +81,8 @@ pub(crate) const EVENTS_PER_POLL: usize = 64;
 pub(crate) const RECEIVE_BUFFER_BYTES: usize = 1024 * 1024;
 /// One read of a file whose digest is taken: small enough to stay in the processor's cache.
 pub(crate) const HASH_BUFFER_BYTES: usize = 256 * 1024;
+/// Threads that take the digests of many files.
+pub(crate) const HASH_THREADS: usize = 2;
 /// Before a beginning of this size is compared with the server's, which takes a while, that is told.
 pub(crate) const LONG_COMPARISON_MIN_BYTES: u64 = 256 * 1024 * 1024;
 /// Attempts to find a hidden name that is free.
@@ -211,6 +213,20 @@ pub(crate) const SPOOL_MEMORY_BYTES: usize = 4 * 1024 * 1024;
 pub(crate) const TREE_FOLDED_NAMES_BEFORE_PROBE: usize = 10_000;
 /// Names of one folder that are compared without regard to case, as 64-bit hashes. Beyond that they are not.
 pub(crate) const TREE_FOLDED_NAMES_MAX: usize = 1_000_000;
+/// Files whose digests one session is asked for ahead...
+pub(crate) const COMPARED_AHEAD_FILES: usize = 64;
+/// ...and all of them together. Each is open here meanwhile.
+pub(crate) const COMPARED_FILES_MAX: usize = 256;
+/// Names of one folder that are kept in mind, as hashes of 64 bits, to tell which the other end has too much: about 80 MB.
+pub(crate) const SURPLUS_NAMES_MAX: usize = 2_000_000;
+/// Names of one folder that may be another spelling of one, and wait for the rest of its listing. Further ones stay.
+pub(crate) const SURPLUS_UNSURE_MAX: usize = 10_000;
+/// Names that a question shows.
+pub(crate) const SURPLUS_NAMES_SHOWN: usize = 3;
+/// How much of a name a question shows.
+pub(crate) const SURPLUS_NAME_SHOWN_COLUMNS: usize = 40;
+/// How often both ends are looked at anew where a connection was lost, or a folder changed, in the middle.
+pub(crate) const SURPLUS_LOOKS_MAX: u32 = 5;
 /// Longest pattern: it is compiled to a program of a multiple of its length.
 pub(crate) const PATTERN_MAX_BYTES: usize = 1024;
 /// Braces within braces.

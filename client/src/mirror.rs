@@ -3,9 +3,10 @@
 //!
 //! A failure of one file ends nothing else. What was not moved, and why, is told at the end.
 
-pub(crate) mod asking;
 pub(crate) mod beginnings;
 pub(crate) mod board;
+pub(crate) mod comparing;
+pub(crate) mod complaints;
 pub(crate) mod download;
 pub(crate) mod fetching;
 pub(crate) mod folder_times;
@@ -19,13 +20,16 @@ pub(crate) mod removing;
 pub(crate) mod scout;
 pub(crate) mod sending;
 pub(crate) mod server_walk;
+pub(crate) mod steps;
 pub(crate) mod summary;
+pub(crate) mod surplus;
 pub(crate) mod upload;
 
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure as Client, describe, show_path};
 use crate::mirror::plan::Planned;
 use crate::mirror::scout::Start;
+use crate::mirror::surplus::Ends;
 use crate::mirror::upload::Root;
 use crate::session::Session;
 use crate::terminal::screen;
@@ -52,6 +56,8 @@ pub(crate) struct Options {
     pub(crate) jobs: usize,
     /// Nothing is moved or made; what would be is told.
     pub(crate) dry_run: bool,
+    /// Files of one size are compared by their digests rather than by their times.
+    pub(crate) checksum: bool,
     /// A file that would replace a different one waits until a person was asked.
     pub(crate) ask: bool,
     pub(crate) excludes: Excludes,
@@ -84,19 +90,21 @@ pub(crate) fn send(
     if starts.is_empty() {
         return failed;
     }
-    upload::run(session, options, roots, starts, asker).and(failed)
+    upload::run(session, options, roots, starts, None, asker).and(failed)
 }
 
-/// Sends what is in a folder to the folder `to` of the server, which exists.
+/// Sends what is in a folder to the folder `to` of the server, which exists. Where the ends are given, what only the server has
+/// is removed.
 pub(crate) fn send_content(
     session: &mut Session,
     options: &Options,
     folder: &Path,
     to: &RemotePath,
+    ends: Option<&mut Ends>,
     asker: &mut Asker<'_>,
 ) -> Result<(), Client> {
     let (root, start) = tree_of(options, folder, to.clone(), 0)?;
-    upload::run(session, options, vec![root], vec![start], asker)
+    upload::run(session, options, vec![root], vec![start], ends, asker)
 }
 
 fn tree_of(options: &Options, path: &Path, base: RemotePath, index: u32) -> Result<(Root, Start), Client> {
@@ -136,6 +144,14 @@ enum Verdict {
     /// The file may go well at another time.
     Again,
     Final,
+}
+
+/// The word of the server for why it refuses, where it has one.
+fn code_of(failure: &Failure) -> Option<ErrorCode> {
+    match failure {
+        Failure::Refused { code, .. } => *code,
+        Failure::DataLost | Failure::ControlLost => None,
+    }
 }
 
 /// What has come before the failure is good.

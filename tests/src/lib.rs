@@ -8,6 +8,7 @@ pub mod binaries;
 pub mod content;
 pub mod conversation;
 mod dial;
+pub mod ends;
 pub mod ferry;
 pub mod mount;
 pub mod odd;

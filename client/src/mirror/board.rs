@@ -4,6 +4,7 @@
 use crate::limits::BOARD_FILES_MAX;
 use crate::mirror::plan::{Class, Planned};
 use crate::mirror::pool::Moved;
+use crate::terminal::layout::shortened;
 use crate::terminal::live::{Live, Room};
 use crate::terminal::progress::{Going, Progress, What, file_line};
 use crate::terminal::rate::Rate;
@@ -57,6 +58,11 @@ impl Board {
         self.rate.note(now, moved.bytes);
         let progress = self.progress(moved, now);
         self.live.draw(now, || progress.status(), |room| lines(&progress, room, files));
+    }
+
+    /// Shows this line where one is due.
+    pub(crate) fn tell(&mut self, line: impl Fn() -> String) {
+        self.live.draw(Instant::now(), &line, |room| vec![shortened(&line(), room.columns)]);
     }
 
     /// Takes the display off the screen.

@@ -1,36 +1,36 @@
 //! Files and folders of the server become files and folders beneath one folder of this host.
 
+mod considering;
+
 use crate::engine::{Announcement, Session as Engine, Stop};
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, show_path};
-use crate::limits::{TREE_DEPTH_MAX, TREE_FILE_TRIES_MAX, TREE_LARGE_AHEAD_FILES};
-use crate::mirror::asking::{self, Asking};
+use crate::limits::{TREE_FILE_TRIES_MAX, TREE_LARGE_AHEAD_FILES};
 use crate::mirror::beginnings::{Beginnings, Compared};
 use crate::mirror::board::Board;
+use crate::mirror::comparing::Comparing;
 use crate::mirror::fetching::{Fetch, Running};
 use crate::mirror::folder_times::FolderTimes;
 use crate::mirror::held::Held;
 use crate::mirror::load::{self, FIRST_MOVER, SCOUT};
-use crate::mirror::plan::{Class, Plan, Planned, common};
+use crate::mirror::plan::{Class, Plan, Planned};
 use crate::mirror::pool::{Job, Member, Moved, Pool, Tick};
 use crate::mirror::server_walk::ServerWalk;
+use crate::mirror::steps::{self, Steps};
 use crate::mirror::summary::{Direction, Summary};
+use crate::mirror::surplus::Ends;
 use crate::mirror::{Asker, Options, Verdict, is_lost, judge, spool_failed, status_of};
 use crate::session::Session;
 use crate::terminal::screen::Results;
 use crate::tree::committer::{Committer, Outcome};
-use crate::tree::error::TreeError;
-use crate::tree::facts::Kind;
-use crate::tree::folder::{Folder, Made};
+use crate::tree::folder::Folder;
 use crate::tree::received::Ending;
 use crate::tree::receiving::Receiving;
-use crate::tree::same::{Comparison, Version, compare};
 use ferry_common::dialogue::{self, RequestId, Success};
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Command;
 use ferry_common::wire::digest::{Digest, Hasher};
-use ferry_common::wire::entry::{Entry, EntryKind};
-use ferry_common::wire::file_time::FileTime;
+use ferry_common::wire::entry::Entry;
 use mio::Waker;
 use std::collections::HashMap;
 use std::io;
@@ -45,12 +45,13 @@ pub(crate) struct Item {
     pub(crate) content_only: bool,
 }
 
-/// Fetches the items to beneath `to`, which exists.
+/// Fetches the items to beneath `to`, which exists. Where the ends are given, what only this host has is removed.
 pub(crate) fn run(
     session: &mut Session,
     options: &Options,
     items: &[Item],
     to: &Path,
+    ends: Option<&mut Ends>,
     asker: &mut Asker<'_>,
 ) -> Result<(), Failure> {
     let peer = session.peer()?;
@@ -60,12 +61,7 @@ pub(crate) fn run(
     for item in items {
         download.begin(item)?;
     }
-    let result = asking::see_through(&mut pool, &mut download, asker);
-    if result.is_err() {
-        // What is whole gets its name all the same.
-        pool.settle(|| download.commit())?;
-    }
-    asking::tell(options, Direction::Down, &download.summary, download.results, result)
+    steps::see_through(options, &mut pool, &mut download, ends, asker)
 }
 
 /// See the module's documentation.
@@ -75,13 +71,12 @@ struct Download<'a> {
     walk: ServerWalk,
     plan: Plan,
     held: Held,
+    comparing: Comparing,
     running: Vec<Running>,
     beginnings: Beginnings,
     /// Whole files that have no name yet, or one that is not on the disk.
     committing: HashMap<RemotePath, Weight>,
     committer: Committer,
-    /// Nothing but the flush of the folders is left.
-    is_closing: bool,
     folder_times: FolderTimes,
     summary: Summary,
     board: Board,
@@ -110,163 +105,16 @@ impl<'a> Download<'a> {
             walk: ServerWalk::default(),
             plan: Plan::default(),
             held: Held::default(),
+            comparing: Comparing::new(pool.waker()),
             running: std::iter::repeat_with(Running::default).take(FIRST_MOVER + options.jobs).collect(),
             beginnings: Beginnings::new(pool.waker()),
             committing: HashMap::new(),
             committer,
-            is_closing: false,
             folder_times: FolderTimes::default(),
             summary: Summary::default(),
             board: Board::new(),
             results: Results::new(),
         })
-    }
-
-    fn begin(&mut self, item: &Item) -> Result<(), Failure> {
-        let name_at = item.path.as_bytes().len() - item.path.file_name().map_or(0, <[u8]>::len);
-        match item.entry.kind {
-            EntryKind::File => self.consider_file(&item.path, name_at, &item.entry, false),
-            EntryKind::Dir if item.content_only || item.path.is_root() => {
-                let common_at = if item.path.is_root() { 0 } else { item.path.as_bytes().len() + 1 };
-                self.remember_time(&RemotePath::root(), item.entry.mtime)?;
-                self.walk.push(&item.path, common_at, false).map_err(spool_failed)
-            }
-            EntryKind::Dir => self.consider_folder(&item.path, name_at, item.entry.mtime, false),
-        }
-    }
-
-    /// Takes in one entry of a listing.
-    fn consider(&mut self, id: RequestId, entry: &Entry) -> Result<(), Failure> {
-        let Some(listing) = self.walk.listing_mut(id) else { return Ok(()) };
-        let (common_at, is_new) = (listing.common_at, listing.is_new);
-        let Ok(path) = listing.path.join(&entry.name) else {
-            let path = [listing.path.as_bytes(), b"/", &entry.name].concat();
-            self.summary.complain(&path, "this name cannot be used here".to_owned(), ExitCode::Refused);
-            return Ok(());
-        };
-        let is_folder = entry.kind == EntryKind::Dir;
-        if self.options.excludes.matches(common(&path, common_at).as_bytes(), is_folder) {
-            return Ok(());
-        }
-        let (folder, place) = (&mut self.folder, common(&listing.path, common_at));
-        if !listing.names.claim(&entry.name, || folder.is_case_folding(&place)) {
-            let why = "another name differs from it in case only, and this disk does not tell them apart";
-            self.summary.complain(path.as_bytes(), why.to_owned(), ExitCode::Local);
-            return Ok(());
-        }
-        match entry.kind {
-            EntryKind::Dir if entry.link => {
-                let why = "it is a symbolic link to a folder; name it to have what it leads to".to_owned();
-                self.summary.note(path.as_bytes(), why);
-                Ok(())
-            }
-            EntryKind::File => self.consider_file(&path, common_at, entry, is_new),
-            EntryKind::Dir => self.consider_folder(&path, common_at, entry.mtime, is_new),
-        }
-    }
-
-    fn consider_folder(
-        &mut self,
-        path: &RemotePath,
-        common_at: usize,
-        mtime: FileTime,
-        is_in_new: bool,
-    ) -> Result<(), Failure> {
-        let local = common(path, common_at);
-        if local.as_bytes().iter().filter(|&&byte| byte == b'/').count() >= TREE_DEPTH_MAX {
-            let why = "it is too deep; does a link lead to a folder above it?".to_owned();
-            self.summary.complain(path.as_bytes(), why, ExitCode::Local);
-            return Ok(());
-        }
-        let made = if self.options.dry_run {
-            self.would_make(&local, is_in_new)
-        } else {
-            self.folder.make_folder(&local)
-        };
-        let made = match made {
-            Ok(made) => made,
-            Err(error) => {
-                self.summary.complain(path.as_bytes(), error.to_string(), ExitCode::Local);
-                return Ok(());
-            }
-        };
-        self.summary.folders += u64::from(made == Made::New);
-        if made == Made::Existing && !self.options.dry_run {
-            self.folder.sweep(&local);
-        }
-        self.remember_time(&local, mtime)?;
-        self.walk.push(path, common_at, made == Made::New).map_err(spool_failed)
-    }
-
-    /// A folder is to have this time in the end.
-    fn remember_time(&mut self, local: &RemotePath, mtime: FileTime) -> Result<(), Failure> {
-        if !self.options.transfer.keep_times || self.options.dry_run {
-            return Ok(());
-        }
-        self.folder_times.push(local, mtime).map_err(spool_failed)
-    }
-
-    fn would_make(&mut self, local: &RemotePath, is_in_new: bool) -> Result<Made, TreeError> {
-        if is_in_new {
-            return Ok(Made::New);
-        }
-        Ok(if self.folder.facts(local)?.is_some() { Made::Existing } else { Made::New })
-    }
-
-    /// Plans the file, unless it is here already.
-    fn consider_file(
-        &mut self,
-        path: &RemotePath,
-        common_at: usize,
-        entry: &Entry,
-        is_in_new: bool,
-    ) -> Result<(), Failure> {
-        let file = Planned {
-            root: 0,
-            path: path.clone(),
-            common_at,
-            size_bytes: entry.size_bytes,
-            mtime: entry.mtime,
-            is_executable: Some(entry.executable),
-            tries: 0,
-            replaces: false,
-        };
-        let facts = if is_in_new { Ok(None) } else { self.folder.facts(&file.common_path()) };
-        let to = match facts {
-            Ok(facts) => facts.filter(|facts| facts.kind == Kind::File),
-            Err(error) => {
-                self.summary.complain(path.as_bytes(), error.to_string(), ExitCode::Local);
-                return Ok(());
-            }
-        };
-        let from = Version { size_bytes: entry.size_bytes, mtime: entry.mtime };
-        let to = to.map(|facts| Version { size_bytes: facts.size_bytes, mtime: facts.mtime });
-        let comparison = compare(from, to);
-        match comparison {
-            Comparison::Same => {
-                self.summary.same_files += 1;
-                if file.class() == Class::Large && !self.options.dry_run {
-                    self.folder.discard_part(&file.common_path());
-                }
-                return Ok(());
-            }
-            Comparison::Different if !self.options.transfer.overwrite => {
-                let why = "a different file is here; it is left alone (--no-overwrite)";
-                self.summary.complain(path.as_bytes(), why.to_owned(), ExitCode::Local);
-                return Ok(());
-            }
-            Comparison::New | Comparison::Different => {}
-        }
-        let file = Planned { replaces: comparison == Comparison::Different, ..file };
-        if file.replaces && self.options.ask && !self.options.dry_run {
-            return self.held.push(&file).map_err(spool_failed);
-        }
-        if self.options.dry_run {
-            self.count(&Weight { bytes: file.size_bytes, replaces: file.replaces });
-            return self.results.line(&format!("download {path}"));
-        }
-        self.board.plan(file.size_bytes);
-        self.plan.push(&file).map_err(spool_failed)
     }
 
     fn count(&mut self, weight: &Weight) {
@@ -288,6 +136,10 @@ impl<'a> Download<'a> {
             self.running[member].load.remove(&file);
             self.plan.push_again(file);
         }
+        let folder = &mut self.folder;
+        self.comparing.refill(member, session, |file| {
+            Ok((folder.open_source(&file.common_path())?, file.path.clone()))
+        })?;
         for class in load::classes(member) {
             while self.committer.has_room()
                 && self.running[member].load.has_room(class, TREE_LARGE_AHEAD_FILES)
@@ -384,15 +236,6 @@ impl<'a> Download<'a> {
         }
     }
 
-    fn end_listing(&mut self, id: RequestId, result: Result<Success, dialogue::Failure>) {
-        let (Some(listing), Err(failure)) = (self.walk.end(id), result) else { return };
-        if judge(&failure) == Verdict::Again && listing.tries + 1 < TREE_FILE_TRIES_MAX {
-            self.walk.push_again(listing);
-        } else {
-            self.summary.complain(listing.path.as_bytes(), failure.to_string(), ExitCode::Refused);
-        }
-    }
-
     fn take_outcome(&mut self, outcome: Outcome) {
         let weight = self.committing.remove(&outcome.path);
         match (outcome.result, weight) {
@@ -425,13 +268,14 @@ impl<'a> Download<'a> {
 
     fn is_all_asked(&self) -> bool {
         self.walk.is_over()
+            && self.comparing.is_over()
             && self.plan.len() == 0
             && self.beginnings.is_idle()
             && self.running.iter().all(|running| running.fetches.is_empty())
     }
 }
 
-impl Asking for Download<'_> {
+impl Steps for Download<'_> {
     fn direction(&self) -> Direction {
         Direction::Down
     }
@@ -452,8 +296,26 @@ impl Asking for Download<'_> {
         Ok(())
     }
 
+    /// What is whole gets its name all the same.
+    fn settle(&mut self, pool: &mut Pool) -> Result<(), Failure> {
+        pool.settle(|| self.commit())
+    }
+
+    fn expect_changes(&mut self) {}
+
+    fn close(&mut self, pool: &mut Pool) -> Result<Option<String>, Failure> {
+        self.folder_times.set(&mut self.folder).map_err(spool_failed)?;
+        self.committer.flush_folders(self.folder.file_systems());
+        self.settle(pool)?;
+        Ok(None)
+    }
+
     fn clear_display(&mut self) {
         self.board.clear();
+    }
+
+    fn outcome(&mut self) -> (&mut Summary, &mut Results) {
+        (&mut self.summary, &mut self.results)
     }
 }
 
@@ -467,7 +329,7 @@ impl Job for Download<'_> {
     fn wants(&self, member: Member) -> bool {
         match member {
             SCOUT => !self.walk.is_over(),
-            _ => load::is_wanted(member, &self.plan),
+            _ => load::is_wanted(member, &self.plan) || self.comparing.wants(member),
         }
     }
 
@@ -507,6 +369,7 @@ impl Job for Download<'_> {
 
     fn digest(&mut self, member: Member, id: RequestId, length: u64, digest: Digest) {
         self.beginnings.digest(member, id, length, digest);
+        self.comparing.digest(member, id, length, digest);
     }
 
     fn done(
@@ -518,6 +381,8 @@ impl Job for Download<'_> {
         let is_ok = result.is_ok();
         if member == SCOUT {
             self.end_listing(id, result);
+        } else if self.comparing.done(member, id, &result) {
+            self.take_compared()?;
         } else if let Some(fetch) = self.running[member].remove(id) {
             match result {
                 Ok(success) => self.finish(fetch, success.digest),
@@ -535,6 +400,7 @@ impl Job for Download<'_> {
             self.walk.lose();
             return Ok(());
         }
+        self.comparing.lost(member);
         if let Some(file) = self.beginnings.lose(member) {
             self.plan.push_again(file);
         }
@@ -557,16 +423,9 @@ impl Job for Download<'_> {
     }
 
     fn tick(&mut self) -> Result<Tick, Failure> {
+        self.take_compared()?;
         match self.commit() {
-            Tick::Over if self.is_closing => Ok(Tick::Over),
-            // Files that wait for an answer change the times of their folders, too.
-            Tick::Over if self.is_all_asked() && self.held.files() > 0 => Ok(Tick::Over),
-            Tick::Over if self.is_all_asked() => {
-                self.folder_times.set(&mut self.folder).map_err(spool_failed)?;
-                self.is_closing = true;
-                self.committer.flush_folders(self.folder.file_systems());
-                Ok(Tick::More)
-            }
+            Tick::Over if self.is_all_asked() => Ok(Tick::Over),
             Tick::Over => Ok(Tick::Waiting),
             tick @ (Tick::More | Tick::Waiting) => Ok(tick),
         }

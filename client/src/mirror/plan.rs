@@ -52,6 +52,17 @@ pub(crate) fn common(path: &RemotePath, common_at: usize) -> RemotePath {
     RemotePath::parse(bytes).unwrap_or_else(|_| RemotePath::root())
 }
 
+/// What has this path beneath a folder of the server; `None` where that is too long for it.
+pub(crate) fn beneath(base: &RemotePath, path: &RemotePath) -> Option<RemotePath> {
+    if path.is_root() {
+        return Some(base.clone());
+    }
+    if base.is_root() {
+        return Some(path.clone());
+    }
+    RemotePath::parse(&[base.as_bytes(), b"/", path.as_bytes()].concat()).ok()
+}
+
 impl Planned {
     /// A local file that the other end does not have, as far as is known.
     pub(crate) fn local(root: u32, path: RemotePath, facts: &Facts) -> Self {

@@ -218,6 +218,14 @@ impl Pool {
         Arc::clone(&self.waker)
     }
 
+    pub(crate) fn members(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn interrupts(&self) -> &Arc<Interrupts> {
+        &self.interrupts
+    }
+
     /// Sees the job through.
     pub(crate) fn run(&mut self, job: &mut dyn Job) -> Result<(), Failure> {
         let mut events = Events::with_capacity(POOL_EVENTS);

@@ -1,12 +1,16 @@
 //! The times of the folders of a tree that is sent. The server is asked to set them when nothing is left to be changed in any
 //! folder, as each new name in one changes its time. What has the right time already is not asked for.
 
-use crate::engine::Session;
+use crate::engine::Session as Engine;
+use crate::failure::Failure;
 use crate::limits::{TREE_AHEAD_TIMES, TREE_FILE_TRIES_MAX};
-use crate::mirror::pool::Member;
+use crate::mirror::board::Board;
+use crate::mirror::load::SCOUT;
+use crate::mirror::pool::{Job, Member, Moved, Tick};
 use crate::mirror::scout::Before;
 use crate::mirror::summary::Tally;
-use crate::mirror::{Verdict, judge};
+use crate::mirror::{Verdict, code_of, judge, spool_failed};
+use crate::terminal::layout::grouped;
 use crate::tree::same::is_same_time;
 use crate::tree::spool::{Spool, push_time, take_time};
 use ferry_common::dialogue::{self, RequestId, Success};
@@ -33,6 +37,12 @@ pub(crate) struct RemoteTimes {
     failed: Tally,
     /// Why the first of them has not.
     first_failure: Option<String>,
+}
+
+/// Has the server set the times.
+pub(crate) struct Setting<'a> {
+    times: &'a mut RemoteTimes,
+    board: &'a mut Board,
 }
 
 /// Whether the server knows the verb.
@@ -94,12 +104,17 @@ impl RemoteTimes {
         self.is_changing = true;
     }
 
-    pub(crate) fn is_over(&self) -> bool {
+    /// The job of having them set.
+    pub(crate) fn setting<'a>(&'a mut self, board: &'a mut Board) -> Setting<'a> {
+        Setting { times: self, board }
+    }
+
+    fn is_over(&self) -> bool {
         self.left == 0 && self.asked.is_empty() && self.again.is_empty()
     }
 
     /// Asks for the next times.
-    pub(crate) fn refill(&mut self, member: Member, session: &mut Session) -> io::Result<()> {
+    fn refill(&mut self, member: Member, session: &mut Engine) -> io::Result<()> {
         let mut ahead = self.asked.keys().filter(|(asked_by, _)| *asked_by == member).count();
         while ahead < TREE_AHEAD_TIMES
             && let Some(question) = self.next()?
@@ -141,20 +156,15 @@ impl RemoteTimes {
     }
 
     /// What the server has under a name.
-    pub(crate) fn entry(&mut self, member: Member, id: RequestId, entry: &Entry) {
+    fn entry(&mut self, member: Member, id: RequestId, entry: &Entry) {
         if let Some(Question { kind: Kind::Look(answer), .. }) = self.asked.get_mut(&(member, id)) {
             *answer = Some(entry.mtime);
         }
     }
 
-    /// A request has ended; false where it is none of these.
-    pub(crate) fn done(
-        &mut self,
-        member: Member,
-        id: RequestId,
-        result: &Result<Success, dialogue::Failure>,
-    ) -> bool {
-        let Some(Question { folder, kind, tries }) = self.asked.remove(&(member, id)) else { return false };
+    /// A request has ended.
+    fn done(&mut self, member: Member, id: RequestId, result: &Result<Success, dialogue::Failure>) {
+        let Some(Question { folder, kind, tries }) = self.asked.remove(&(member, id)) else { return };
         if kind == Kind::Set && self.support == Support::Unknown {
             self.support = Support::of(result);
         }
@@ -172,7 +182,6 @@ impl RemoteTimes {
                 self.first_failure.get_or_insert_with(|| failure.to_string());
             }
         }
-        true
     }
 
     fn give_up(&mut self) {
@@ -182,7 +191,7 @@ impl RemoteTimes {
     }
 
     /// The session is gone, with its questions.
-    pub(crate) fn lose(&mut self, member: Member) {
+    fn lose(&mut self, member: Member) {
         let lost = self.asked.extract_if(|(asked_by, _), _| *asked_by == member);
         let lost = lost.map(|(_, question)| Question { kind: question.kind.anew(), ..question });
         self.again.extend(lost);
@@ -199,11 +208,50 @@ impl RemoteTimes {
     }
 }
 
+impl Job for Setting<'_> {
+    fn refill(&mut self, member: Member, session: &mut Engine) -> Result<(), Failure> {
+        self.times.refill(member, session).map_err(spool_failed)
+    }
+
+    fn wants(&self, member: Member) -> bool {
+        member == SCOUT && !self.times.is_over()
+    }
+
+    fn entry(&mut self, member: Member, id: RequestId, entry: Entry) -> Result<(), Failure> {
+        self.times.entry(member, id, &entry);
+        Ok(())
+    }
+
+    fn done(
+        &mut self,
+        member: Member,
+        id: RequestId,
+        result: Result<Success, dialogue::Failure>,
+    ) -> Result<bool, Failure> {
+        self.times.done(member, id, &result);
+        Ok(result.is_ok())
+    }
+
+    fn lost(&mut self, member: Member) -> Result<(), Failure> {
+        self.times.lose(member);
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<Tick, Failure> {
+        Ok(if self.times.is_over() { Tick::Over } else { Tick::Waiting })
+    }
+
+    fn show(&mut self, _moved: Moved) {
+        let left = self.times.left;
+        self.board.tell(|| format!("setting the times of folders: {} left", grouped(left)));
+    }
+}
+
 impl Support {
     /// What one answer says of it.
     fn of(result: &Result<Success, dialogue::Failure>) -> Self {
         match result {
-            Err(dialogue::Failure::Refused { code: Some(ErrorCode::UnknownCommand), .. }) => Self::Missing,
+            Err(failure) if code_of(failure) == Some(ErrorCode::UnknownCommand) => Self::Missing,
             Ok(_) | Err(dialogue::Failure::Refused { .. }) => Self::Given,
             Err(dialogue::Failure::DataLost | dialogue::Failure::ControlLost) => Self::Unknown,
         }

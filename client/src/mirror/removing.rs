@@ -6,7 +6,7 @@ use crate::engine::Session as Engine;
 use crate::failure::Failure;
 use crate::limits::{REMOVED_AT_ONCE_MAX, REMOVED_FOLDERS_AHEAD, TREE_AHEAD_QUESTIONS, TREE_FILE_TRIES_MAX};
 use crate::mirror::pool::{Job, Member, Moved, Pool, Tick};
-use crate::mirror::{Verdict, judge};
+use crate::mirror::{Verdict, code_of, judge};
 use crate::session::Session;
 use ferry_common::dialogue::{self, RequestId, Success};
 use ferry_common::error::ErrorCode;
@@ -172,10 +172,7 @@ impl Job for Removing {
         result: Result<Success, dialogue::Failure>,
     ) -> Result<bool, Failure> {
         let Some(Asked { task, found }) = self.asked.remove(&id) else { return Ok(false) };
-        let code = match &result {
-            Err(dialogue::Failure::Refused { code, .. }) => *code,
-            Ok(_) | Err(dialogue::Failure::DataLost | dialogue::Failure::ControlLost) => None,
-        };
+        let code = result.as_ref().err().and_then(code_of);
         let is_ok = result.is_ok();
         match (result, task.step) {
             (Ok(_), Step::Remove { .. }) => {

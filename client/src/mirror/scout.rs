@@ -5,8 +5,8 @@ use crate::engine::Session;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::limits::{TREE_AHEAD_QUESTIONS, TREE_FILE_TRIES_MAX, TREE_PLANNED_FILES_MAX};
-use crate::mirror::plan::Planned;
-use crate::mirror::{Verdict, judge, status_of};
+use crate::mirror::plan::{Planned, beneath};
+use crate::mirror::{Verdict, code_of, judge, status_of};
 use crate::tree::walk::{Entry as Local, Walk};
 use ferry_common::dialogue::{self, RequestId, Success};
 use ferry_common::error::ErrorCode;
@@ -152,14 +152,7 @@ impl Scout {
 
     /// What the server calls something of a root; `None` where that is too long for it.
     pub(crate) fn remote(&self, root: u32, path: &RemotePath) -> Option<RemotePath> {
-        let base = self.bases.get(root as usize)?;
-        if path.is_root() {
-            return Some(base.clone());
-        }
-        if base.is_root() {
-            return Some(path.clone());
-        }
-        RemotePath::parse(&[base.as_bytes(), b"/", path.as_bytes()].concat()).ok()
+        beneath(self.bases.get(root as usize)?, path)
     }
 
     /// The name of something of a root for a person: as the server would call it.
@@ -298,7 +291,7 @@ impl Scout {
         let Some(question) = self.asked.remove(&id) else { return Ok(()) };
         match (question, result) {
             (Question::Make(wanted), Ok(_)) => self.found(wanted, Before::Nothing),
-            (Question::Make(wanted), Err(failure)) if is_code(&failure, ErrorCode::Exists) => {
+            (Question::Make(wanted), Err(failure)) if code_of(&failure) == Some(ErrorCode::Exists) => {
                 self.again.push_back(Question::look(Wanted { tries: 0, ..wanted }));
             }
             (Question::Look { wanted, answer: Some(mtime) }, Ok(_)) => {
@@ -309,7 +302,7 @@ impl Scout {
                 self.fail_folder(folder, path.as_bytes(), why, ExitCode::Refused);
             }
             (Question::Look { wanted, .. }, Err(failure))
-                if self.dry_run && is_code(&failure, ErrorCode::NotFound) =>
+                if self.dry_run && code_of(&failure) == Some(ErrorCode::NotFound) =>
             {
                 self.found(wanted, Before::Nothing);
             }
@@ -324,7 +317,7 @@ impl Scout {
             (Question::File { file, answer: Some(entry) }, Ok(_)) => {
                 self.findings.push_back(Finding::There(file, entry));
             }
-            (Question::File { file, .. }, Err(failure)) if is_code(&failure, ErrorCode::NotFound) => {
+            (Question::File { file, .. }, Err(failure)) if code_of(&failure) == Some(ErrorCode::NotFound) => {
                 self.findings.push_back(Finding::Missing(file));
             }
             (Question::File { file, .. }, Ok(_)) => {
@@ -400,10 +393,6 @@ impl Scout {
             }
         }
     }
-}
-
-fn is_code(failure: &dialogue::Failure, wanted: ErrorCode) -> bool {
-    matches!(failure, dialogue::Failure::Refused { code: Some(code), .. } if *code == wanted)
 }
 
 /// Why something with a long name is not sent.

@@ -25,9 +25,9 @@ pub(crate) struct ServerWalk {
 #[derive(Debug)]
 pub(crate) struct Listing {
     pub(crate) path: RemotePath,
-    /// From this byte of the path on, the receiving end names it alike.
+    /// From this byte of the path on, the other end names it alike.
     pub(crate) common_at: usize,
-    /// The receiving end had no such folder before.
+    /// The other end has, or had, no such folder.
     pub(crate) is_new: bool,
     pub(crate) names: FoldedNames,
     pub(crate) tries: u32,
@@ -65,6 +65,10 @@ impl ServerWalk {
         let Some(record) = self.folders.pop()? else { return Ok(None) };
         let listing = decode(&record).ok_or(io::ErrorKind::InvalidData)?;
         Ok(Some(listing))
+    }
+
+    pub(crate) fn listing(&self, id: RequestId) -> Option<&Listing> {
+        self.asked.get(&id)
     }
 
     pub(crate) fn listing_mut(&mut self, id: RequestId) -> Option<&mut Listing> {

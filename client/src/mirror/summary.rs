@@ -2,7 +2,7 @@
 
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
-use crate::limits::{TREE_COMPLAINTS_MAX, TREE_COMPLAINTS_SHOWN};
+use crate::mirror::complaints::Complaints;
 use crate::terminal::layout::{amount_in, grouped, size};
 use crate::terminal::screen;
 use ferry_common::wire::words;
@@ -22,13 +22,11 @@ pub(crate) struct Summary {
     /// Files that went on from what an earlier run has left, and how much that was.
     pub(crate) resumed_files: u64,
     pub(crate) found_bytes: u64,
-    complaints: Vec<Complaint>,
-    complaints_left_out: u64,
+    complaints: Complaints,
     /// Files that belong to this user now, and belonged to others.
     pub(crate) changed_owners: Tally,
     /// Sentences about what was moved.
     remarks: Vec<String>,
-    status: Option<ExitCode>,
 }
 
 /// Names of which one thing is to be told: how many, and the first.
@@ -36,13 +34,6 @@ pub(crate) struct Summary {
 pub(crate) struct Tally {
     count: u64,
     first: Option<String>,
-}
-
-/// Something that was not moved.
-#[derive(Debug)]
-struct Complaint {
-    path: String,
-    why: String,
 }
 
 /// Which way files went, for the words of it.
@@ -63,11 +54,9 @@ impl Default for Summary {
             bytes: 0,
             resumed_files: 0,
             found_bytes: 0,
-            complaints: Vec::new(),
-            complaints_left_out: 0,
+            complaints: Complaints::default(),
             changed_owners: Tally::default(),
             remarks: Vec::new(),
-            status: None,
         }
     }
 }
@@ -91,22 +80,17 @@ impl Tally {
 impl Summary {
     /// Something could not be moved; the first such decides the exit status.
     pub(crate) fn complain(&mut self, path: &[u8], why: String, status: ExitCode) {
-        self.status.get_or_insert(status);
-        self.note(path, why);
+        self.complaints.complain(path, why, status);
     }
 
     /// Something is not moved, which is no failure.
     pub(crate) fn note(&mut self, path: &[u8], why: String) {
-        if self.complaints.len() < TREE_COMPLAINTS_MAX {
-            self.complaints.push(Complaint { path: words::display(path), why });
-        } else {
-            self.complaints_left_out += 1;
-        }
+        self.complaints.note(path, why);
     }
 
     /// What was moved is not quite what it was. One sentence for each kind of thing, however many there are.
-    pub(crate) fn remark(&mut self, sentence: String) {
-        self.remarks.push(sentence);
+    pub(crate) fn remark(&mut self, sentence: Option<String>) {
+        self.remarks.extend(sentence);
     }
 
     pub(crate) fn moved_files(&self) -> u64 {
@@ -124,20 +108,14 @@ impl Summary {
         let (moved, beside) = self.lines(direction, is_verified, is_complete, elapsed);
         screen::conclude(&moved, moved.join(", "));
         beside.iter().for_each(|line| screen::message(line));
-        match self.status {
-            None => Ok(()),
-            Some(status) => Err(Failure::Incomplete { status, not_moved: self.not_moved() }),
-        }
+        self.complaints.result()
     }
 
-    /// A dry run: what would be done.
-    pub(crate) fn tell_plan(&self) {
+    /// A dry run: what would be done, and the failure of the command where anything would fail.
+    pub(crate) fn tell_plan(&self) -> Result<(), Failure> {
         screen::message(&format!("{}; nothing was moved (-n)", self.counts()));
-        self.complaint_lines("would not be moved").iter().for_each(|line| screen::message(line));
-    }
-
-    fn not_moved(&self) -> u64 {
-        self.complaints.len() as u64 + self.complaints_left_out
+        self.complaints.lines("would not be moved").iter().for_each(|line| screen::message(line));
+        self.complaints.result()
     }
 
     fn counts(&self) -> String {
@@ -192,22 +170,8 @@ impl Summary {
             "files belonged to other users, and belong to you now",
         ));
         beside.extend(self.remarks.iter().cloned());
-        beside.extend(self.complaint_lines(not_done));
+        beside.extend(self.complaints.lines(not_done));
         (lines, beside)
-    }
-
-    fn complaint_lines(&self, not_done: &str) -> Vec<String> {
-        if self.not_moved() == 0 {
-            return Vec::new();
-        }
-        let mut lines = vec![format!("{} {not_done}:", grouped(self.not_moved()))];
-        let shown = self.complaints.iter().take(TREE_COMPLAINTS_SHOWN);
-        lines.extend(shown.map(|Complaint { path, why }| format!("  {path}: {why}")));
-        let rest = self.not_moved().saturating_sub(TREE_COMPLAINTS_SHOWN as u64);
-        if rest > 0 {
-            lines.push(format!("  and {} more", grouped(rest)));
-        }
-        lines
     }
 }
 
@@ -220,11 +184,10 @@ mod tests {
         let mut summary = Summary { folders: 2, new_files: 12, changed_files: 3, ..Summary::default() };
         summary.same_files = 1189;
         summary.bytes = 84_200_000;
-        summary.remark("a could not have its time: denied".to_owned());
+        summary.remark(Some("a could not have its time: denied".to_owned()));
         summary.note(b"link", "it is a symbolic link".to_owned());
         summary.complain(b"a b", "no space left".to_owned(), ExitCode::Refused);
         summary.complain(b"c", "cannot be read".to_owned(), ExitCode::Local);
-        assert_eq!(summary.status, Some(ExitCode::Refused));
         let (moved, beside) = summary.lines(Direction::Up, true, true, Duration::from_millis(1300));
         assert_eq!(
             [moved, beside].concat(),
@@ -257,18 +220,5 @@ mod tests {
                 "2 files belonged to other users, and belong to you now, such as \"a b\"",
             ]
         );
-    }
-
-    #[test]
-    fn there_is_a_bound_to_what_is_kept_and_shown() {
-        let mut summary = Summary::default();
-        for at in 0..TREE_COMPLAINTS_MAX + 5 {
-            summary.complain(format!("{at}").as_bytes(), "no".to_owned(), ExitCode::Local);
-        }
-        assert_eq!(summary.complaints.len(), TREE_COMPLAINTS_MAX);
-        let lines = summary.complaint_lines("were not sent");
-        assert_eq!(lines.len(), TREE_COMPLAINTS_SHOWN + 2);
-        assert_eq!(lines[0], "1,005 were not sent:");
-        assert_eq!(lines.last().unwrap(), "  and 985 more");
     }
 }

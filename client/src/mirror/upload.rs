@@ -4,8 +4,8 @@ use crate::engine::{Session as Engine, Stop};
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::limits::TREE_FILE_TRIES_MAX;
-use crate::mirror::asking::{self, Asking};
 use crate::mirror::board::{Board, Moving};
+use crate::mirror::comparing::{Compared, Comparing};
 use crate::mirror::hashing::Hashing;
 use crate::mirror::held::Held;
 use crate::mirror::load::{self, FIRST_MOVER, Load, SCOUT};
@@ -14,10 +14,13 @@ use crate::mirror::pool::{Job, Member, Moved, Pool, Tick};
 use crate::mirror::remote_times::RemoteTimes;
 use crate::mirror::scout::{Before, Finding, Scout, Start, too_long};
 use crate::mirror::sending::{Failed, Sending};
+use crate::mirror::steps::{self, Steps};
 use crate::mirror::summary::{Direction, Summary};
+use crate::mirror::surplus::Ends;
 use crate::mirror::{Asker, Options, Verdict, judge, spool_failed, status_of};
 use crate::session::Session;
 use crate::terminal::screen::Results;
+use crate::tree::error::TreeError;
 use crate::tree::folder::Folder;
 use crate::tree::same::{Comparison, Version, compare};
 use crate::tree::source::Source;
@@ -42,12 +45,13 @@ pub(crate) struct Root {
     pub(crate) base: RemotePath,
 }
 
-/// Sends what the starts lead to.
+/// Sends what the starts lead to. Where the ends are given, what only the server has is removed.
 pub(crate) fn run(
     session: &mut Session,
     options: &Options,
     roots: Vec<Root>,
     starts: Vec<Start>,
+    ends: Option<&mut Ends>,
     asker: &mut Asker<'_>,
 ) -> Result<(), Failure> {
     let peer = session.peer()?;
@@ -61,17 +65,14 @@ pub(crate) fn run(
         folder_times: RemoteTimes::default(),
         plan: Plan::default(),
         held: Held::default(),
+        comparing: Comparing::new(pool.waker()),
         running: std::iter::repeat_with(Running::default).take(members).collect(),
         waker: pool.waker(),
         summary: Summary::default(),
         board: Board::new(),
         results: Results::new(),
     };
-    let result = asking::see_through(&mut pool, &mut upload, asker);
-    if let Some(remark) = upload.folder_times.remark() {
-        upload.summary.remark(remark);
-    }
-    asking::tell(options, Direction::Up, &upload.summary, upload.results, result)
+    steps::see_through(options, &mut pool, &mut upload, ends, asker)
 }
 
 /// See the module's documentation.
@@ -82,6 +83,7 @@ struct Upload<'a> {
     folder_times: RemoteTimes,
     plan: Plan,
     held: Held,
+    comparing: Comparing,
     running: Vec<Running>,
     waker: Arc<Waker>,
     summary: Summary,
@@ -146,16 +148,36 @@ impl Upload<'_> {
         }
         let from = Version { size_bytes: file.size_bytes, mtime: file.mtime };
         let to = Version { size_bytes: entry.size_bytes, mtime: entry.mtime };
-        match compare(from, Some(to)) {
+        if self.options.checksum && from.size_bytes == to.size_bytes {
+            return self.comparing.push(&file).map_err(spool_failed);
+        }
+        self.settle_file(file, compare(from, Some(to)))
+    }
+
+    /// It is known whether the server has the file already.
+    fn settle_file(&mut self, file: Planned, comparison: Comparison) -> Result<(), Failure> {
+        let file = Planned { replaces: true, tries: 0, ..file };
+        match comparison {
             Comparison::Same => self.summary.same_files += 1,
             Comparison::New | Comparison::Different if !self.options.transfer.overwrite => {
                 let why = "a different file is on the server; it is left alone (--no-overwrite)";
                 self.complain(&file, why.to_owned(), ExitCode::Refused);
             }
             Comparison::New | Comparison::Different if self.options.ask && !self.options.dry_run => {
-                self.held.push(&Planned { replaces: true, ..file }).map_err(spool_failed)?;
+                self.held.push(&file).map_err(spool_failed)?;
             }
-            Comparison::New | Comparison::Different => self.plan_file(Planned { replaces: true, ..file })?,
+            Comparison::New | Comparison::Different => self.plan_file(file)?,
+        }
+        Ok(())
+    }
+
+    fn take_compared(&mut self) -> Result<(), Failure> {
+        while let Some(compared) = self.comparing.poll() {
+            match compared {
+                Compared::Same(file) => self.settle_file(file, Comparison::Same)?,
+                Compared::Different(file) => self.settle_file(file, Comparison::Different)?,
+                Compared::Failed { file, why, status } => self.complain(&file, why, status),
+            }
         }
         Ok(())
     }
@@ -188,6 +210,13 @@ impl Upload<'_> {
 
     /// Asks for as many files to be taken as may be on their way in this session.
     fn refill_mover(&mut self, member: Member, session: &mut Engine) -> io::Result<()> {
+        let (folders, scout) = (&mut self.folders, &self.scout);
+        self.comparing.refill(member, session, |file| {
+            // The server has told of it by this name.
+            let path = scout.remote(file.root, &file.path).unwrap_or_else(RemotePath::root);
+            let folder = folders.get_mut(file.root as usize).ok_or(TreeError::NoFolder)?;
+            Ok((folder.open_source(&file.path)?, path))
+        })?;
         self.go_on_preparing(member, session);
         for class in load::classes(member) {
             while self.running[member].load.has_room(class, LARGE_AHEAD_FILES) {
@@ -322,12 +351,10 @@ impl Upload<'_> {
 
     /// Every file is done with, but for those that wait for an answer.
     fn is_idle(&self) -> bool {
-        self.scout.is_over() && self.plan.len() == 0 && self.running.iter().all(Running::is_idle)
-    }
-
-    /// Nothing changes in the folders any more.
-    fn is_at_rest(&self) -> bool {
-        self.is_idle() && self.held.files() == 0
+        self.scout.is_over()
+            && self.comparing.is_over()
+            && self.plan.len() == 0
+            && self.running.iter().all(Running::is_idle)
     }
 
     fn sending_mut(&mut self, member: Member, id: RequestId) -> Result<&mut Sending, Stop> {
@@ -353,7 +380,7 @@ impl Running {
     }
 }
 
-impl Asking for Upload<'_> {
+impl Steps for Upload<'_> {
     fn direction(&self) -> Direction {
         Direction::Up
     }
@@ -375,16 +402,30 @@ impl Asking for Upload<'_> {
         Ok(())
     }
 
+    fn settle(&mut self, _pool: &mut Pool) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn expect_changes(&mut self) {
+        self.folder_times.expect_changes();
+    }
+
+    fn close(&mut self, pool: &mut Pool) -> Result<Option<String>, Failure> {
+        pool.run(&mut self.folder_times.setting(&mut self.board))?;
+        Ok(self.folder_times.remark())
+    }
+
     fn clear_display(&mut self) {
         self.board.clear();
+    }
+
+    fn outcome(&mut self) -> (&mut Summary, &mut Results) {
+        (&mut self.summary, &mut self.results)
     }
 }
 
 impl Job for Upload<'_> {
     fn refill(&mut self, member: Member, session: &mut Engine) -> Result<(), Failure> {
-        if self.is_at_rest() {
-            return self.folder_times.refill(member, session).map_err(spool_failed);
-        }
         if member == SCOUT {
             self.scout.refill(session, self.plan.len());
             self.take_findings()
@@ -395,8 +436,8 @@ impl Job for Upload<'_> {
 
     fn wants(&self, member: Member) -> bool {
         match member {
-            SCOUT => !self.scout.is_over() || self.is_at_rest() && !self.folder_times.is_over(),
-            _ => load::is_wanted(member, &self.plan),
+            SCOUT => !self.scout.is_over(),
+            _ => load::is_wanted(member, &self.plan) || self.comparing.wants(member),
         }
     }
 
@@ -413,7 +454,6 @@ impl Job for Upload<'_> {
     }
 
     fn entry(&mut self, member: Member, id: RequestId, entry: Entry) -> Result<(), Failure> {
-        self.folder_times.entry(member, id, &entry);
         if member == SCOUT {
             self.scout.entry(id, entry);
         }
@@ -421,6 +461,7 @@ impl Job for Upload<'_> {
     }
 
     fn digest(&mut self, member: Member, id: RequestId, length: u64, digest: Digest) {
+        self.comparing.digest(member, id, length, digest);
         if let Some(Preparing { stage: Stage::Asking { id: asked, kept }, .. }) =
             &mut self.running[member].preparing
             && *asked == id
@@ -442,12 +483,11 @@ impl Job for Upload<'_> {
         result: Result<Success, dialogue::Failure>,
     ) -> Result<bool, Failure> {
         let is_ok = result.is_ok();
-        if self.folder_times.done(member, id, &result) {
-            return Ok(is_ok);
-        }
         if member == SCOUT {
             self.scout.done(id, result)?;
             self.take_findings()?;
+        } else if self.comparing.done(member, id, &result) {
+            self.take_compared()?;
         } else if let Some(sending) = self.running[member].sendings.remove(&id) {
             let running = &mut self.running[member];
             running.load.remove(&sending.file);
@@ -459,11 +499,11 @@ impl Job for Upload<'_> {
     }
 
     fn lost(&mut self, member: Member) -> Result<(), Failure> {
-        self.folder_times.lose(member);
         if member == SCOUT {
             self.scout.lose();
             return Ok(());
         }
+        self.comparing.lost(member);
         let Running { sendings, preparing, .. } = std::mem::take(&mut self.running[member]);
         let oldest = sendings.keys().min().copied();
         for (id, Sending { file, failed, .. }) in sendings {
@@ -484,9 +524,8 @@ impl Job for Upload<'_> {
     }
 
     fn tick(&mut self) -> Result<Tick, Failure> {
-        // Files that wait for an answer change the times of their folders, too.
-        let is_over = self.is_idle() && (self.held.files() > 0 || self.folder_times.is_over());
-        Ok(if is_over { Tick::Over } else { Tick::Waiting })
+        self.take_compared()?;
+        Ok(if self.is_idle() { Tick::Over } else { Tick::Waiting })
     }
 
     fn show(&mut self, moved: Moved) {

@@ -56,8 +56,8 @@ pub(crate) fn about(name: &[u8], columns: usize) -> Result<String, Failure> {
 fn options(row: &Row, columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for flag in row.flags {
-        let mut option = format!("  -{}", flag.letter());
-        if let Some(word) = flag.word() {
+        let mut option = format!("  {}", flag.typed());
+        if let (Some(_), Some(word)) = (flag.letter(), flag.word()) {
             option += &format!(", --{word}");
         }
         if let Some(value) = flag.value() {

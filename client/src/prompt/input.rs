@@ -151,14 +151,14 @@ fn take_value<'a>(
 ) -> Result<(), Failure> {
     let Some(value) = value.or_else(|| words.next().cloned()) else {
         let what = flag.value().unwrap_or_default();
-        return Err(Failure::Usage(format!("{} -{} needs {what} behind it", row.name, flag.letter())));
+        return Err(Failure::Usage(format!("{} {} needs {what} behind it", row.name, flag.typed())));
     };
     command.values.push((flag, value));
     Ok(())
 }
 
 fn no_option(row: &Row, word: &Word, option: &str) -> Failure {
-    let known: Vec<String> = row.flags.iter().map(|flag| format!("-{}", flag.letter())).collect();
+    let known: Vec<String> = row.flags.iter().map(|flag| flag.typed()).collect();
     let known = if known.is_empty() { "no options".to_owned() } else { known.join(" ") };
     let file = match row.takes {
         Takes::Nothing | Takes::Commands | Takes::Jobs | Takes::Line => String::new(),
@@ -271,6 +271,7 @@ mod tests {
             assert_eq!(names(line), ["a"], "{line}");
         }
         assert_eq!(command("get a").value(Flag::To), None);
+        assert!(command("sync --delete a b").has(Flag::Delete) && command("put -c a").has(Flag::Checksum));
         assert_eq!(failure(b"get a -o"), "download -o needs WHERE behind it");
     }
 
@@ -284,6 +285,10 @@ mod tests {
         assert_eq!(
             failure(b"stat --all"),
             "stat has no option --all; it has no options (a file of that name: ./--all)"
+        );
+        assert_eq!(
+            failure(b"sync -D a b"),
+            "sync has no option -D; it has -f -n -u -d -c --delete -j -x (a file of that name: ./-D)"
         );
         assert_eq!(failure(b"pwd -P"), "pwd has no option -P; it has no options");
         assert!(!failure(b"ls -\"\\x1b[2J\"").contains('\x1b'));

@@ -74,7 +74,8 @@ pub(crate) fn download(
         fs::create_dir_all(&to).map_err(|error| Failure::local("make the folder", &to, &error))?;
     }
     let options = mirror_options(context, command, asker)?;
-    let moved = mirror::download::run(session, &options, &items, &to, &mut |question| yes(asker, question));
+    let moved =
+        mirror::download::run(session, &options, &items, &to, None, &mut |question| yes(asker, question));
     result.and(moved)
 }
 
@@ -119,6 +120,7 @@ pub(crate) fn mirror_options(
         transfer: context.transfer,
         jobs,
         dry_run: command.has(Flag::DryRun),
+        checksum: command.has(Flag::Checksum),
         ask: asker.is_person() && !command.has(Flag::Force),
         excludes,
     })

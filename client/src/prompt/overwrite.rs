@@ -28,6 +28,8 @@ pub(crate) struct Overwriting<'a> {
     asker: &'a mut dyn Asker,
     /// There is nothing to ask, or the answer was that it holds for all.
     is_settled: bool,
+    /// What is the same is not moved, even if nothing is asked.
+    is_comparing: bool,
 }
 
 /// A file as a question names it.
@@ -41,12 +43,13 @@ impl<'a> Overwriting<'a> {
     /// `is_free` where all may be replaced, or nothing will be.
     pub(crate) fn new(asker: &'a mut dyn Asker, is_free: bool) -> Self {
         let is_settled = is_free || !asker.is_person();
-        Self { asker, is_settled }
+        Self { asker, is_settled, is_comparing: false }
     }
 
     /// For a command of the prompt.
     pub(crate) fn of(command: &PromptCommand, context: &Context, asker: &'a mut dyn Asker) -> Self {
-        Self::new(asker, command.has(Flag::Force) || !context.transfer.overwrite)
+        let overwriting = Self::new(asker, command.has(Flag::Force) || !context.transfer.overwrite);
+        Self { is_comparing: command.has(Flag::Checksum), ..overwriting }
     }
 
     /// True where the download is to be made.
@@ -56,7 +59,7 @@ impl<'a> Overwriting<'a> {
         remote: &RemotePath,
         local: Option<&Path>,
     ) -> Result<bool, Failure> {
-        if self.is_settled {
+        if self.is_settled && !self.is_comparing {
             return Ok(true);
         }
         let Some(path) = target(remote, local) else { return Ok(true) };
@@ -67,6 +70,9 @@ impl<'a> Overwriting<'a> {
         if is_same(session, &path, &here, remote, &there)? {
             screen::message(&format!("{shown} is up to date"));
             return Ok(false);
+        }
+        if self.is_settled {
+            return Ok(true);
         }
         let (here, there) = (seen_here(&here), seen_there(&there));
         self.ask(&shown, &here, &there)
@@ -79,7 +85,7 @@ impl<'a> Overwriting<'a> {
         local: &Path,
         remote: &RemotePath,
     ) -> Result<bool, Failure> {
-        if self.is_settled {
+        if self.is_settled && !self.is_comparing {
             return Ok(true);
         }
         let Some(here) = fs::metadata(local).ok().filter(Metadata::is_file) else { return Ok(true) };
@@ -87,6 +93,9 @@ impl<'a> Overwriting<'a> {
         if is_same(session, local, &here, remote, &there)? {
             screen::message(&format!("{remote} is up to date on the server"));
             return Ok(false);
+        }
+        if self.is_settled {
+            return Ok(true);
         }
         let (here, there) = (seen_here(&here), seen_there(&there));
         self.ask(&remote.to_string(), &there, &here)

@@ -2,7 +2,10 @@
 //! shows by where the first one is.
 
 use crate::failure::{Failure, show_path};
-use crate::mirror::{self, download::Item};
+use crate::mirror::download::Item;
+use crate::mirror::summary::Direction;
+use crate::mirror::surplus::Ends;
+use crate::mirror::{self};
 use crate::prompt::context::{Asker, Context};
 use crate::prompt::input::PromptCommand;
 use crate::prompt::moving::{mirror_options, yes};
@@ -16,7 +19,7 @@ use std::fs;
 use std::path::Path;
 
 /// Where the folder is that is made alike.
-enum Direction {
+enum Way {
     Up,
     Down(Entry),
 }
@@ -30,32 +33,36 @@ pub(crate) fn run(
     let [from, to] = &command.names[..] else { return Ok(()) };
     let (local_from, remote_from) = (context.local.resolve(from)?, context.place.resolve(from.bytes())?);
     let options = mirror_options(context, command, asker)?;
-    match direction(session, command, &local_from, &remote_from)? {
-        Direction::Up => {
+    let is_deleting = command.has(Flag::Delete);
+    if is_deleting && !options.dry_run && !command.has(Flag::Force) && !asker.is_person() {
+        return Err(Failure::Usage(
+            "sync --delete asks before it removes anything, and there is no person to ask; with -f it does not ask, and with -n it only tells what it would do"
+                .to_owned(),
+        ));
+    }
+    let way = direction(session, command, &local_from, &remote_from)?;
+    let mut asks = |question: &str| yes(asker, question);
+    match way {
+        Way::Up => {
             let to = context.place.resolve(to.bytes())?;
             if !options.dry_run && !to.is_root() {
                 names::make_with_parents(session, &to)?;
             }
-            mirror::send_content(session, &options, &local_from, &to, &mut |question| yes(asker, question))
+            let mut ends =
+                is_deleting.then(|| Ends::open(Direction::Up, to.clone(), &local_from)).transpose()?;
+            mirror::send_content(session, &options, &local_from, &to, ends.as_mut(), &mut asks)
         }
-        Direction::Down(entry) => {
-            fetch_content(session, &options, (remote_from, entry), &context.local.resolve(to)?, asker)
+        Way::Down(entry) => {
+            let to = context.local.resolve(to)?;
+            if !options.dry_run {
+                fs::create_dir_all(&to).map_err(|error| Failure::local("make the folder", &to, &error))?;
+            }
+            let mut ends =
+                is_deleting.then(|| Ends::open(Direction::Down, remote_from.clone(), &to)).transpose()?;
+            let item = Item { path: remote_from, entry, content_only: true };
+            mirror::download::run(session, &options, &[item], &to, ends.as_mut(), &mut asks)
         }
     }
-}
-
-fn fetch_content(
-    session: &mut Session,
-    options: &mirror::Options,
-    (path, entry): (RemotePath, Entry),
-    to: &Path,
-    asker: &mut dyn Asker,
-) -> Result<(), Failure> {
-    if !options.dry_run {
-        fs::create_dir_all(to).map_err(|error| Failure::local("make the folder", to, &error))?;
-    }
-    let item = Item { path, entry, content_only: true };
-    mirror::download::run(session, options, &[item], to, &mut |question| yes(asker, question))
 }
 
 fn direction(
@@ -63,7 +70,7 @@ fn direction(
     command: &PromptCommand,
     local: &Path,
     remote: &RemotePath,
-) -> Result<Direction, Failure> {
+) -> Result<Way, Failure> {
     let is_here = local.is_dir();
     let there = match remote::stat(session, remote) {
         Ok(entry) => Some(entry).filter(|entry| entry.kind == EntryKind::Dir),
@@ -72,10 +79,10 @@ fn direction(
     };
     let shown = show_path(local);
     match (is_here, there) {
-        (true, _) if command.has(Flag::Up) => Ok(Direction::Up),
-        (_, Some(entry)) if command.has(Flag::Down) => Ok(Direction::Down(entry)),
-        (true, None) if !command.has(Flag::Down) => Ok(Direction::Up),
-        (false, Some(entry)) if !command.has(Flag::Up) => Ok(Direction::Down(entry)),
+        (true, _) if command.has(Flag::Up) => Ok(Way::Up),
+        (_, Some(entry)) if command.has(Flag::Down) => Ok(Way::Down(entry)),
+        (true, None) if !command.has(Flag::Down) => Ok(Way::Up),
+        (false, Some(entry)) if !command.has(Flag::Up) => Ok(Way::Down(entry)),
         (true, Some(_)) => Err(Failure::Usage(format!(
             "{shown} is a folder here and on the server; sync --up sends it, sync --down fetches it"
         ))),

@@ -140,7 +140,7 @@ pub(crate) const TABLE: &[Row] = &[
         verb: Verb::Download,
         name: "download",
         aliases: &["get", "mget"],
-        flags: &[Flag::Force, Flag::DryRun, Flag::Jobs, Flag::Exclude, Flag::To],
+        flags: &[Flag::Force, Flag::DryRun, Flag::Checksum, Flag::Jobs, Flag::Exclude, Flag::To],
         takes: Takes::RemoteNames,
         operands: "NAME...",
         names_min: 1,
@@ -153,7 +153,7 @@ pub(crate) const TABLE: &[Row] = &[
         verb: Verb::Upload,
         name: "upload",
         aliases: &["put", "mput"],
-        flags: &[Flag::Force, Flag::DryRun, Flag::Jobs, Flag::Exclude, Flag::To],
+        flags: &[Flag::Force, Flag::DryRun, Flag::Checksum, Flag::Jobs, Flag::Exclude, Flag::To],
         takes: Takes::LocalNames,
         operands: "NAME...",
         names_min: 1,
@@ -166,14 +166,23 @@ pub(crate) const TABLE: &[Row] = &[
         verb: Verb::Sync,
         name: "sync",
         aliases: &["mirror"],
-        flags: &[Flag::Force, Flag::DryRun, Flag::Up, Flag::Down, Flag::Jobs, Flag::Exclude],
+        flags: &[
+            Flag::Force,
+            Flag::DryRun,
+            Flag::Up,
+            Flag::Down,
+            Flag::Checksum,
+            Flag::Delete,
+            Flag::Jobs,
+            Flag::Exclude,
+        ],
         takes: Takes::RemoteFolders,
         operands: "FROM TO",
         names_min: 2,
         names_max: 2,
         summary: "have a folder hold what another holds",
         example: "sync ~/Pictures Photos",
-        effect: "sends to Photos what it lacks of Pictures, or has otherwise",
+        effect: "sends to Photos what it lacks of Pictures, or has otherwise; with --delete, what only Photos has is then removed, after a question",
     },
     Row {
         verb: Verb::Stat,
@@ -489,10 +498,13 @@ impl Row {
     /// `mv [-f] FROM TO`.
     pub(crate) fn usage(&self) -> String {
         let mut usage = self.name.to_owned();
-        let plain: String =
-            self.flags.iter().filter(|flag| flag.value().is_none()).map(|flag| flag.letter()).collect();
-        if !plain.is_empty() {
-            usage += &format!(" [-{plain}]");
+        let plain = || self.flags.iter().filter(|flag| flag.value().is_none() && !flag.is_rare());
+        let letters: String = plain().filter_map(|flag| flag.letter()).collect();
+        if !letters.is_empty() {
+            usage += &format!(" [-{letters}]");
+        }
+        for flag in plain().filter(|flag| flag.letter().is_none()) {
+            usage += &format!(" [{}]", flag.typed());
         }
         usage + &self.tail()
     }
@@ -507,14 +519,14 @@ impl Row {
         let mut tail = format!("{space}{}", self.operands);
         for flag in self.flags {
             if let Some(value) = flag.value().filter(|_| !flag.is_rare()) {
-                tail += &format!(" [-{} {value}]", flag.letter());
+                tail += &format!(" [{} {value}]", flag.typed());
             }
         }
         tail
     }
 
     pub(crate) fn flag(&self, letter: char) -> Option<Flag> {
-        self.flags.iter().copied().find(|flag| flag.letter() == letter)
+        self.flags.iter().copied().find(|flag| flag.letter() == Some(letter))
     }
 
     pub(crate) fn long_flag(&self, word: &str) -> Option<Flag> {
@@ -539,7 +551,11 @@ mod tests {
         let mut names: Vec<_> = TABLE.iter().flat_map(Row::names).collect();
         for row in TABLE {
             assert_eq!(find(row.name.as_bytes()).unwrap().verb, row.verb);
-            assert!(row.flags.iter().all(|&flag| row.flag(flag.letter()) == Some(flag)), "{}", row.name);
+            let finds = |flag: &Flag| match flag.letter() {
+                Some(letter) => row.flag(letter) == Some(*flag),
+                None => flag.word().and_then(|word| row.long_flag(word)) == Some(*flag),
+            };
+            assert!(row.flags.iter().all(finds), "{}", row.name);
             assert!(row.example.starts_with(row.name), "{}", row.example);
         }
         let count = names.len();
@@ -570,6 +586,7 @@ mod tests {
         let usage = |name: &str| find(name.as_bytes()).unwrap().usage();
         assert_eq!(usage("mv"), "mv [-f] FROM TO");
         assert_eq!(usage("get"), "download [-fn] NAME... [-o WHERE]");
+        assert_eq!(usage("mirror"), "sync [-fnud] [--delete] FROM TO");
         assert_eq!(usage("q"), "exit");
     }
 }

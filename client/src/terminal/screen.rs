@@ -84,7 +84,7 @@ impl Results {
         if self.0.len() < RESULTS_BUFFER_BYTES { Ok(()) } else { self.flush() }
     }
 
-    pub(crate) fn finish(mut self) -> Result<(), Failure> {
+    pub(crate) fn finish(&mut self) -> Result<(), Failure> {
         self.flush()?;
         io::stdout().flush().map_err(Failure::Output)
     }

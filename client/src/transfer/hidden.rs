@@ -9,6 +9,7 @@
 use crate::limits::HIDDEN_NAMES_MAX;
 use crate::transfer::attributes;
 use ferry_common::limits::NAME_MAX_BYTES;
+use ferry_common::path::HIDDEN_NAME;
 use ferry_common::wire::digest::Digest;
 use rustix::fd::AsFd;
 use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Stat};
@@ -21,6 +22,8 @@ use std::path::Path;
 
 /// For this user alone while the content comes and is compared: no other may read or change what is published later.
 const MODE: u32 = attributes::PRIVATE_MODE;
+/// At the end of the name of a part.
+const PART_MARK: &[u8] = b".ferry-part";
 /// Before the digits at the end of a name that is free.
 const FREE_MARK: &[u8] = b".ferry-";
 const FREE_DIGITS: usize = 8;
@@ -38,11 +41,11 @@ enum Claim {
 
 /// The name of the part of a file. That of a file with a long name is made of a digest of it.
 pub(crate) fn part_name(name: &[u8]) -> Vec<u8> {
-    let hidden = [b".", name, b".ferry-part"].concat();
+    let hidden = [b".", name, PART_MARK].concat();
     if hidden.len() <= NAME_MAX_BYTES {
         hidden
     } else {
-        format!(".{}.ferry-part", Digest::of(name)).into_bytes()
+        [b".", Digest::of(name).to_string().as_bytes(), PART_MARK].concat()
     }
 }
 
@@ -186,11 +189,29 @@ fn is_free_name(name: &[u8]) -> bool {
     name.starts_with(b".") && rest.ends_with(FREE_MARK) && digits.iter().all(is_digit)
 }
 
+/// True for the name of what a transfer keeps until its file is whole: here or in another run, of this host or of a server.
+pub(crate) fn is_of_a_transfer(name: &[u8]) -> bool {
+    let is_part = || name.strip_prefix(b".").is_some_and(|name| name.ends_with(PART_MARK));
+    name.eq_ignore_ascii_case(HIDDEN_NAME) || is_part() || is_free_name(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
     use std::path::PathBuf;
+
+    #[test]
+    fn what_a_transfer_keeps_is_told_by_its_name() {
+        for name in [&b"a"[..], b"", &[b'n'; NAME_MAX_BYTES]] {
+            assert!(is_of_a_transfer(&free_name(name).unwrap()));
+            assert!(is_of_a_transfer(&part_name(name)));
+        }
+        assert!(is_of_a_transfer(b".ferry-staging") && is_of_a_transfer(b".Ferry-Staging"));
+        for name in [&b"a.ferry-part"[..], b".hidden", b".", b"", b"a.ferry-01234567", b".aferry-01234567"] {
+            assert!(!is_of_a_transfer(name), "{}", name.escape_ascii());
+        }
+    }
 
     #[test]
     fn a_free_name_is_hidden_fits_and_differs_each_time() {

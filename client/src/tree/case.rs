@@ -37,8 +37,8 @@ impl FoldedNames {
     }
 }
 
-/// What is no text has letters of ASCII at most.
-fn folded(name: &[u8]) -> Vec<u8> {
+/// A name without regard to case. What is no text has letters of ASCII at most.
+pub(crate) fn folded(name: &[u8]) -> Vec<u8> {
     match std::str::from_utf8(name) {
         Ok(text) => text.to_lowercase().into_bytes(),
         Err(_) => name.to_ascii_lowercase(),

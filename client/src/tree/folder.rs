@@ -54,6 +54,10 @@ impl Folder {
         self.root.try_clone().map_err(|error| TreeError::System { doing: "opened", error })
     }
 
+    pub(super) fn top(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
     /// What has this name, be it a link; `None` where nothing has it.
     pub(crate) fn facts(&mut self, path: &RemotePath) -> Result<Option<Facts>, TreeError> {
         let cannot_look = TreeError::system("looked at");

@@ -120,13 +120,17 @@ impl Spool {
     }
 }
 
+/// One without a name, that is gone with its descriptor.
+pub(super) fn temporary_file() -> io::Result<File> {
+    match std::env::var_os("TMPDIR") {
+        Some(_) => tempfile::tempfile(),
+        None => tempfile::tempfile_in(DISK_FOLDER).or_else(|_| tempfile::tempfile()),
+    }
+}
+
 impl Middle {
     fn new() -> io::Result<Self> {
-        let file = match std::env::var_os("TMPDIR") {
-            Some(_) => tempfile::tempfile(),
-            None => tempfile::tempfile_in(DISK_FOLDER).or_else(|_| tempfile::tempfile()),
-        }?;
-        Ok(Self { file, read_bytes: 0, written_bytes: 0 })
+        Ok(Self { file: temporary_file()?, read_bytes: 0, written_bytes: 0 })
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {

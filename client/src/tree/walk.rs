@@ -6,16 +6,15 @@
 //! is sorted in pieces of so many.
 
 use crate::limits::TREE_SORTED_NAMES_MAX;
+use crate::tree::entries::Entries;
 use crate::tree::error::TreeError;
 use crate::tree::facts::{Facts, Kind};
 use crate::tree::folder::Folder;
 use crate::tree::pattern::Excludes;
-use crate::tree::resolve;
 use crate::tree::spool::Spool;
 use ferry_common::path::{HIDDEN_NAME, RemotePath};
 use ferry_common::wire::file_time::FileTime;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, Dir, OFlags};
 use rustix::io::Errno;
 use std::vec;
 
@@ -32,7 +31,7 @@ pub(crate) struct Walk {
 struct Current {
     path: RemotePath,
     mtime: FileTime,
-    entries: Dir,
+    entries: Entries,
     /// Read, sorted, and not told yet.
     names: vec::IntoIter<Vec<u8>>,
 }
@@ -84,12 +83,8 @@ impl Walk {
         };
         let skipped = |path, why| Some(Entry::Skipped { path, why });
         let cannot_read = |errno| Why::Unreadable(TreeError::system("read")(errno));
-        let stat = current.entries.fd().and_then(|directory| {
-            rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT)
-        });
-        let facts = match stat {
-            Ok(stat) => Facts::of(&stat),
-            Err(Errno::NOENT) => return None,
+        let facts = match current.entries.stat(name) {
+            Ok(facts) => facts?,
             Err(errno) => return skipped(path, cannot_read(errno)),
         };
         if self.excludes.matches(&path, facts.kind == Kind::Folder) {
@@ -170,21 +165,17 @@ impl Iterator for Walk {
 
 impl Current {
     fn open(root: &OwnedFd, path: RemotePath) -> Result<Self, Errno> {
-        let opened = resolve::open(root.as_fd(), &path, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        let Facts { mtime, .. } = Facts::of(&rustix::fs::fstat(&opened)?);
-        Ok(Self { path, mtime, entries: Dir::new(opened)?, names: Vec::new().into_iter() })
+        let entries = Entries::open(root.as_fd(), &path)?;
+        let Facts { mtime, .. } = entries.facts()?;
+        Ok(Self { path, mtime, entries, names: Vec::new().into_iter() })
     }
 
     fn next_name(&mut self) -> Result<Option<Vec<u8>>, Errno> {
         if self.names.as_slice().is_empty() {
             let mut names = Vec::new();
             while names.len() < TREE_SORTED_NAMES_MAX {
-                let Some(entry) = self.entries.read() else { break };
-                let entry = entry?;
-                match entry.file_name().to_bytes() {
-                    b"." | b".." => {}
-                    name => names.push(name.to_vec()),
-                }
+                let Some(name) = self.entries.read()? else { break };
+                names.push(name);
             }
             names.sort_unstable();
             self.names = names.into_iter();
@@ -196,7 +187,7 @@ impl Current {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::fs::{CWD, FileType, Mode};
+    use rustix::fs::{CWD, FileType, Mode, OFlags};
     use std::fs;
     use std::os::unix::fs::symlink;
     use std::path::Path;

@@ -88,6 +88,8 @@ fn value(row: &Row, flag: Flag) -> Expected {
         | Flag::Exclude
         | Flag::Up
         | Flag::Down
+        | Flag::Checksum
+        | Flag::Delete
         | Flag::Force => Expected::Nothing,
     }
 }
@@ -105,7 +107,7 @@ fn names(row: &Row) -> Expected {
 
 fn options(row: &Row) -> Vec<Choice> {
     let choice = |flag: &Flag| {
-        let word = format!("-{}", flag.letter());
+        let word = flag.typed();
         Choice { display: format!("{word}  {}", flag.summary()), word, goes_on: true }
     };
     row.flags.iter().map(choice).collect()

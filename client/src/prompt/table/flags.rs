@@ -22,11 +22,14 @@ pub(crate) enum Flag {
     Exclude,
     Up,
     Down,
+    Checksum,
+    Delete,
 }
 
 impl Flag {
-    pub(crate) fn letter(self) -> char {
-        match self {
+    /// `None` where a slip of the finger would cost too much.
+    pub(crate) fn letter(self) -> Option<char> {
+        Some(match self {
             Self::OneALine => '1',
             Self::All => 'a',
             Self::Long => 'l',
@@ -46,7 +49,9 @@ impl Flag {
             Self::Exclude => 'x',
             Self::Up => 'u',
             Self::Down => 'd',
-        }
+            Self::Checksum => 'c',
+            Self::Delete => return None,
+        })
     }
 
     /// The other name, behind two dashes.
@@ -59,6 +64,8 @@ impl Flag {
             Self::Exclude => Some("exclude"),
             Self::Up => Some("up"),
             Self::Down => Some("down"),
+            Self::Checksum => Some("checksum"),
+            Self::Delete => Some("delete"),
             Self::OneALine
             | Self::All
             | Self::Long
@@ -76,7 +83,15 @@ impl Flag {
 
     /// For the help of its command alone: the usage has no room for it.
     pub(crate) fn is_rare(self) -> bool {
-        matches!(self, Self::Jobs | Self::Exclude)
+        matches!(self, Self::Jobs | Self::Exclude | Self::Checksum)
+    }
+
+    /// As it is typed: by its letter, or else its word.
+    pub(crate) fn typed(self) -> String {
+        match (self.letter(), self.word()) {
+            (Some(letter), _) => format!("-{letter}"),
+            (None, word) => format!("--{}", word.unwrap_or_default()),
+        }
     }
 
     /// What follows it, as the usage shows it.
@@ -100,7 +115,9 @@ impl Flag {
             | Self::SumOnly
             | Self::DryRun
             | Self::Up
-            | Self::Down => None,
+            | Self::Down
+            | Self::Checksum
+            | Self::Delete => None,
         }
     }
 
@@ -119,9 +136,11 @@ impl Flag {
             Self::Parents => "with the folders that it is in; fine if it is there",
             Self::Depth => "no deeper than this",
             Self::SumOnly => "only the sum",
-            Self::DryRun => "only tell what would be moved",
+            Self::DryRun => "only tell what would be done",
             Self::Up => "FROM is here, TO on the server",
             Self::Down => "FROM is on the server, TO here",
+            Self::Checksum => "compare files by content, not by time",
+            Self::Delete => "then remove from TO what FROM lacks: asks, or needs -f",
             Self::Jobs => "files at the same time: 4, or so many",
             Self::Exclude => "but not names that match; may be repeated",
             Self::To => "the folder to put them into, or the name for one file",
