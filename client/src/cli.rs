@@ -96,7 +96,9 @@ pub(crate) struct Cli {
     #[arg(long)]
     pub(crate) no_times: bool,
 
-    /// Have ls and stat print a line of JSON for each file
+    /// Print JSON for programs, a line for each thing
+    ///
+    /// Of ls and stat that is a line for each file, of transfers one that tells what became of them.
     #[arg(long)]
     pub(crate) json: bool,
 

@@ -17,6 +17,7 @@ pub(crate) mod plan;
 pub(crate) mod pool;
 pub(crate) mod remote_times;
 pub(crate) mod removing;
+pub(crate) mod report;
 pub(crate) mod scout;
 pub(crate) mod sending;
 pub(crate) mod server_walk;
@@ -56,6 +57,8 @@ pub(crate) struct Options {
     pub(crate) jobs: usize,
     /// Nothing is moved or made; what would be is told.
     pub(crate) dry_run: bool,
+    /// What became of it is told to a program.
+    pub(crate) json: bool,
     /// Files of one size are compared by their digests rather than by their times.
     pub(crate) checksum: bool,
     /// A file that would replace a different one waits until a person was asked.

@@ -394,7 +394,7 @@ fn a_folder_that_is_sent_in_the_background_tells_what_was_sent_and_what_was_not(
     wait_until("progress", || enter(&mut terminal, "jobs")[0].contains(" of 2 files"));
     setting.proxy.let_go();
     terminal.wait_for_text("[1] done: sync tree copy, 2 files sent (2 new), 3.1 MB in ");
-    terminal.wait_for_text("    1 were not sent:");
+    terminal.wait_for_text("    1 was not sent:");
     terminal.wait_for_text("      copy/link: it is a symbolic link");
     assert_eq!(std::fs::read(setting.server.path("copy/large")).unwrap(), Content::new(2, BIG_BYTES).bytes());
     // What would be moved is a result; in the background it is told behind the end.

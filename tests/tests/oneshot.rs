@@ -349,3 +349,45 @@ fn a_dash_is_standard_output_or_input() {
     ferry.run(server.control_address(), &["upload ./-"]).expect_status(0);
     assert_eq!(std::fs::read(server.path("-")).unwrap(), b"of that name");
 }
+
+/// One line of JSON each, with the same keys for a file and for a tree.
+#[test]
+fn programs_are_told_what_became_of_a_transfer() {
+    let server = Server::start();
+    let ferry = Ferry::new();
+    std::fs::create_dir_all(ferry.path("t/sub")).unwrap();
+    ferry.put("t/a", "12345");
+    ferry.put("t/sub/b", "123");
+    std::os::unix::fs::symlink("nowhere", ferry.path("t/link")).unwrap();
+    let told = |lines: &[&str]| {
+        let mut command = ferry.command(server.control_address());
+        command.arg("--json").args(lines.iter().flat_map(|line| ["-c", line]));
+        let run = Running::start(command, b"").finish();
+        run.expect_status(0);
+        // The time is different each time.
+        let lines = run.stdout_lines().into_iter().map(|line| match line.split_once("\"seconds\":") {
+            Some((before, behind)) => format!("{before}{}", &behind[behind.find('"').unwrap()..]),
+            None => line.to_owned(),
+        });
+        lines.collect::<Vec<_>>()
+    };
+    let link = r#"{"name":"t/link","why":"it is a symbolic link"}"#;
+    let rest = format!(r#""complete":true,"not_moved":[{link}]}}"#);
+    let sent = told(&["upload t", "upload t"]);
+    let first = r#"{"direction":"up","files":2,"bytes":8,"same":0,"folders":2,"#;
+    let again = r#"{"direction":"up","files":0,"bytes":0,"same":2,"folders":0,"#;
+    assert_eq!(sent, [format!("{first}{rest}"), format!("{again}{rest}")]);
+    let one = r#","same":0,"folders":0,"complete":true,"not_moved":[]}"#;
+    assert_eq!(
+        told(&["download t/a", "upload t/a -o c"]),
+        [
+            format!(r#"{{"direction":"down","files":1,"bytes":5{one}"#),
+            format!(r#"{{"direction":"up","files":1,"bytes":5{one}"#),
+        ]
+    );
+    server.put("t/only there", "");
+    let would = told(&["sync --delete -fn t t --up"]);
+    assert_eq!(would.last().unwrap(), r#"{"would":"remove","name":"t/only there"}"#);
+    let removed = told(&["sync --delete -f t t --up"]);
+    assert_eq!(removed.last().unwrap(), r#"{"removed":1,"complete":true,"not_removed":[]}"#);
+}

@@ -14,10 +14,12 @@ pub(crate) struct Complaints {
     status: Option<ExitCode>,
 }
 
+/// Something that was not done.
 #[derive(Debug)]
-struct Complaint {
-    path: String,
-    why: String,
+pub(crate) struct Complaint {
+    /// Fit to be shown.
+    pub(crate) path: String,
+    pub(crate) why: String,
 }
 
 impl Complaints {
@@ -36,6 +38,11 @@ impl Complaints {
         }
     }
 
+    /// Those that are kept, and how many more there are.
+    pub(crate) fn kept(&self) -> (&[Complaint], u64) {
+        (&self.kept, self.left_out)
+    }
+
     fn count(&self) -> u64 {
         self.kept.len() as u64 + self.left_out
     }
@@ -46,6 +53,11 @@ impl Complaints {
             None => Ok(()),
             Some(status) => Err(Failure::Incomplete { status, not_moved: self.count() }),
         }
+    }
+
+    /// As [`Complaints::lines`], of what was done with all else.
+    pub(crate) fn lines_of_done(&self, done: &str) -> Vec<String> {
+        self.lines(&format!("{} not {done}", if self.count() == 1 { "was" } else { "were" }))
     }
 
     /// A line that tells how many there are, and one for each, but for some of too many.

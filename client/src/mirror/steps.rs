@@ -5,6 +5,7 @@
 use crate::failure::Failure;
 use crate::mirror::held::Held;
 use crate::mirror::pool::{Job, Pool};
+use crate::mirror::report::Report;
 use crate::mirror::summary::{Direction, Summary};
 use crate::mirror::surplus::{self, Ends};
 use crate::mirror::{Asker, Options};
@@ -109,9 +110,16 @@ fn tell(options: &Options, job: &mut impl Steps, result: Result<(), Failure>) ->
     let (summary, results) = job.outcome();
     if options.dry_run {
         result?;
+        if options.json {
+            results.line(&Report::of(summary, direction, true).line())?;
+        }
         results.finish()?;
         return summary.tell_plan();
     }
     let told = summary.tell(direction, options.transfer.verify, result.is_ok());
+    if options.json {
+        results.line(&Report::of(summary, direction, result.is_ok()).line())?;
+        results.finish()?;
+    }
     result.and(told)
 }

@@ -93,6 +93,15 @@ impl Summary {
         self.remarks.extend(sentence);
     }
 
+    /// What was not moved.
+    pub(crate) fn complaints(&self) -> &Complaints {
+        &self.complaints
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     pub(crate) fn moved_files(&self) -> u64 {
         self.new_files + self.changed_files
     }
@@ -137,9 +146,9 @@ impl Summary {
         is_complete: bool,
         elapsed: Duration,
     ) -> (Vec<String>, Vec<String>) {
-        let (done, not_done) = match direction {
-            Direction::Down => ("received", "were not received"),
-            Direction::Up => ("sent", "were not sent"),
+        let done = match direction {
+            Direction::Down => "received",
+            Direction::Up => "sent",
         };
         let files = self.moved_files();
         let mut first = format!("{} {} {done}", grouped(files), if files == 1 { "file" } else { "files" });
@@ -170,7 +179,7 @@ impl Summary {
             "files belonged to other users, and belong to you now",
         ));
         beside.extend(self.remarks.iter().cloned());
-        beside.extend(self.complaints.lines(not_done));
+        beside.extend(self.complaints.lines_of_done(done));
         (lines, beside)
     }
 }

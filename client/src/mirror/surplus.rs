@@ -15,6 +15,7 @@ use crate::mirror::board::Board;
 use crate::mirror::complaints::Complaints;
 use crate::mirror::plan::beneath;
 use crate::mirror::pool::Pool;
+use crate::mirror::report::{removal, would};
 use crate::mirror::summary::Direction;
 use crate::mirror::surplus::found::{Counts, Found, Stage};
 use crate::mirror::surplus::look::Look;
@@ -23,7 +24,6 @@ use crate::mirror::{Asker, Options, spool_failed};
 use crate::terminal::screen::{self, Results};
 use crate::tree::folder::Folder;
 use ferry_common::path::RemotePath;
-use ferry_common::wire::words;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -110,11 +110,11 @@ pub(crate) fn remove(
         return Ok(());
     };
     if options.dry_run {
-        return tell_plan(ends, found);
+        return tell_plan(options, ends, found);
     }
     if found.counts == Counts::default() {
-        screen::message("There is nothing to remove");
-        return tell_complaints(found.complaints(), "were not removed");
+        let text = "There is nothing to remove";
+        return tell_removed(options, text, found.counts, true, found.complaints());
     }
     let mut removal = Removal::new(ends, found, pool.members(), &mut board);
     let result = pool.run(&mut removal);
@@ -122,8 +122,9 @@ pub(crate) fn remove(
     board.clear();
     ends.have_changed = removed != Counts::default();
     let rest = if result.is_ok() { "" } else { "; not complete: the same command goes on from here" };
-    screen::message(&format!("{} removed{}{rest}", removed.names(), removed.sizes()));
-    result.and(tell_complaints(&complaints, "were not removed"))
+    let text = format!("{} removed{}{rest}", removed.names(), removed.sizes());
+    let told = tell_removed(options, &text, removed, result.is_ok(), &complaints);
+    result.and(told)
 }
 
 /// What may be removed; `None` where the answer was no. A question may stand for long: what was answered with yes is looked
@@ -156,8 +157,21 @@ fn look_and_ask(
     }
 }
 
-fn tell_complaints(complaints: &Complaints, not_done: &str) -> Result<(), Failure> {
-    complaints.lines(not_done).iter().for_each(|line| screen::message(line));
+/// What was removed, for a person or for a program.
+fn tell_removed(
+    options: &Options,
+    text: &str,
+    removed: Counts,
+    is_complete: bool,
+    complaints: &Complaints,
+) -> Result<(), Failure> {
+    screen::message(text);
+    complaints.lines_of_done("removed").iter().for_each(|line| screen::message(line));
+    if options.json {
+        let mut results = Results::new();
+        results.line(&removal(removed.all(), is_complete, complaints))?;
+        results.finish()?;
+    }
     complaints.result()
 }
 
@@ -165,13 +179,13 @@ fn tell_nothing() {
     screen::message("Nothing was removed");
 }
 
-fn tell_plan(ends: &Ends, mut found: Found) -> Result<(), Failure> {
+fn tell_plan(options: &Options, ends: &Ends, mut found: Found) -> Result<(), Failure> {
     let mut results = Results::new();
     let mut stage = Some(Stage::FIRST);
     while let Some(current) = stage {
         match found.pop(current).map_err(spool_failed)? {
             Some(surplus) => {
-                results.line(&format!("remove {}", words::display(&ends.received(&surplus.path))))?;
+                results.line(&would(options.json, "remove", &ends.received(&surplus.path)))?;
             }
             None => stage = current.next(),
         }
@@ -182,5 +196,7 @@ fn tell_plan(ends: &Ends, mut found: Found) -> Result<(), Failure> {
         found.counts.names(),
         found.counts.sizes()
     ));
-    tell_complaints(found.complaints(), "would not be removed")
+    let complaints = found.complaints();
+    complaints.lines("would not be removed").iter().for_each(|line| screen::message(line));
+    complaints.result()
 }

@@ -12,6 +12,7 @@ use crate::mirror::load::{self, FIRST_MOVER, Load, SCOUT};
 use crate::mirror::plan::{Class, Plan, Planned};
 use crate::mirror::pool::{Job, Member, Moved, Pool, Tick};
 use crate::mirror::remote_times::RemoteTimes;
+use crate::mirror::report::would;
 use crate::mirror::scout::{Before, Finding, Scout, Start, too_long};
 use crate::mirror::sending::{Failed, Sending};
 use crate::mirror::steps::{self, Steps};
@@ -30,7 +31,6 @@ use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Command;
 use ferry_common::wire::digest::{Digest, Hasher};
 use ferry_common::wire::entry::{Entry, EntryKind};
-use ferry_common::wire::words;
 use mio::Waker;
 use std::collections::HashMap;
 use std::io;
@@ -185,7 +185,7 @@ impl Upload<'_> {
     fn plan_file(&mut self, file: Planned) -> Result<(), Failure> {
         if self.options.dry_run {
             let shown = self.scout.shown(file.root, file.path.as_bytes());
-            self.results.line(&format!("upload {}", words::display(&shown)))?;
+            self.results.line(&would(self.options.json, "upload", &shown))?;
             self.count(&file);
             return Ok(());
         }

@@ -5,6 +5,8 @@ use crate::failure::{Failure, show_path};
 use crate::limits::{MIRROR_JOBS_DEFAULT, MIRROR_JOBS_MAX};
 use crate::mirror;
 use crate::mirror::download::Item;
+use crate::mirror::report::Report;
+use crate::mirror::summary::Direction;
 use crate::prompt::commands::each;
 use crate::prompt::context::{Asker, Context};
 use crate::prompt::input::PromptCommand;
@@ -16,7 +18,7 @@ use crate::prompt::remote;
 use crate::prompt::table::Flag;
 use crate::prompt::words::{Style, Word, quote_as};
 use crate::session::Session;
-use crate::terminal::screen;
+use crate::terminal::screen::{self, Results};
 use crate::transfer::{download, upload};
 use crate::tree::pattern::Excludes;
 use ferry_common::error::ErrorCode;
@@ -26,6 +28,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 pub(crate) fn download(
     session: &mut Session,
@@ -48,10 +51,12 @@ pub(crate) fn download(
         if !overwriting.allows_download(session, &only.path, to.as_deref())? {
             return Ok(());
         }
+        let begun = Instant::now();
         match download::run(session, &context.transfer, &only.path, to.as_deref()) {
+            Ok(bytes) => return report_file(context, Direction::Down, bytes, begun),
             // Then it comes as a whole.
             Err(Failure::Refused { code: Some(ErrorCode::IsDirectory), .. }) => {}
-            result => return result,
+            Err(failure) => return Err(failure),
         }
     }
     let mut items = Vec::new();
@@ -77,6 +82,16 @@ pub(crate) fn download(
     let moved =
         mirror::download::run(session, &options, &items, &to, None, &mut |question| yes(asker, question));
     result.and(moved)
+}
+
+/// A program is told what became of a file; a person has seen it.
+fn report_file(context: &Context, direction: Direction, bytes: u64, begun: Instant) -> Result<(), Failure> {
+    if !context.json {
+        return Ok(());
+    }
+    let mut results = Results::new();
+    results.line(&Report::of_file(direction, bytes, begun.elapsed()).line())?;
+    results.finish()
 }
 
 /// A folder that is here already has gone before, or was made by hand; anything else shows when a file is asked for.
@@ -120,6 +135,7 @@ pub(crate) fn mirror_options(
         transfer: context.transfer,
         jobs,
         dry_run: command.has(Flag::DryRun),
+        json: context.json,
         checksum: command.has(Flag::Checksum),
         ask: asker.is_person() && !command.has(Flag::Force),
         excludes,
@@ -182,7 +198,9 @@ pub(crate) fn upload(
                 Destination::Name(path) => path,
             };
             if Overwriting::of(command, context, asker).allows_upload(session, file, &remote)? {
-                upload::run(session, &context.transfer, file, &remote)?;
+                let begun = Instant::now();
+                let bytes = upload::run(session, &context.transfer, file, &remote)?;
+                report_file(context, Direction::Up, bytes, begun)?;
             }
             Ok(())
         }

@@ -61,7 +61,7 @@ pub(crate) fn upload(
     let kept = session.interrupts().aside(keep_all)?.map_err(cannot)?;
     // It has no time of its own.
     let options = TransferOptions { keep_times: false, ..context.transfer };
-    upload::run(session, &options, kept.path(), &remote)
+    upload::run(session, &options, kept.path(), &remote).map(|_| ())
 }
 
 /// Only this user can read it, and it is gone when it is dropped.

@@ -22,13 +22,13 @@ use ferry_common::wire::words;
 use std::path::Path;
 use std::time::Instant;
 
-/// Fetches `remote` as `local`, or into it where it is a directory, or into the current directory.
+/// Fetches `remote` as `local`, or into it where it is a directory, or into the current directory. Tells how much that was.
 pub(crate) fn run(
     session: &mut Session,
     options: &TransferOptions,
     remote: &RemotePath,
     local: Option<&Path>,
-) -> Result<(), Failure> {
+) -> Result<u64, Failure> {
     let target = Target::choose(remote, local, options.overwrite)?;
     let mut download = Download {
         remote,
@@ -44,7 +44,8 @@ pub(crate) fn run(
     result.and_then(|()| download.publish(options.keep_times)).map_err(|failure| {
         download.leave();
         explain(failure, &target)
-    })
+    })?;
+    Ok(download.announced.map_or(0, |announced| announced.size))
 }
 
 struct Download<'a> {

@@ -15,13 +15,13 @@ use ferry_common::wire::command::{Command, Resume, UploadOptions};
 use ferry_common::wire::digest::{Digest, Hasher};
 use std::path::Path;
 
-/// Sends `local` to be stored as `remote`.
+/// Sends `local` to be stored as `remote`, and tells how much that was.
 pub(crate) fn run(
     session: &mut Session,
     options: &TransferOptions,
     local: &Path,
     remote: &RemotePath,
-) -> Result<(), Failure> {
+) -> Result<u64, Failure> {
     let mut upload = Upload {
         local,
         remote,
@@ -33,7 +33,7 @@ pub(crate) fn run(
     transfer::run_with_retries(session, options.retry_for, &mut upload)
         .map_err(|failure| explain(failure, &upload))?;
     screen::step("File upload done...");
-    Ok(())
+    Ok(upload.reached.of_bytes.unwrap_or(0))
 }
 
 struct Upload<'a> {

@@ -7,6 +7,7 @@ use crate::limits::{TREE_DEPTH_MAX, TREE_FILE_TRIES_MAX};
 use crate::mirror::comparing::Compared;
 use crate::mirror::download::{Download, Item, Weight};
 use crate::mirror::plan::{Class, Planned, common};
+use crate::mirror::report::would;
 use crate::mirror::{Verdict, judge, spool_failed};
 use crate::tree::error::TreeError;
 use crate::tree::facts::Kind;
@@ -178,7 +179,7 @@ impl Download<'_> {
         }
         if self.options.dry_run {
             self.count(&Weight { bytes: file.size_bytes, replaces: file.replaces });
-            return self.results.line(&format!("download {}", file.path));
+            return self.results.line(&would(self.options.json, "download", file.path.as_bytes()));
         }
         self.board.plan(file.size_bytes);
         self.plan.push(&file).map_err(spool_failed)

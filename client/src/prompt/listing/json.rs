@@ -1,7 +1,7 @@
 //! An entry as one line of JSON, for programs.
 
+use crate::terminal::json;
 use ferry_common::wire::entry::Entry;
-use ferry_common::wire::printable;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -23,33 +23,15 @@ struct Told<'a> {
 }
 
 pub(crate) fn line(entry: &Entry, folder: Option<&[u8]>) -> String {
-    let name = String::from_utf8_lossy(&entry.name);
-    let is_exact = name.as_bytes() == entry.name;
     let nanoseconds = i32::try_from(entry.mtime.nanoseconds()).unwrap_or(0);
-    let told = Told {
+    json::line(&Told {
         folder: folder.map(|folder| String::from_utf8_lossy(folder).into_owned()),
-        name: &name,
-        name_hex: (!is_exact).then(|| entry.name.iter().map(|byte| format!("{byte:02x}")).collect()),
+        name: &String::from_utf8_lossy(&entry.name),
+        name_hex: json::name_hex(&entry.name),
         kind: entry.kind.word(),
         size: entry.size_bytes,
         modified: Timestamp::new(entry.mtime.seconds(), nanoseconds).ok().map(|time| time.to_string()),
-    };
-    // Strings and numbers are always JSON.
-    harmless(&serde_json::to_string(&told).unwrap_or_default())
-}
-
-/// The same JSON, in which a terminal has nothing to obey.
-fn harmless(json: &str) -> String {
-    let mut text = String::new();
-    for character in json.chars() {
-        if printable::may_be_shown(character) {
-            text.push(character);
-        } else {
-            let mut units = [0; 2];
-            character.encode_utf16(&mut units).iter().for_each(|unit| text += &format!("\\u{unit:04x}"));
-        }
-    }
-    text
+    })
 }
 
 #[cfg(test)]
