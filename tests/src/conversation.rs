@@ -74,8 +74,14 @@ impl Conversation {
     /// The next line, understood.
     #[track_caller]
     pub fn reply(&mut self) -> Reply {
-        let line = self.line().expect("a reply before the end of the stream");
-        Reply::parse(&line).unwrap_or_else(|error| panic!("{error}"))
+        loop {
+            let line = self.line().expect("a reply before the end of the stream");
+            let reply = Reply::parse(&line).unwrap_or_else(|error| panic!("{error}"));
+            // How often that comes depends on the time that an upload takes.
+            if !matches!(reply, Reply::Received { .. }) {
+                return reply;
+            }
+        }
     }
 
     /// The lines up to and with the one that ends a command.
@@ -86,12 +92,11 @@ impl Conversation {
             let outcome = match self.reply() {
                 Reply::Ok { words } => Ok(words.iter().map(|word| lossy(word)).collect()),
                 Reply::Err { code, message } => Err(Refusal { code, message }),
-                // How often that comes depends on the time that the upload takes.
-                Reply::Received { .. } => continue,
                 reply @ (Reply::Entry(_)
                 | Reply::Data { .. }
                 | Reply::Download { .. }
                 | Reply::Upload { .. }
+                | Reply::Received { .. }
                 | Reply::Digest { .. }
                 | Reply::Space { .. }
                 | Reply::Session(_)

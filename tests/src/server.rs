@@ -201,6 +201,13 @@ impl Server {
         self.wait_for_exit();
     }
 
+    /// Another server for the same folder at the same address, after this one has ended.
+    #[track_caller]
+    pub fn start_again(&self) -> Self {
+        let port = self.control_port.to_string();
+        Options::default().root(&self.root).arguments(&["--port", &port]).start()
+    }
+
     /// Everything in the served folder, the server's own hidden directory included but for its locks, as relative
     /// paths. A directory ends in a slash.
     pub fn files(&self) -> Vec<String> {

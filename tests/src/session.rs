@@ -312,8 +312,14 @@ impl Session {
     }
 
     fn next_reply(&mut self, watch_data: bool) -> Attempt<Reply> {
-        let line = self.line(watch_data)?;
-        let reply = Reply::parse(&line).unwrap_or_else(|error| panic!("{error}"));
+        let reply = loop {
+            let line = self.line(watch_data)?;
+            let reply = Reply::parse(&line).unwrap_or_else(|error| panic!("{error}"));
+            // How often that comes depends on the time that an upload takes.
+            if !matches!(reply, Reply::Received { .. }) {
+                break reply;
+            }
+        };
         if let Reply::Err { code, message } = reply {
             return Err(Failure::Refused(Refusal { code, message }));
         }

@@ -29,6 +29,12 @@ fn display(lines: &[String]) -> &[String] {
     first.map_or(&[][..], |first| &lines[first..])
 }
 
+/// The number before the percent sign that a line has.
+fn percent(line: &str) -> u64 {
+    let before = line.split('%').next().unwrap().trim_end();
+    before.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
 /// Looks at a tree on its way: first in 80 columns, then in 40 and three rows, then broken off.
 fn watch(mut terminal: Terminal) {
     terminal.wait_until("files that move", |screen| {
@@ -41,6 +47,13 @@ fn watch(mut terminal: Terminal) {
     });
     let lines = terminal.lines();
     assert!(display(&lines).iter().all(|line| line.chars().count() < 80), "{lines:?}");
+    if let [whole, files @ ..] = display(&lines)
+        && files.len() == 3
+    {
+        // Both tell what is at the other end, and not what some buffer on the way has taken.
+        let mean = files.iter().map(|line| percent(line)).sum::<u64>() / 3;
+        assert!(percent(whole).abs_diff(mean) <= 2, "{lines:?}");
+    }
     terminal.resize(40, 3);
     terminal.wait_until("fewer and shorter lines", |screen| {
         let lines = screen.lines();
@@ -51,6 +64,25 @@ fn watch(mut terminal: Terminal) {
     terminal.wait_for_cursor_after(PROMPT);
     let lines = terminal.lines();
     assert!(!lines.iter().any(|line| line.contains(" of 23 files") || line.contains("IMG_")), "{lines:?}");
+}
+
+#[test]
+fn a_tree_goes_on_when_its_server_was_restarted() {
+    let mut server = Server::start();
+    let (proxy, ferry) = (Proxy::slow(server.control_address(), SLOW), Ferry::new());
+    plant(&mut |name, content| {
+        std::fs::create_dir_all(ferry.path(&name).parent().unwrap()).unwrap();
+        std::fs::write(ferry.path(&name), content).unwrap();
+    });
+    let mut terminal = prompt_over(&proxy, &ferry);
+    terminal.type_line("upload tree");
+    terminal.wait_for_text("IMG_0.CR3");
+    server.kill();
+    terminal.wait_for_text("connection lost, trying again; Ctrl-C stops");
+    let again = server.start_again();
+    terminal.wait_for_text("all verified");
+    terminal.wait_for_cursor_after(PROMPT);
+    plant(&mut |name, content| assert!(std::fs::read(again.path(&name)).unwrap() == content, "{name}"));
 }
 
 fn prompt_over(proxy: &Proxy, ferry: &Ferry) -> Terminal {

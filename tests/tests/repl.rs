@@ -435,6 +435,42 @@ fn control_c_cancels_the_running_upload_and_keeps_the_session() {
     assert_eq!(std::fs::read(server.path("a.txt")).unwrap(), b"a");
 }
 
+#[test]
+fn a_server_that_was_restarted_is_connected_to_without_a_question() {
+    let mut server = Server::start();
+    server.put("a.txt", "a");
+    let ferry = Ferry::new();
+    let mut terminal = prompt_of(&ferry, &server);
+    enter(&mut terminal, "cd .");
+    server.kill();
+    let again = server.start_again();
+    enter(&mut terminal, "ls");
+    let lines = terminal.lines();
+    let expected = format!("{} has ended the session; connecting again", again.control_address());
+    assert!(lines.contains(&expected) && lines.contains(&"a.txt".to_owned()), "{lines:?}");
+}
+
+#[test]
+fn without_a_server_each_command_says_so_and_tries_again() {
+    let mut server = Server::start();
+    server.put("a.txt", "a");
+    let ferry = Ferry::new();
+    let mut terminal = prompt_of(&ferry, &server);
+    server.kill();
+    for _ in 0..2 {
+        enter(&mut terminal, "stat a.txt");
+        let lines = terminal.lines();
+        let said = &lines[lines.len() - 2];
+        assert!(
+            said.starts_with("Cannot connect to ") && said.contains("is the server running"),
+            "{lines:?}"
+        );
+    }
+    let _again = server.start_again();
+    enter(&mut terminal, "download a.txt");
+    assert_eq!(ferry.read("a.txt"), b"a");
+}
+
 /// The bar is alive while the transfer runs, and what remains of it is the known line.
 #[test]
 fn a_transfer_shows_a_bar_that_ends_in_the_known_line() {

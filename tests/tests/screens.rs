@@ -4,6 +4,7 @@
 use ferry_tests::content::Content;
 use ferry_tests::ferry::Ferry;
 use ferry_tests::server::Server;
+use ferry_tests::snapshot;
 use ferry_tests::terminal::Terminal;
 use std::fs::File;
 use std::time::{Duration, UNIX_EPOCH};
@@ -97,21 +98,18 @@ fn colours_are_left_out_where_they_are_not_wanted() {
     assert!(!ferry.run(server.control_address(), &["ls"]).stdout.contains('\x1b'));
 }
 
-/// Compares what a command shows with the text that is kept of it.
-#[track_caller]
-fn expect_kept(lines: &[String], kept: &str) {
-    assert_eq!(lines.join("\n"), kept.trim_end());
-}
-
 #[test]
 fn the_help_is_the_one_that_is_kept() {
     let server = Server::start();
     let ferry = Ferry::new();
     let mut wide = prompt_of(&ferry, &server, 80, 24);
-    expect_kept(&shown_by(&mut wide, "help"), include_str!("kept/help-80.txt"));
-    expect_kept(&shown_by(&mut wide, "help ls"), include_str!("kept/help-ls-80.txt"));
+    let expect = |terminal: &mut Terminal, line: &str, name: &str| {
+        snapshot::expect(name, &(shown_by(terminal, line).join("\n") + "\n"));
+    };
+    expect(&mut wide, "help", "help-80.txt");
+    expect(&mut wide, "help ls", "help-ls-80.txt");
     let mut narrow = prompt_of(&ferry, &server, 40, 15);
-    expect_kept(&shown_by(&mut narrow, "help download"), include_str!("kept/help-download-40.txt"));
+    expect(&mut narrow, "help download", "help-download-40.txt");
     let lines = shown_by(&mut narrow, "help");
     assert!(lines.iter().all(|line| line.chars().count() <= 40), "{lines:?}");
 }

@@ -363,7 +363,6 @@ fn the_prompt_offers_to_reconnect() {
     terminal.wait_for_cursor_after("Enter your command: ");
     terminal.type_line("download huge");
     wait_until("beginning of the download", || has_begun(&ferry));
-    let port = server.control_port();
     server.kill();
     terminal.wait_until("offer", |screen| screen.before_cursor().to_lowercase().contains("reconnect"));
     assert_eq!(ferry.files(), [PART]);
@@ -371,8 +370,7 @@ fn the_prompt_offers_to_reconnect() {
     // The server is back at the same place.
     std::fs::remove_file(server.path("huge")).unwrap();
     server.put("a.txt", "a");
-    let port = port.to_string();
-    let _again = Options::default().root(server.root()).arguments(&["--port", &port]).start();
+    let _again = server.start_again();
     terminal.type_line("y");
     terminal.wait_for_cursor_after("Enter your command: ");
     terminal.type_line("ls");

@@ -3,7 +3,7 @@
 
 use crate::limits::BOARD_FILES_MAX;
 use crate::mirror::plan::{Class, Planned};
-use crate::mirror::pool::Moved;
+use crate::mirror::pool::Course;
 use crate::terminal::layout::shortened;
 use crate::terminal::live::{Live, Room};
 use crate::terminal::progress::{Going, Progress, What, file_line};
@@ -27,7 +27,25 @@ pub(crate) struct Moving<'a> {
     /// The order in which the files of one session were asked for.
     pub(crate) id: RequestId,
     pub(crate) file: &'a Planned,
+    /// So much of it is at the receiving end...
     pub(crate) moved_bytes: u64,
+    /// ...and so much of that was there before.
+    pub(crate) found_bytes: u64,
+}
+
+/// How much of all files is at the receiving end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrived {
+    pub(crate) bytes: u64,
+    /// So much of that was there before.
+    pub(crate) found_bytes: u64,
+}
+
+impl Arrived {
+    pub(crate) fn add(&mut self, moving: &Moving<'_>) {
+        self.bytes += moving.moved_bytes;
+        self.found_bytes += moving.found_bytes;
+    }
 }
 
 impl Board {
@@ -52,11 +70,21 @@ impl Board {
         self.done_files += 1;
     }
 
+    /// True where [`Board::show`] would draw: what it shows need be added up only then.
+    pub(crate) fn is_due(&self) -> bool {
+        self.live.due().is_some_and(|due| due <= Instant::now())
+    }
+
     /// Draws all of it where that is due.
-    pub(crate) fn show<'a>(&mut self, moved: Moved, files: impl Iterator<Item = Moving<'a>>) {
+    pub(crate) fn show<'a>(
+        &mut self,
+        course: Course,
+        arrived: Arrived,
+        files: impl Iterator<Item = Moving<'a>>,
+    ) {
         let now = Instant::now();
-        self.rate.note(now, moved.bytes);
-        let progress = self.progress(moved, now);
+        self.rate.note(now, arrived.bytes.saturating_sub(arrived.found_bytes));
+        let progress = self.progress(course, arrived, now);
         self.live.draw(now, || progress.status(), |room| lines(&progress, room, files));
     }
 
@@ -70,14 +98,14 @@ impl Board {
         self.live.clear();
     }
 
-    fn progress(&self, moved: Moved, now: Instant) -> Progress {
-        let silence = now.saturating_duration_since(moved.silent_since);
+    fn progress(&self, course: Course, arrived: Arrived, now: Instant) -> Progress {
+        let silence = now.saturating_duration_since(course.silent_since);
         let going =
-            if moved.is_cut_off { Going::CutOff } else { Going::at(self.rate.bytes_per_second(), silence) };
+            if course.is_cut_off { Going::CutOff } else { Going::at(self.rate.bytes_per_second(), silence) };
         let what = What::Files { done: self.done_files, planned: self.planned_files };
         Progress {
             what,
-            moved_bytes: moved.bytes.min(self.planned_bytes),
+            moved_bytes: arrived.bytes.min(self.planned_bytes),
             total_bytes: self.planned_bytes,
             going,
         }
@@ -126,8 +154,9 @@ mod tests {
         board.done_files = 461;
         let now = Instant::now();
         let silent_since = now - Duration::from_secs(12);
-        let moved = Moved { bytes: 500_000_000, silent_since, is_cut_off: false };
-        let progress = board.progress(moved, now);
+        let course = Course { silent_since, is_cut_off: false };
+        let arrived = Arrived { bytes: 500_000_000, found_bytes: 0 };
+        let progress = board.progress(course, arrived, now);
         let file = |path: &str, size_bytes| Planned {
             root: 0,
             path: RemotePath::parse(path.as_bytes()).unwrap(),
@@ -142,7 +171,7 @@ mod tests {
         let files = ["f", "2024/winter/IMG_4711.jpg", "b", "c", "d", "e"].map(|path| file(path, large));
         let small = ["x", "y"].map(|path| file(path, 1));
         fn moving(files: &[Planned], moved_bytes: u64) -> impl Iterator<Item = Moving<'_>> {
-            (1..).zip(files).map(move |(id, file)| Moving { id, file, moved_bytes })
+            (1..).zip(files).map(move |(id, file)| Moving { id, file, moved_bytes, found_bytes: 0 })
         }
         let shown = |rows| {
             let files = moving(&small, 1).chain(moving(&files, large * 41 / 100 + 1));

@@ -7,14 +7,14 @@ use crate::exit_code::ExitCode;
 use crate::failure::{Failure, show_path};
 use crate::limits::{TREE_FILE_TRIES_MAX, TREE_LARGE_AHEAD_FILES};
 use crate::mirror::beginnings::{Beginnings, Compared};
-use crate::mirror::board::Board;
+use crate::mirror::board::{Arrived, Board};
 use crate::mirror::comparing::Comparing;
 use crate::mirror::fetching::{Fetch, Running};
 use crate::mirror::folder_times::FolderTimes;
 use crate::mirror::held::Held;
 use crate::mirror::load::{self, FIRST_MOVER, SCOUT};
 use crate::mirror::plan::{Class, Plan, Planned};
-use crate::mirror::pool::{Job, Member, Moved, Pool, Tick};
+use crate::mirror::pool::{Course, Job, Member, Pool, Tick};
 use crate::mirror::server_walk::ServerWalk;
 use crate::mirror::steps::{self, Steps};
 use crate::mirror::summary::{Direction, Summary};
@@ -431,8 +431,16 @@ impl Job for Download<'_> {
         }
     }
 
-    fn show(&mut self, moved: Moved) {
-        self.board.show(moved, self.running.iter().flat_map(Running::moving));
+    fn show(&mut self, course: Course) {
+        if self.board.is_due() {
+            let found_bytes = self.summary.found_bytes;
+            let committing: u64 = self.committing.values().map(|weight| weight.bytes).sum();
+            let bytes = self.summary.bytes + found_bytes + committing;
+            let mut arrived = Arrived { bytes, found_bytes };
+            let moving = || self.running.iter().flat_map(Running::moving);
+            moving().for_each(|moving| arrived.add(&moving));
+            self.board.show(course, arrived, moving());
+        }
     }
 }
 

@@ -42,6 +42,7 @@ impl Running {
             id,
             file: &fetch.file,
             moved_bytes: fetch.receiving.as_ref().map_or(0, Receiving::length_bytes),
+            found_bytes: fetch.receiving.as_ref().map_or(0, Receiving::found_bytes),
         })
     }
 }

@@ -85,8 +85,8 @@ pub(crate) trait Job {
     /// Does what is due beside the sessions.
     fn tick(&mut self) -> Result<Tick, Failure>;
 
-    /// How much has moved, for the display.
-    fn show(&mut self, moved: Moved);
+    /// Shows how it goes.
+    fn show(&mut self, course: Course);
 }
 
 /// What is left of a job beside the sessions.
@@ -101,10 +101,8 @@ pub(crate) enum Tick {
 
 /// What a display needs to know of the sessions.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Moved {
-    /// Payload that has come or gone.
-    pub(crate) bytes: u64,
-    /// Since when nothing has, not even a reply.
+pub(crate) struct Course {
+    /// Since when nothing has come or gone, not even a reply.
     pub(crate) silent_since: Instant,
     /// A connection was lost, and none stands.
     pub(crate) is_cut_off: bool,
@@ -120,7 +118,7 @@ pub(crate) struct Pool {
     slots: Vec<Slot>,
     scratch: Box<[u8]>,
     outage: Option<Outage>,
-    moved: Moved,
+    course: Course,
 }
 
 /// The place of one session.
@@ -209,7 +207,7 @@ impl Pool {
             slots: std::iter::repeat_with(idle).take(members).collect(),
             scratch: vec![0; POOL_SCRATCH_BYTES].into_boxed_slice(),
             outage: None,
-            moved: Moved { bytes: 0, silent_since: now, is_cut_off: false },
+            course: Course { silent_since: now, is_cut_off: false },
         })
     }
 
@@ -240,8 +238,8 @@ impl Pool {
                 has_work |= self.serve(member, job)?;
             }
             self.check_outage()?;
-            self.moved.is_cut_off = self.outage.is_some() && !self.slots.iter().any(Slot::is_ready);
-            job.show(self.moved);
+            self.course.is_cut_off = self.outage.is_some() && !self.slots.iter().any(Slot::is_ready);
+            job.show(self.course);
             let timeout = if has_work { Duration::ZERO } else { POOL_TICK };
             self.wait(&mut events, timeout)?;
             for event in events.iter().filter(|event| event.token() != WAKER) {
@@ -293,7 +291,6 @@ impl Pool {
         let (registry, scratch) = (self.poll.registry(), &mut *self.scratch);
         let mut turn = Turn { registry, scratch, received_bytes: 0, sent_bytes: 0 };
         session.turn(&mut turn, &mut Payload { job, member });
-        self.moved.bytes += turn.received_bytes + turn.sent_bytes;
         if session.wants_connect() {
             session.retry_connect(self.poll.registry());
         }
@@ -381,7 +378,7 @@ impl Pool {
             REPLY_TIMEOUT
         };
         if moved != seen {
-            self.moved.silent_since = now;
+            self.course.silent_since = now;
         }
         if moved != seen || !is_busy {
             slot.moved = moved;

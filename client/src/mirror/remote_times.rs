@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::limits::{TREE_AHEAD_TIMES, TREE_FILE_TRIES_MAX};
 use crate::mirror::board::Board;
 use crate::mirror::load::SCOUT;
-use crate::mirror::pool::{Job, Member, Moved, Tick};
+use crate::mirror::pool::{Course, Job, Member, Tick};
 use crate::mirror::scout::Before;
 use crate::mirror::summary::Tally;
 use crate::mirror::{Verdict, code_of, judge, spool_failed};
@@ -241,7 +241,7 @@ impl Job for Setting<'_> {
         Ok(if self.times.is_over() { Tick::Over } else { Tick::Waiting })
     }
 
-    fn show(&mut self, _moved: Moved) {
+    fn show(&mut self, _course: Course) {
         let left = self.times.left;
         self.board.tell(|| format!("setting the times of folders: {} left", grouped(left)));
     }

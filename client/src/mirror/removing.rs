@@ -5,7 +5,7 @@
 use crate::engine::Session as Engine;
 use crate::failure::Failure;
 use crate::limits::{REMOVED_AT_ONCE_MAX, REMOVED_FOLDERS_AHEAD, TREE_AHEAD_QUESTIONS, TREE_FILE_TRIES_MAX};
-use crate::mirror::pool::{Job, Member, Moved, Pool, Tick};
+use crate::mirror::pool::{Course, Job, Member, Pool, Tick};
 use crate::mirror::{Verdict, code_of, judge};
 use crate::session::Session;
 use ferry_common::dialogue::{self, RequestId, Success};
@@ -203,5 +203,5 @@ impl Job for Removing {
         Ok(if is_over { Tick::Over } else { Tick::Waiting })
     }
 
-    fn show(&mut self, _moved: Moved) {}
+    fn show(&mut self, _course: Course) {}
 }

@@ -3,8 +3,10 @@
 
 use crate::engine::Stop;
 use crate::failure::describe;
+use crate::mirror::board::Moving;
 use crate::mirror::plan::Planned;
 use crate::tree::source::Source;
+use ferry_common::dialogue::RequestId;
 use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::wire::command::{Resume, UploadOptions};
 use ferry_common::wire::digest::{Digest, Hasher};
@@ -16,6 +18,8 @@ pub(crate) struct Sending {
     pub(crate) file: Planned,
     /// So much of it the server has.
     moved_bytes: u64,
+    /// So much of that it had before.
+    found_bytes: u64,
     content: Content,
     /// Why this end cannot go on.
     pub(crate) failed: Option<Failed>,
@@ -51,7 +55,13 @@ impl Sending {
         match read(source) {
             Ok(bytes) => {
                 let digest = verify.then(|| Digest::of(&bytes));
-                Ok(Self { file, moved_bytes: 0, content: Content::Small { bytes, digest }, failed: None })
+                Ok(Self {
+                    file,
+                    moved_bytes: 0,
+                    found_bytes: 0,
+                    content: Content::Small { bytes, digest },
+                    failed: None,
+                })
             }
             Err(failed) => Err((file, failed)),
         }
@@ -62,7 +72,13 @@ impl Sending {
         let moved_bytes = beginning.length();
         let hasher = beginning.clone();
         let large = Large { source, verify, beginning, hasher, digest: None };
-        Self { file, moved_bytes, content: Content::Large(Box::new(large)), failed: None }
+        Self {
+            file,
+            moved_bytes,
+            found_bytes: moved_bytes,
+            content: Content::Large(Box::new(large)),
+            failed: None,
+        }
     }
 
     pub(crate) fn options(&self, overwrite: bool, keep_times: bool) -> UploadOptions {
@@ -91,8 +107,10 @@ impl Sending {
         }
     }
 
-    pub(crate) fn moved_bytes(&self) -> u64 {
-        self.moved_bytes
+    /// This file among those that move.
+    pub(crate) fn moving(&self, id: RequestId) -> Moving<'_> {
+        let Self { file, moved_bytes, found_bytes, .. } = self;
+        Moving { id, file, moved_bytes: *moved_bytes, found_bytes: *found_bytes }
     }
 
     /// The server tells that it has so much of the file.
@@ -102,6 +120,7 @@ impl Sending {
 
     pub(crate) fn begin(&mut self, offset: u64) -> Result<(), Stop> {
         self.moved_bytes = offset;
+        self.found_bytes = offset;
         match &mut self.content {
             Content::Small { .. } => Ok(()),
             Content::Large(large) => {

@@ -4,13 +4,13 @@ use crate::engine::{Session as Engine, Stop};
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::limits::TREE_FILE_TRIES_MAX;
-use crate::mirror::board::{Board, Moving};
+use crate::mirror::board::{Arrived, Board, Moving};
 use crate::mirror::comparing::{Compared, Comparing};
 use crate::mirror::hashing::Hashing;
 use crate::mirror::held::Held;
 use crate::mirror::load::{self, FIRST_MOVER, Load, SCOUT};
 use crate::mirror::plan::{Class, Plan, Planned};
-use crate::mirror::pool::{Job, Member, Moved, Pool, Tick};
+use crate::mirror::pool::{Course, Job, Member, Pool, Tick};
 use crate::mirror::remote_times::RemoteTimes;
 use crate::mirror::report::would;
 use crate::mirror::scout::{Before, Finding, Scout, Start, too_long};
@@ -69,6 +69,7 @@ pub(crate) fn run(
         running: std::iter::repeat_with(Running::default).take(members).collect(),
         waker: pool.waker(),
         summary: Summary::default(),
+        found_bytes: 0,
         board: Board::new(),
         results: Results::new(),
     };
@@ -87,6 +88,8 @@ struct Upload<'a> {
     running: Vec<Running>,
     waker: Arc<Waker>,
     summary: Summary,
+    /// What the server had before of the files that it has now.
+    found_bytes: u64,
     board: Board,
     results: Results,
 }
@@ -326,6 +329,7 @@ impl Upload<'_> {
 
     fn finish(&mut self, sending: Sending, result: Result<Success, dialogue::Failure>) {
         let digest = sending.digest();
+        let found_bytes = sending.moving(0).found_bytes;
         let Sending { file, failed, .. } = sending;
         match (result, failed) {
             (_, Some(failed)) => self.fail_locally(file, failed),
@@ -334,6 +338,7 @@ impl Upload<'_> {
                 self.try_again(file, why, ExitCode::Mismatch);
             }
             (Ok(_), None) => {
+                self.found_bytes += found_bytes;
                 self.board.finish_file();
                 self.count(&file);
             }
@@ -369,13 +374,11 @@ impl Running {
 
     /// The files on their way, for a display.
     fn moving(&self) -> impl Iterator<Item = Moving<'_>> {
-        let preparing =
-            self.preparing.iter().map(|preparing| Moving { id: 0, file: &preparing.file, moved_bytes: 0 });
-        let sendings = self.sendings.iter().map(|(&id, sending)| Moving {
-            id,
-            file: &sending.file,
-            moved_bytes: sending.moved_bytes(),
+        let preparing = self.preparing.iter().map(|preparing| {
+            let file = &preparing.file;
+            Moving { id: 0, file, moved_bytes: 0, found_bytes: 0 }
         });
+        let sendings = self.sendings.iter().map(|(&id, sending)| sending.moving(id));
         preparing.chain(sendings)
     }
 }
@@ -528,7 +531,12 @@ impl Job for Upload<'_> {
         Ok(if self.is_idle() { Tick::Over } else { Tick::Waiting })
     }
 
-    fn show(&mut self, moved: Moved) {
-        self.board.show(moved, self.running.iter().flat_map(Running::moving));
+    fn show(&mut self, course: Course) {
+        if self.board.is_due() {
+            let mut arrived = Arrived { bytes: self.summary.bytes, found_bytes: self.found_bytes };
+            let moving = || self.running.iter().flat_map(Running::moving);
+            moving().for_each(|moving| arrived.add(&moving));
+            self.board.show(course, arrived, moving());
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::limits::{SURPLUS_LOOKS_MAX, SURPLUS_NAMES_MAX, SURPLUS_UNSURE_MAX, WA
 use crate::mirror::board::Board;
 use crate::mirror::load::SCOUT;
 use crate::mirror::plan::common;
-use crate::mirror::pool::{Job, Member, Moved, Tick};
+use crate::mirror::pool::{Course, Job, Member, Tick};
 use crate::mirror::server_walk::ServerWalk;
 use crate::mirror::summary::Direction;
 use crate::mirror::surplus::Ends;
@@ -408,7 +408,7 @@ impl Job for Look<'_> {
         Ok(if self.walk.is_over() { Tick::Over } else { Tick::Waiting })
     }
 
-    fn show(&mut self, _moved: Moved) {
+    fn show(&mut self, _course: Course) {
         let names = self.names;
         self.board.tell(|| format!("comparing both ends: {} names", grouped(names)));
     }

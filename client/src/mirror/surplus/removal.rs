@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::limits::{TREE_AHEAD_QUESTIONS, TREE_FILE_TRIES_MAX};
 use crate::mirror::board::Board;
 use crate::mirror::complaints::Complaints;
-use crate::mirror::pool::{Job, Member, Moved, Tick};
+use crate::mirror::pool::{Course, Job, Member, Tick};
 use crate::mirror::summary::Direction;
 use crate::mirror::surplus::Ends;
 use crate::mirror::surplus::found::{Counts, Found, Stage, Surplus, What};
@@ -312,7 +312,7 @@ impl Job for Removal<'_> {
         }
     }
 
-    fn show(&mut self, _moved: Moved) {
+    fn show(&mut self, _course: Course) {
         let (removed, all) = (self.removed.all(), self.found.counts.all());
         self.board.tell(|| format!("removing: {} of {}", grouped(removed), grouped(all)));
     }
