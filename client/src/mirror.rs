@@ -46,8 +46,19 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-/// Asks a person, and tells whether the answer is yes.
-pub(crate) type Asker<'a> = dyn FnMut(&str) -> Result<bool, Client> + 'a;
+/// Asks a person.
+pub(crate) type Asker<'a> = dyn FnMut(&str) -> Result<Answer, Client> + 'a;
+
+/// What a person answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    No,
+    Yes,
+    /// To all questions that follow as well.
+    All,
+    /// It is to be asked about one by one.
+    Each,
+}
 
 /// How the user wants a tree to be moved.
 #[derive(Debug)]

@@ -189,6 +189,18 @@ fn a_person_is_asked_before_another_file_is_replaced() {
     let lines = answer("download a b c", &[(all.clone(), "")]);
     assert!(lines.contains(&"3 were not received:".to_owned()), "{lines:?}");
     assert_eq!(ferry.read("a"), b"here");
+    let one = |name: &str| format!("{name} here differs from that on the server. Replace it?");
+    let each = [(all.clone(), "each"), (one("a"), "n"), (one("b"), "y"), (one("c"), "")];
+    let lines = answer("download a b c", &each);
+    assert!(lines.contains(&"2 were not received:".to_owned()), "{lines:?}");
+    let contents = || ["a", "b", "c"].map(|name| ferry.read(name) == b"of the server");
+    assert_eq!(contents(), [false, true, false]);
+    ferry.put("b", "here");
+    answer("download a b c", &[(all.clone(), "each"), (one("a"), ""), (one("b"), "all")]);
+    assert_eq!(contents(), [false, true, true]);
+    for name in ["a", "b", "c"] {
+        ferry.put(name, "here");
+    }
     answer("download a b c", &[(all, "y")]);
     assert_eq!((ferry.read("a"), ferry.read("c")), (b"of the server".to_vec(), b"of the server".to_vec()));
     let lines = answer("download a", &[]);

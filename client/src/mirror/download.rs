@@ -11,12 +11,12 @@ use crate::mirror::board::{Arrived, Board};
 use crate::mirror::comparing::Comparing;
 use crate::mirror::fetching::{Fetch, Running};
 use crate::mirror::folder_times::FolderTimes;
-use crate::mirror::held::Held;
+use crate::mirror::held::{Held, release};
 use crate::mirror::load::{self, FIRST_MOVER, SCOUT};
 use crate::mirror::plan::{Class, Plan, Planned};
 use crate::mirror::pool::{Course, Job, Member, Pool, Tick};
 use crate::mirror::server_walk::ServerWalk;
-use crate::mirror::steps::{self, Steps};
+use crate::mirror::steps::{self, May, Steps};
 use crate::mirror::summary::{Direction, Summary};
 use crate::mirror::surplus::Ends;
 use crate::mirror::{Asker, Options, Verdict, is_lost, judge, spool_failed, status_of};
@@ -284,14 +284,14 @@ impl Steps for Download<'_> {
         &self.held
     }
 
-    fn release(&mut self) -> Result<(), Failure> {
-        self.held.release(&mut self.plan, &mut self.board).map_err(spool_failed)
-    }
-
-    fn keep_held(&mut self) -> Result<(), Failure> {
+    fn settle_held(&mut self, may: &mut May<'_>) -> Result<(), Failure> {
         while let Some(file) = self.held.pop().map_err(spool_failed)? {
-            let why = "a different file is here; it is left alone".to_owned();
-            self.summary.note(file.path.as_bytes(), why);
+            if may(&file)? {
+                release(&file, &mut self.plan, &mut self.board).map_err(spool_failed)?;
+            } else {
+                let why = "a different file is here; it is left alone".to_owned();
+                self.summary.note(file.path.as_bytes(), why);
+            }
         }
         Ok(())
     }

@@ -28,15 +28,6 @@ impl Held {
         Planned::decode(&record).map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
-    /// They may: they are to be moved like all others.
-    pub(crate) fn release(&mut self, plan: &mut Plan, board: &mut Board) -> io::Result<()> {
-        while let Some(file) = self.pop()? {
-            board.plan(file.size_bytes);
-            plan.push(&file)?;
-        }
-        Ok(())
-    }
-
     pub(crate) fn files(&self) -> u64 {
         self.count
     }
@@ -47,10 +38,22 @@ impl Held {
         match self.count {
             1 => format!("{first} {receiving} differs from that {sending}. Replace it? [y/N] "),
             count => {
-                format!("{} files {receiving} differ, such as {first}. Replace them? [y/N] ", grouped(count))
+                let files = grouped(count);
+                format!("{files} files {receiving} differ, such as {first}. Replace them? [y/N/each] ")
             }
         }
     }
+}
+
+/// The question for one of several.
+pub(crate) fn question_of(file: &Planned, receiving: &str, sending: &str) -> String {
+    format!("{} {receiving} differs from that {sending}. Replace it? [y/N/all] ", file.path)
+}
+
+/// It may be replaced: it is to be moved like all others.
+pub(crate) fn release(file: &Planned, plan: &mut Plan, board: &mut Board) -> io::Result<()> {
+    board.plan(file.size_bytes);
+    plan.push(file)
 }
 
 #[cfg(test)]
@@ -79,7 +82,9 @@ mod tests {
         );
         held.push(&file("c")).unwrap();
         let question = held.question("on the server", "here");
-        assert_eq!(question, "2 files on the server differ, such as \"a b\". Replace them? [y/N] ");
+        assert_eq!(question, "2 files on the server differ, such as \"a b\". Replace them? [y/N/each] ");
+        let question = question_of(&file("c"), "here", "on the server");
+        assert_eq!(question, "c here differs from that on the server. Replace it? [y/N/all] ");
         assert_eq!(held.pop().unwrap(), Some(file("a b")));
         assert_eq!(held.files(), 1);
     }

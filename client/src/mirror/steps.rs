@@ -3,12 +3,13 @@
 //! in one sets its time, too. What became of it is told.
 
 use crate::failure::Failure;
-use crate::mirror::held::Held;
+use crate::mirror::held::{Held, question_of};
+use crate::mirror::plan::Planned;
 use crate::mirror::pool::{Job, Pool};
 use crate::mirror::report::Report;
 use crate::mirror::summary::{Direction, Summary};
 use crate::mirror::surplus::{self, Ends};
-use crate::mirror::{Asker, Options};
+use crate::mirror::{Answer, Asker, Options};
 use crate::terminal::screen::{self, Results};
 
 /// A job that moves files, and does not replace one before it may.
@@ -18,11 +19,8 @@ pub(crate) trait Steps: Job {
     /// The files that wait.
     fn held(&self) -> &Held;
 
-    /// They may be replaced.
-    fn release(&mut self) -> Result<(), Failure>;
-
-    /// They are to stay.
-    fn keep_held(&mut self) -> Result<(), Failure>;
+    /// Moves those that may replace what has their name; the others are left as they are, and told of.
+    fn settle_held(&mut self, may: &mut May<'_>) -> Result<(), Failure>;
 
     /// The job is broken off: ends what can be ended without the server.
     fn settle(&mut self, pool: &mut Pool) -> Result<(), Failure>;
@@ -37,6 +35,9 @@ pub(crate) trait Steps: Job {
 
     fn outcome(&mut self) -> (&mut Summary, &mut Results);
 }
+
+/// Whether a file may replace what has its name.
+pub(crate) type May<'a> = dyn FnMut(&Planned) -> Result<bool, Failure> + 'a;
 
 /// Does all of the job, and tells what became of it. Where the ends are given, the one that receives is made like the other.
 pub(crate) fn see_through(
@@ -84,11 +85,18 @@ fn move_files(pool: &mut Pool, job: &mut impl Steps, asker: &mut Asker<'_>) -> R
         Direction::Down => ("here", "on the server"),
         Direction::Up => ("on the server", "here"),
     };
-    if asker(&job.held().question(receiving, sending))? {
-        job.release()?;
-    } else {
-        job.keep_held()?;
-    }
+    let mut answer = asker(&job.held().question(receiving, sending))?;
+    job.settle_held(&mut |file| match answer {
+        Answer::Yes | Answer::All => Ok(true),
+        Answer::No => Ok(false),
+        Answer::Each => {
+            let own = asker(&question_of(file, receiving, sending))?;
+            if own == Answer::All {
+                answer = Answer::All;
+            }
+            Ok(matches!(own, Answer::Yes | Answer::All))
+        }
+    })?;
     run(pool, job)
 }
 

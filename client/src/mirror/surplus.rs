@@ -20,7 +20,7 @@ use crate::mirror::summary::Direction;
 use crate::mirror::surplus::found::{Counts, Found, Stage};
 use crate::mirror::surplus::look::Look;
 use crate::mirror::surplus::removal::Removal;
-use crate::mirror::{Asker, Options, spool_failed};
+use crate::mirror::{Answer, Asker, Options, spool_failed};
 use crate::terminal::screen::{self, Results};
 use crate::tree::folder::Folder;
 use ferry_common::path::RemotePath;
@@ -149,7 +149,7 @@ fn look_and_ask(
         }
         let again = if answered.is_some() { "That has changed meanwhile. " } else { "" };
         let question = found.question(ends.receiving(), ends.removed_from());
-        if !asker(&format!("{again}{question}"))? {
+        if !matches!(asker(&format!("{again}{question}"))?, Answer::Yes | Answer::All) {
             tell_nothing();
             return Ok(None);
         }

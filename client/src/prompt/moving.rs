@@ -3,10 +3,10 @@
 
 use crate::failure::{Failure, show_path};
 use crate::limits::{MIRROR_JOBS_DEFAULT, MIRROR_JOBS_MAX};
-use crate::mirror;
 use crate::mirror::download::Item;
 use crate::mirror::report::Report;
 use crate::mirror::summary::Direction;
+use crate::mirror::{self, Answer};
 use crate::prompt::commands::each;
 use crate::prompt::context::{Asker, Context};
 use crate::prompt::input::PromptCommand;
@@ -80,7 +80,7 @@ pub(crate) fn download(
     }
     let options = mirror_options(context, command, asker)?;
     let moved =
-        mirror::download::run(session, &options, &items, &to, None, &mut |question| yes(asker, question));
+        mirror::download::run(session, &options, &items, &to, None, &mut |question| answer(asker, question));
     result.and(moved)
 }
 
@@ -142,10 +142,15 @@ pub(crate) fn mirror_options(
     })
 }
 
-/// What was asked is answered with yes.
-pub(crate) fn yes(asker: &mut dyn Asker, question: &str) -> Result<bool, Failure> {
+/// What a person answers; no, where there is none.
+pub(crate) fn answer(asker: &mut dyn Asker, question: &str) -> Result<Answer, Failure> {
     let answer = asker.ask(question)?.unwrap_or_default();
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes" | "a" | "all"))
+    Ok(match answer.trim().to_lowercase().as_str() {
+        "y" | "yes" => Answer::Yes,
+        "a" | "all" => Answer::All,
+        "e" | "each" => Answer::Each,
+        _ => Answer::No,
+    })
 }
 
 /// Where the second of two names is none, it may have been meant as the name for the first.
@@ -189,7 +194,8 @@ pub(crate) fn upload(
             if !options.dry_run && !folder.is_root() {
                 names::make_with_parents(session, &folder)?;
             }
-            let sent = mirror::send(session, &options, files, &folder, &mut |question| yes(asker, question));
+            let sent =
+                mirror::send(session, &options, files, &folder, &mut |question| answer(asker, question));
             tell_other_name("upload", &command.names, 1, sent)
         }
         ([file], destination) => {

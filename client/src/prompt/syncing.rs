@@ -8,7 +8,7 @@ use crate::mirror::surplus::Ends;
 use crate::mirror::{self};
 use crate::prompt::context::{Asker, Context};
 use crate::prompt::input::PromptCommand;
-use crate::prompt::moving::{mirror_options, yes};
+use crate::prompt::moving::{answer, mirror_options};
 use crate::prompt::names;
 use crate::prompt::remote;
 use crate::prompt::table::Flag;
@@ -41,7 +41,7 @@ pub(crate) fn run(
         ));
     }
     let way = direction(session, command, &local_from, &remote_from)?;
-    let mut asks = |question: &str| yes(asker, question);
+    let mut asks = |question: &str| answer(asker, question);
     match way {
         Way::Up => {
             let to = context.place.resolve(to.bytes())?;
