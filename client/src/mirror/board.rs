@@ -141,8 +141,6 @@ fn named<'a>(files: impl Iterator<Item = Moving<'a>>, most: usize) -> Vec<Moving
 mod tests {
     use super::*;
     use crate::limits::TREE_LARGE_MIN_BYTES;
-    use ferry_common::path::RemotePath;
-    use ferry_common::wire::file_time::FileTime;
     use std::time::Duration;
 
     #[test]
@@ -157,19 +155,10 @@ mod tests {
         let course = Course { silent_since, is_cut_off: false };
         let arrived = Arrived { bytes: 500_000_000, found_bytes: 0 };
         let progress = board.progress(course, arrived, now);
-        let file = |path: &str, size_bytes| Planned {
-            root: 0,
-            path: RemotePath::parse(path.as_bytes()).unwrap(),
-            common_at: 0,
-            size_bytes,
-            mtime: FileTime::default(),
-            is_executable: None,
-            replaces: false,
-            tries: 0,
-        };
         let large = TREE_LARGE_MIN_BYTES + 1;
-        let files = ["f", "2024/winter/IMG_4711.jpg", "b", "c", "d", "e"].map(|path| file(path, large));
-        let small = ["x", "y"].map(|path| file(path, 1));
+        let files =
+            ["f", "2024/winter/IMG_4711.jpg", "b", "c", "d", "e"].map(|path| Planned::new_file(path, large));
+        let small = ["x", "y"].map(|path| Planned::new_file(path, 1));
         fn moving(files: &[Planned], moved_bytes: u64) -> impl Iterator<Item = Moving<'_>> {
             (1..).zip(files).map(move |(id, file)| Moving { id, file, moved_bytes, found_bytes: 0 })
         }

@@ -7,12 +7,11 @@ use crate::failure::describe;
 use crate::limits::{COMPARED_AHEAD_FILES, COMPARED_FILES_MAX, TREE_FILE_TRIES_MAX};
 use crate::mirror::hashing::{Hashed, Hashers};
 use crate::mirror::load::FIRST_MOVER;
-use crate::mirror::plan::Planned;
+use crate::mirror::plan::{Planned, Queue};
 use crate::mirror::pool::Member;
 use crate::mirror::{Verdict, judge, status_of};
 use crate::tree::error::TreeError;
 use crate::tree::source::Source;
-use crate::tree::spool::Spool;
 use ferry_common::dialogue::{self, RequestId, Success};
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Command;
@@ -27,8 +26,7 @@ pub(crate) struct Comparing {
     waker: Arc<Waker>,
     /// Started with the first file.
     hashers: Option<Hashers>,
-    waiting: Spool,
-    waiting_files: u64,
+    waiting: Queue,
     again: VecDeque<Planned>,
     pairs: HashMap<u64, Pair>,
     asked: HashMap<(Member, RequestId), u64>,
@@ -66,8 +64,7 @@ impl Comparing {
         Self {
             waker,
             hashers: None,
-            waiting: Spool::default(),
-            waiting_files: 0,
+            waiting: Queue::default(),
             again: VecDeque::new(),
             pairs: HashMap::new(),
             asked: HashMap::new(),
@@ -78,8 +75,7 @@ impl Comparing {
 
     /// Has the file compared, of which both ends have one of its size.
     pub(crate) fn push(&mut self, file: &Planned) -> io::Result<()> {
-        self.waiting_files += 1;
-        self.waiting.push(&file.encode())
+        self.waiting.push(file)
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -87,13 +83,13 @@ impl Comparing {
     }
 
     fn has_waiting(&self) -> bool {
-        self.waiting_files > 0 || !self.again.is_empty()
+        self.waiting.files() > 0 || !self.again.is_empty()
     }
 
     /// True where there is enough for this session to be worth its connection.
     pub(crate) fn wants(&self, member: Member) -> bool {
         let more = if member == FIRST_MOVER { 0 } else { COMPARED_AHEAD_FILES as u64 };
-        self.waiting_files + self.again.len() as u64 > more
+        self.waiting.files() + self.again.len() as u64 > more
     }
 
     /// Asks for as many digests as may be on their way in this session. `find` opens the file here, and tells what the
@@ -145,9 +141,7 @@ impl Comparing {
         if let Some(file) = self.again.pop_front() {
             return Ok(Some(file));
         }
-        let Some(record) = self.waiting.pop()? else { return Ok(None) };
-        self.waiting_files = self.waiting_files.saturating_sub(1);
-        Planned::decode(&record).map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        self.waiting.pop()
     }
 
     /// The server has told a digest.

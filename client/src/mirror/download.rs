@@ -11,12 +11,12 @@ use crate::mirror::board::{Arrived, Board};
 use crate::mirror::comparing::Comparing;
 use crate::mirror::fetching::{Fetch, Running};
 use crate::mirror::folder_times::FolderTimes;
-use crate::mirror::held::{Held, release};
+use crate::mirror::held::Held;
 use crate::mirror::load::{self, FIRST_MOVER, SCOUT};
 use crate::mirror::plan::{Class, Plan, Planned};
 use crate::mirror::pool::{Course, Job, Member, Pool, Tick};
 use crate::mirror::server_walk::ServerWalk;
-use crate::mirror::steps::{self, May, Steps};
+use crate::mirror::steps::{self, Steps};
 use crate::mirror::summary::{Direction, Summary};
 use crate::mirror::surplus::Ends;
 use crate::mirror::{Asker, Options, Verdict, is_lost, judge, spool_failed, status_of};
@@ -280,20 +280,18 @@ impl Steps for Download<'_> {
         Direction::Down
     }
 
-    fn held(&self) -> &Held {
-        &self.held
+    fn held(&mut self) -> &mut Held {
+        &mut self.held
     }
 
-    fn settle_held(&mut self, may: &mut May<'_>) -> Result<(), Failure> {
-        while let Some(file) = self.held.pop().map_err(spool_failed)? {
-            if may(&file)? {
-                release(&file, &mut self.plan, &mut self.board).map_err(spool_failed)?;
-            } else {
-                let why = "a different file is here; it is left alone".to_owned();
-                self.summary.note(file.path.as_bytes(), why);
-            }
-        }
-        Ok(())
+    fn release(&mut self, file: &Planned) -> io::Result<()> {
+        self.board.plan(file.size_bytes);
+        self.plan.push(file)
+    }
+
+    fn leave(&mut self, file: &Planned) {
+        let why = "a different file is here; it is left alone".to_owned();
+        self.summary.note(file.path.as_bytes(), why);
     }
 
     /// What is whole gets its name all the same.

@@ -69,20 +69,9 @@ impl Load {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ferry_common::path::RemotePath;
-    use ferry_common::wire::file_time::FileTime;
 
     fn file(size_bytes: u64) -> Planned {
-        Planned {
-            root: 0,
-            path: RemotePath::root(),
-            common_at: 0,
-            size_bytes,
-            mtime: FileTime::default(),
-            is_executable: None,
-            replaces: false,
-            tries: 0,
-        }
+        Planned::new_file("a", size_bytes)
     }
 
     #[test]

@@ -27,13 +27,18 @@ pub(crate) struct Planned {
     pub(crate) tries: u32,
 }
 
+/// Files one after the other, in bounded memory.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    records: Spool,
+    files: u64,
+}
+
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    small: Spool,
-    small_files: u64,
-    large: Spool,
-    large_files: u64,
+    small: Queue,
+    large: Queue,
     /// Those whose turn has come again.
     again: VecDeque<Planned>,
 }
@@ -122,14 +127,26 @@ impl Planned {
     }
 }
 
+impl Queue {
+    pub(crate) fn push(&mut self, file: &Planned) -> io::Result<()> {
+        self.files += 1;
+        self.records.push(&file.encode())
+    }
+
+    pub(crate) fn pop(&mut self) -> io::Result<Option<Planned>> {
+        let Some(record) = self.records.pop()? else { return Ok(None) };
+        self.files = self.files.saturating_sub(1);
+        Planned::decode(&record).map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    pub(crate) fn files(&self) -> u64 {
+        self.files
+    }
+}
+
 impl Plan {
     pub(crate) fn push(&mut self, file: &Planned) -> io::Result<()> {
-        let (spool, files) = match file.class() {
-            Class::Small => (&mut self.small, &mut self.small_files),
-            Class::Large => (&mut self.large, &mut self.large_files),
-        };
-        *files += 1;
-        spool.push(&file.encode())
+        self.queue_mut(file.class()).push(file)
     }
 
     /// Takes a file back that has to be asked for again.
@@ -141,25 +158,43 @@ impl Plan {
         if let Some(at) = self.again.iter().position(|file| file.class() == class) {
             return Ok(self.again.remove(at));
         }
-        let (spool, files) = match class {
-            Class::Small => (&mut self.small, &mut self.small_files),
-            Class::Large => (&mut self.large, &mut self.large_files),
-        };
-        let Some(record) = spool.pop()? else { return Ok(None) };
-        *files = files.saturating_sub(1);
-        Planned::decode(&record).map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        self.queue_mut(class).pop()
     }
 
     pub(crate) fn has(&self, class: Class) -> bool {
-        let files = match class {
-            Class::Small => self.small_files,
-            Class::Large => self.large_files,
+        let queue = match class {
+            Class::Small => &self.small,
+            Class::Large => &self.large,
         };
-        files > 0 || self.again.iter().any(|file| file.class() == class)
+        queue.files() > 0 || self.again.iter().any(|file| file.class() == class)
     }
 
     pub(crate) fn len(&self) -> u64 {
-        self.small_files + self.large_files + self.again.len() as u64
+        self.small.files() + self.large.files() + self.again.len() as u64
+    }
+
+    fn queue_mut(&mut self, class: Class) -> &mut Queue {
+        match class {
+            Class::Small => &mut self.small,
+            Class::Large => &mut self.large,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Planned {
+    /// A new file of this size, for tests.
+    pub(crate) fn new_file(path: &str, size_bytes: u64) -> Self {
+        Self {
+            root: 0,
+            path: RemotePath::parse(path.as_bytes()).unwrap(),
+            common_at: 0,
+            size_bytes,
+            mtime: FileTime::default(),
+            is_executable: None,
+            replaces: false,
+            tries: 0,
+        }
     }
 }
 
@@ -168,15 +203,15 @@ mod tests {
     use super::*;
 
     fn planned(path: &str, size_bytes: u64) -> Planned {
+        let mtime = FileTime::new(-5, 17_u32);
+        let is_executable = Some(true);
         Planned {
             root: 7,
-            path: RemotePath::parse(path.as_bytes()).unwrap(),
             common_at: 2,
-            size_bytes,
-            mtime: FileTime::new(-5, 17_u32),
-            is_executable: Some(true),
+            mtime,
+            is_executable,
             replaces: true,
-            tries: 0,
+            ..Planned::new_file(path, size_bytes)
         }
     }
 

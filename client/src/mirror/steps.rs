@@ -9,18 +9,22 @@ use crate::mirror::pool::{Job, Pool};
 use crate::mirror::report::Report;
 use crate::mirror::summary::{Direction, Summary};
 use crate::mirror::surplus::{self, Ends};
-use crate::mirror::{Answer, Asker, Options};
+use crate::mirror::{Answer, Asker, Options, spool_failed};
 use crate::terminal::screen::{self, Results};
+use std::io;
 
 /// A job that moves files, and does not replace one before it may.
 pub(crate) trait Steps: Job {
     fn direction(&self) -> Direction;
 
     /// The files that wait.
-    fn held(&self) -> &Held;
+    fn held(&mut self) -> &mut Held;
 
-    /// Moves those that may replace what has their name; the others are left as they are, and told of.
-    fn settle_held(&mut self, may: &mut May<'_>) -> Result<(), Failure>;
+    /// One of them may replace what has its name.
+    fn release(&mut self, file: &Planned) -> io::Result<()>;
+
+    /// One of them is left as it is, which is told.
+    fn leave(&mut self, file: &Planned);
 
     /// The job is broken off: ends what can be ended without the server.
     fn settle(&mut self, pool: &mut Pool) -> Result<(), Failure>;
@@ -35,9 +39,6 @@ pub(crate) trait Steps: Job {
 
     fn outcome(&mut self) -> (&mut Summary, &mut Results);
 }
-
-/// Whether a file may replace what has its name.
-pub(crate) type May<'a> = dyn FnMut(&Planned) -> Result<bool, Failure> + 'a;
 
 /// Does all of the job, and tells what became of it. Where the ends are given, the one that receives is made like the other.
 pub(crate) fn see_through(
@@ -86,17 +87,19 @@ fn move_files(pool: &mut Pool, job: &mut impl Steps, asker: &mut Asker<'_>) -> R
         Direction::Up => ("on the server", "here"),
     };
     let mut answer = asker(&job.held().question(receiving, sending))?;
-    job.settle_held(&mut |file| match answer {
-        Answer::Yes | Answer::All => Ok(true),
-        Answer::No => Ok(false),
-        Answer::Each => {
-            let own = asker(&question_of(file, receiving, sending))?;
+    while let Some(file) = job.held().pop().map_err(spool_failed)? {
+        let mut own = answer;
+        if answer == Answer::Each {
+            own = asker(&question_of(&file, receiving, sending))?;
             if own == Answer::All {
                 answer = Answer::All;
             }
-            Ok(matches!(own, Answer::Yes | Answer::All))
         }
-    })?;
+        match own {
+            Answer::Yes | Answer::All => job.release(&file).map_err(spool_failed)?,
+            Answer::No | Answer::Each => job.leave(&file),
+        }
+    }
     run(pool, job)
 }
 

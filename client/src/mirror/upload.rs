@@ -7,7 +7,7 @@ use crate::limits::TREE_FILE_TRIES_MAX;
 use crate::mirror::board::{Arrived, Board, Moving};
 use crate::mirror::comparing::{Compared, Comparing};
 use crate::mirror::hashing::Hashing;
-use crate::mirror::held::{Held, release};
+use crate::mirror::held::Held;
 use crate::mirror::load::{self, FIRST_MOVER, Load, SCOUT};
 use crate::mirror::plan::{Class, Plan, Planned};
 use crate::mirror::pool::{Course, Job, Member, Pool, Tick};
@@ -15,7 +15,7 @@ use crate::mirror::remote_times::RemoteTimes;
 use crate::mirror::report::would;
 use crate::mirror::scout::{Before, Finding, Scout, Start, too_long};
 use crate::mirror::sending::{Failed, Sending};
-use crate::mirror::steps::{self, May, Steps};
+use crate::mirror::steps::{self, Steps};
 use crate::mirror::summary::{Direction, Summary};
 use crate::mirror::surplus::Ends;
 use crate::mirror::{Asker, Options, Verdict, judge, spool_failed, status_of};
@@ -388,21 +388,19 @@ impl Steps for Upload<'_> {
         Direction::Up
     }
 
-    fn held(&self) -> &Held {
-        &self.held
+    fn held(&mut self) -> &mut Held {
+        &mut self.held
     }
 
-    fn settle_held(&mut self, may: &mut May<'_>) -> Result<(), Failure> {
-        while let Some(file) = self.held.pop().map_err(spool_failed)? {
-            if may(&file)? {
-                self.folder_times.expect_changes();
-                release(&file, &mut self.plan, &mut self.board).map_err(spool_failed)?;
-            } else {
-                let shown = self.scout.shown(file.root, file.path.as_bytes());
-                self.summary.note(&shown, "a different file is on the server; it is left alone".to_owned());
-            }
-        }
-        Ok(())
+    fn release(&mut self, file: &Planned) -> io::Result<()> {
+        self.folder_times.expect_changes();
+        self.board.plan(file.size_bytes);
+        self.plan.push(file)
+    }
+
+    fn leave(&mut self, file: &Planned) {
+        let shown = self.scout.shown(file.root, file.path.as_bytes());
+        self.summary.note(&shown, "a different file is on the server; it is left alone".to_owned());
     }
 
     fn settle(&mut self, _pool: &mut Pool) -> Result<(), Failure> {
