@@ -46,7 +46,15 @@ pub(crate) fn amount_in(bytes: u64, time: Duration) -> String {
 
 /// `1,234,567`.
 pub(crate) fn grouped(number: u64) -> String {
-    indicatif::HumanCount(number).to_string()
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// `0.4 s`, `3 min 5 s`.
@@ -115,5 +123,11 @@ mod tests {
             ["0.0 s", "7.2 s", "1 min 5 s", "1 h 1 min"]
         );
         assert_eq!(seconds(Duration::from_millis(26_900)), "26 s");
+    }
+
+    #[test]
+    fn digits_stand_in_groups() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(grouped(u64::MAX), "18,446,744,073,709,551,615");
     }
 }
