@@ -6,6 +6,7 @@ use ferry_tests::ferry::Ferry;
 use ferry_tests::proxy::{Proxy, Slowness};
 use ferry_tests::server::Server;
 use ferry_tests::terminal::Terminal;
+use std::path::Path;
 use std::time::Duration;
 
 const PROMPT: &str = "Enter your command: ";
@@ -13,13 +14,20 @@ const CONTROL_C: &str = "\u{3}";
 const LARGE_BYTES: u64 = 4 << 20;
 const SLOW: Slowness = Slowness { one_way: Duration::from_millis(5), bytes_per_second: 4_000_000 };
 
-fn plant(put: &mut dyn FnMut(String, &[u8])) {
-    for number in 0..20 {
-        put(format!("tree/small/{number}"), b"small");
-    }
-    for number in 0..3 {
+/// The names and contents of the tree.
+fn files() -> impl Iterator<Item = (String, Vec<u8>)> {
+    let small = (0..20).map(|number| (format!("tree/small/{number}"), b"small".to_vec()));
+    let large = (0..3).map(|number| {
         let name = format!("tree/a long name of a folder with pictures/IMG_{number}.CR3");
-        put(name, &Content::new(number, LARGE_BYTES).bytes());
+        (name, Content::new(number, LARGE_BYTES).bytes())
+    });
+    small.chain(large)
+}
+
+fn plant(folder: &Path) {
+    for (name, content) in files() {
+        std::fs::create_dir_all(folder.join(&name).parent().unwrap()).unwrap();
+        std::fs::write(folder.join(&name), content).unwrap();
     }
 }
 
@@ -70,10 +78,7 @@ fn watch(mut terminal: Terminal) {
 fn a_tree_goes_on_when_its_server_was_restarted() {
     let mut server = Server::start();
     let (proxy, ferry) = (Proxy::slow(server.control_address(), SLOW), Ferry::new());
-    plant(&mut |name, content| {
-        std::fs::create_dir_all(ferry.path(&name).parent().unwrap()).unwrap();
-        std::fs::write(ferry.path(&name), content).unwrap();
-    });
+    plant(&ferry.local());
     let mut terminal = prompt_over(&proxy, &ferry);
     terminal.type_line("upload tree");
     terminal.wait_for_text("IMG_0.CR3");
@@ -82,7 +87,9 @@ fn a_tree_goes_on_when_its_server_was_restarted() {
     let again = server.start_again();
     terminal.wait_for_text("all verified");
     terminal.wait_for_cursor_after(PROMPT);
-    plant(&mut |name, content| assert!(std::fs::read(again.path(&name)).unwrap() == content, "{name}"));
+    for (name, content) in files() {
+        assert!(std::fs::read(again.path(&name)).unwrap() == content, "{name}");
+    }
 }
 
 fn prompt_over(proxy: &Proxy, ferry: &Ferry) -> Terminal {
@@ -94,10 +101,7 @@ fn prompt_over(proxy: &Proxy, ferry: &Ferry) -> Terminal {
 #[test]
 fn a_download_names_the_files_that_move_and_fits_the_terminal_and_leaves_nothing() {
     let server = Server::start();
-    plant(&mut |name, content| {
-        std::fs::create_dir_all(server.path(&name).parent().unwrap()).unwrap();
-        std::fs::write(server.path(&name), content).unwrap();
-    });
+    plant(server.root());
     let (proxy, ferry) = (Proxy::slow(server.control_address(), SLOW), Ferry::new());
     let mut terminal = prompt_over(&proxy, &ferry);
     terminal.type_line("download tree");
@@ -108,10 +112,7 @@ fn a_download_names_the_files_that_move_and_fits_the_terminal_and_leaves_nothing
 fn an_upload_names_the_files_that_move_and_fits_the_terminal_and_leaves_nothing() {
     let server = Server::start();
     let (proxy, ferry) = (Proxy::slow(server.control_address(), SLOW), Ferry::new());
-    plant(&mut |name, content| {
-        std::fs::create_dir_all(ferry.path(&name).parent().unwrap()).unwrap();
-        std::fs::write(ferry.path(&name), content).unwrap();
-    });
+    plant(&ferry.local());
     let mut terminal = prompt_over(&proxy, &ferry);
     terminal.type_line("upload tree");
     watch(terminal);

@@ -72,7 +72,7 @@ impl Signals {
         let takes_suspension = at_rest == AtRest::Ignore && !is_ignored(SIGTSTP);
         let signals = Arc::new(Self::new(at_rest, takes_suspension && !is_orphaned()));
         if takes_suspension {
-            // Within the handler: whoever sends it goes on only after the program was stopped.
+            // Within the handler: the program that sends the signal goes on only after this one was stopped.
             signal_hook::flag::register_conditional_default(SIGTSTP, Arc::clone(&signals.stops))?;
             wanted.push(SIGTSTP);
         }

@@ -212,16 +212,7 @@ fn parse_reply(line: &[u8]) -> Option<Reply> {
             Some(Reply::Space { free_bytes: parse_number(free)?, total_bytes: parse_number(total)? })
         }
         (b"who", [address, activity, moved, size, seconds, name, ..]) => {
-            let activity = SessionActivity::from_word(activity)?;
-            let is_told = activity == SessionActivity::Idle && name.is_empty() || is_name(name);
-            is_told.then_some(Reply::Session(SessionEntry {
-                address: std::str::from_utf8(address).ok()?.parse().ok()?,
-                activity,
-                moved_bytes: parse_number(moved)?,
-                size_bytes: parse_number(size)?,
-                seconds: parse_number(seconds)?,
-                name: name.clone(),
-            }))
+            session_of(address, activity, [moved, size, seconds], name)
         }
         (b"total", [sessions, uploads, downloads, up, down, ..]) => Some(Reply::Totals(SessionTotals {
             sessions: parse_number(sessions)?,
@@ -237,6 +228,21 @@ fn parse_reply(line: &[u8]) -> Option<Reply> {
         ) => None,
         (verb, _) => Some(Reply::Info { verb: verb.to_vec(), words }),
     }
+}
+
+/// One session of those that `who` tells of.
+fn session_of(address: &[u8], activity: &[u8], numbers: [&[u8]; 3], name: &[u8]) -> Option<Reply> {
+    let activity = SessionActivity::from_word(activity)?;
+    let is_told = activity == SessionActivity::Idle && name.is_empty() || is_name(name);
+    let [moved, size, seconds] = numbers;
+    is_told.then_some(Reply::Session(SessionEntry {
+        address: std::str::from_utf8(address).ok()?.parse().ok()?,
+        activity,
+        moved_bytes: parse_number(moved)?,
+        size_bytes: parse_number(size)?,
+        seconds: parse_number(seconds)?,
+        name: name.to_vec(),
+    }))
 }
 
 /// Of the words behind those that a line always has, of which a later version may have more.
