@@ -3,6 +3,7 @@
 pub(crate) mod console;
 pub(crate) mod drawn;
 pub(crate) mod interrupt;
+mod job_control;
 pub(crate) mod json;
 pub(crate) mod layout;
 pub(crate) mod live;

@@ -486,9 +486,22 @@ fn there_is_a_bound_to_the_transfers_at_once() {
 /// As a shell knows it: the program waits until it is told to go on.
 #[test]
 fn control_z_at_the_prompt_stops_the_program() {
+    expect_stop_and_end(Command::new("/bin/sh"));
+}
+
+/// The session of the terminal, and with it the group in the foreground, are out of sight there.
+#[test]
+#[ignore = "needs root, for a container of its own; tests/checks runs it"]
+fn control_z_at_the_prompt_stops_the_program_in_a_container() {
+    let mut shell = Command::new("unshare");
+    shell.args(["--pid", "--fork", "--mount-proc", "/bin/sh"]);
+    expect_stop_and_end(shell);
+}
+
+#[track_caller]
+fn expect_stop_and_end(mut shell: Command) {
     let setting = Setting::new(Direction::ToClient);
     let ferry = setting.ferry.command(setting.server.control_address());
-    let mut shell = Command::new("/bin/sh");
     shell
         .current_dir(setting.ferry.local())
         .envs(ferry.get_envs().filter_map(|(name, value)| Some((name, value?))));

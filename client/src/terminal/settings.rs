@@ -1,6 +1,7 @@
 //! The settings of the terminal, which the prompt changes to read key by key. They must not stay changed,
 //! whatever ends the program.
 
+use crate::terminal::job_control;
 use rustix::termios::{self, OptionalActions, QueueSelector, Termios};
 use std::io::{self, Write};
 
@@ -21,7 +22,7 @@ impl Settings {
     pub(crate) fn restore(&self) {
         let is_changed = Self::current().is_some_and(|current| current.0.local_modes != self.0.local_modes);
         // A process in the background that tries that is stopped instead of ended.
-        if is_changed && is_in_foreground() {
+        if is_changed && job_control::is_in_foreground() {
             let _ = termios::tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
             let _ = io::stdout().write_all(LEAVE_PROMPT.as_bytes());
         }
@@ -31,8 +32,4 @@ impl Settings {
 /// Drops what was typed and is not read yet. Where there is no terminal, there is nothing to drop.
 pub(crate) fn drop_typed_ahead() {
     let _ = termios::tcflush(io::stdin(), QueueSelector::IFlush);
-}
-
-fn is_in_foreground() -> bool {
-    termios::tcgetpgrp(io::stdin()).is_ok_and(|group| group == rustix::process::getpgrp())
 }

@@ -6,6 +6,7 @@
 
 use crate::exit_code::ExitCode;
 use crate::terminal::interrupt::Interrupts;
+use crate::terminal::job_control;
 use crate::terminal::settings::Settings;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals as Iterator;
@@ -70,7 +71,7 @@ impl Signals {
         let ending = [SIGINT, SIGTERM, SIGHUP];
         let mut wanted: Vec<i32> = ending.into_iter().filter(|&signal| !is_ignored(signal)).collect();
         let takes_suspension = at_rest == AtRest::Ignore && !is_ignored(SIGTSTP);
-        let signals = Arc::new(Self::new(at_rest, takes_suspension && !is_orphaned()));
+        let signals = Arc::new(Self::new(at_rest, takes_suspension && !job_control::is_orphaned()));
         if takes_suspension {
             // Within the handler: the program that sends the signal goes on only after this one was stopped.
             signal_hook::flag::register_conditional_default(SIGTSTP, Arc::clone(&signals.stops))?;
@@ -219,29 +220,6 @@ fn is_ignored(signal: i32) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
     mask >> (signal - 1) & 1 == 1
-}
-
-/// True where no shell of this terminal waits for the program: the kernel does not have Ctrl-Z stop it then, as nothing
-/// would have it go on.
-fn is_orphaned() -> bool {
-    let (own_session, own_group) = (rustix::process::getsid(None), rustix::process::getpgrp());
-    let mut parent = rustix::process::getppid();
-    while let Some(pid) = parent {
-        if own_session.is_err() || rustix::process::getsid(Some(pid)) != own_session {
-            return true;
-        }
-        if rustix::process::getpgid(Some(pid)) != Ok(own_group) {
-            return false;
-        }
-        parent = parent_of(pid);
-    }
-    true
-}
-
-fn parent_of(pid: rustix::process::Pid) -> Option<rustix::process::Pid> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
-    rustix::process::Pid::from_raw(parent.trim().parse().ok()?)
 }
 
 #[cfg(test)]
