@@ -16,6 +16,8 @@ pub(crate) struct Banner<'a> {
     pub(crate) reach: &'a Reach,
     pub(crate) control_port: u16,
     pub(crate) data_port: u16,
+    /// `None` where FTP is not served.
+    pub(crate) ftp_port: Option<u16>,
     pub(crate) rights: Rights,
 }
 
@@ -110,11 +112,24 @@ impl Banner<'_> {
         let left_out = (left_out > 0).then(|| format!("and {left_out} more addresses"));
         write_rows(text, "on this network", shown.chain(left_out))?;
         write_rows(text, "on this machine", machine.iter().map(|name| format!("ferry {name}{port}")))?;
+        if let Some(port) = self.ftp_port {
+            let names = network.iter().map(IpAddr::to_string).chain(machine.iter().cloned());
+            let address = names.take(1).map(|name| match name.parse() {
+                Ok(IpAddr::V6(address)) => format!("ftp://[{address}]:{port}"),
+                Ok(IpAddr::V4(_)) | Err(_) => format!("ftp://{name}:{port}"),
+            });
+            write_rows(text, "any FTP client", address)?;
+        }
         text.push('\n');
         for line in self.rights.sentence().lines().chain(["Hidden files are shared too."]) {
             writeln!(text, "  {line}")?;
         }
-        writeln!(text, "  A firewall must let in ports {} and {} (TCP).", self.control_port, self.data_port)?;
+        let ftp = self.ftp_port.map_or(String::new(), |port| format!(", and {port} and others for FTP"));
+        writeln!(
+            text,
+            "  A firewall must let in ports {} and {}{ftp} (TCP).",
+            self.control_port, self.data_port
+        )?;
         text.push_str("\nCtrl-C stops.\n");
         Ok(())
     }

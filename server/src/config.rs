@@ -6,7 +6,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use ferry_common::limits::{CONTROL_PORT, DATA_PORT, PARTIAL_MAX_AGE, PARTIAL_MAX_BYTES};
 use ferry_session::ShowWho;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 /// Hosts a folder to everyone on the network
@@ -33,6 +33,34 @@ pub(crate) struct Config {
     /// Port for file data; 0 takes any free one
     #[arg(long, value_name = "PORT", default_value_t = DATA_PORT)]
     pub(crate) data_port: u16,
+
+    /// Port for FTP clients; 0 takes any free one [default: 2121]
+    ///
+    /// Where the default is taken, FTP is not served.
+    #[arg(long, value_name = "PORT")]
+    pub(crate) ftp_port: Option<u16>,
+
+    /// Serve no FTP
+    #[arg(long, conflicts_with_all = ["ftp_port", "ftp_passive_ports", "ftp_address", "ftp_no_active"])]
+    pub(crate) no_ftp: bool,
+
+    /// Ports for the data of FTP clients [default: any free ones]
+    ///
+    /// For a firewall that lets only some in. Each transfer takes one while it waits for its connection.
+    #[arg(long, value_name = "FROM-TO", value_parser = port_range)]
+    pub(crate) ftp_passive_ports: Option<PortRange>,
+
+    /// The address that FTP clients are told to connect to for data
+    ///
+    /// For a server behind a router that translates addresses. By default the one that they have connected to.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) ftp_address: Option<Ipv4Addr>,
+
+    /// Never connect to FTP clients
+    ///
+    /// Clients in active mode ask for that. It is done to their own address only.
+    #[arg(long)]
+    pub(crate) ftp_no_active: bool,
 
     /// Refuse uploads and change nothing in the folder
     #[arg(long)]
@@ -113,6 +141,23 @@ impl Config {
     }
 }
 
+/// Ports from one to another, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PortRange {
+    pub(crate) from: u16,
+    pub(crate) to: u16,
+}
+
+fn port_range(text: &str) -> Result<PortRange, String> {
+    let (from, to) = text.split_once('-').ok_or("it is to look like 50000-50100")?;
+    let port = |text: &str| text.parse().map_err(|_| format!("{text} is no port"));
+    let (from, to) = (port(from)?, port(to)?);
+    if from == 0 || from > to {
+        return Err("the first port is to be the lower one, and not 0".to_owned());
+    }
+    Ok(PortRange { from, to })
+}
+
 /// What `ok` promises of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Durability {
@@ -162,6 +207,15 @@ mod tests {
     fn no_line_of_the_help_is_broken_twice() {
         for line in EXAMPLES.lines().chain(FIRST_EXAMPLES.lines()) {
             assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_range_of_ports_has_a_first_and_a_last_one() {
+        assert_eq!(port_range("50000-50100"), Ok(PortRange { from: 50000, to: 50100 }));
+        assert_eq!(port_range("21-21"), Ok(PortRange { from: 21, to: 21 }));
+        for wrong in ["", "1", "1-", "-1", "2-1", "0-9", "1-65536", "a-b", "1-2-3"] {
+            assert!(port_range(wrong).is_err(), "{wrong}");
         }
     }
 

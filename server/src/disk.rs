@@ -30,7 +30,7 @@ use ferry_common::error::ErrorCode;
 use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
 use ferry_session::access::Cleared;
-use ferry_session::action::{Change, Found, Length, ListQuery, ListingPart, Publication, Query};
+use ferry_session::action::{Beginning, Change, Found, Length, ListQuery, ListingPart, Publication, Query};
 use lanes::Lanes;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token, Waker};
@@ -55,7 +55,7 @@ pub(crate) enum Job {
         path: Cleared,
         size: Length,
         new: bool,
-        resume: Option<Resume>,
+        beginning: Beginning,
     },
     /// Append the buffers, each with the number of its bytes that count, to the staged file.
     Write {

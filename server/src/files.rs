@@ -22,7 +22,7 @@ pub(crate) use digests::DigestNews;
 use ferry_common::error::ErrorCode;
 use ferry_common::wire::command::Resume;
 use ferry_session::access::Cleared;
-use ferry_session::action::{Change, Length, ListQuery, Opened, Publication, Query};
+use ferry_session::action::{Beginning, Change, Length, ListQuery, Opened, Publication, Query};
 use ferry_session::fact::Fact;
 use kept_uploads::{Seeker, Uploads};
 use mio::{Registry, Token, Waker};
@@ -68,7 +68,7 @@ pub(crate) struct Upload {
     pub(crate) path: Cleared,
     pub(crate) size: Length,
     pub(crate) new: bool,
-    pub(crate) resume: Option<Resume>,
+    pub(crate) beginning: Beginning,
 }
 
 impl Files {
@@ -169,8 +169,8 @@ impl Files {
         upload: Upload,
         memory: &mut PayloadMemory,
     ) -> Option<Fact<'static>> {
-        let Upload { path, size, new, resume } = upload;
-        if resume.is_none()
+        let Upload { path, size, new, beginning } = upload;
+        if beginning == Beginning::Empty
             && seat.data.attached().is_some()
             && let Length::Exact(bytes) = size
             && bytes <= SMALL_UPLOAD_MAX_BYTES
@@ -180,7 +180,7 @@ impl Files {
             seat.hold_small(bytes);
             return Some(Fact::Staged(Ok(0)));
         }
-        self.submit_behind_keeps(asker, &path.clone(), Job::Stage { path, size, new, resume });
+        self.submit_behind_keeps(asker, &path.clone(), Job::Stage { path, size, new, beginning });
         None
     }
 

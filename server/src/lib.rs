@@ -87,7 +87,7 @@ fn serve(config: &Config, log_writer: LogWriter) -> Result<(), String> {
     let plan = DescriptorPlan::new(descriptors::raise_limit(), config.max_sessions)
         .map_err(|error| error.to_string())?;
     let acceptor = Acceptor::bind(config).map_err(|error| error.to_string())?;
-    let (control_port, data_port) = (acceptor.control_port, acceptor.data_port);
+    let (control_port, data_port, ftp_port) = (acceptor.control_port, acceptor.data_port, acceptor.ftp_port);
     let is_log_at_terminal = log_writer.is_terminal();
     let mut reactor = Reactor::new(folder, acceptor, plan, config, log_writer)
         .map_err(|error| format!("cannot start: {error}"))?;
@@ -98,6 +98,7 @@ fn serve(config: &Config, log_writer: LogWriter) -> Result<(), String> {
             reach: &Reach::of(&config.listen),
             control_port,
             data_port,
+            ftp_port,
             rights,
         };
         // Where standard error is gone, the banner has no reader.
@@ -107,6 +108,9 @@ fn serve(config: &Config, log_writer: LogWriter) -> Result<(), String> {
         log::info!("Serving: {}", shown(&directory));
         log::info!("Server Port: {control_port}");
         log::info!("File Transfer Port: {data_port}");
+        if let Some(ftp_port) = ftp_port {
+            log::info!("FTP Port: {ftp_port}");
+        }
         log::info!("Room for {} sessions and {} data connections", plan.sessions, plan.data_slots);
         log::info!("The server is ready to receive");
     }

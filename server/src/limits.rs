@@ -161,6 +161,14 @@ pub const CONTROL_SCARCE_READ_BYTES: usize = 512;
 pub const SLOTS_KEPT: usize = 1024;
 /// Sessions beyond the limit that are being told so.
 pub const REFUSALS_MAX: u64 = 64;
+/// Where FTP clients connect to, unless the operator says otherwise.
+pub const FTP_PORT: u16 = 2121;
+/// How long a port that was opened for one data connection waits for it.
+pub const PASSIVE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Connections that may wait at such a port. Strangers among them are closed one by one.
+pub const PASSIVE_BACKLOG: i32 = 4;
+/// Ports of a range that are tried for one data connection.
+pub const PASSIVE_ATTEMPTS_MAX: u16 = 64;
 /// Data connections that have not presented a ticket yet.
 pub const UNTICKETED_MAX: u64 = 224;
 /// Fewest data connections that a server must have room for.

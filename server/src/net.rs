@@ -4,6 +4,7 @@
 pub(crate) mod acceptor;
 pub(crate) mod address;
 pub(crate) mod deadlines;
+pub(crate) mod listener;
 pub(crate) mod signals;
 pub(crate) mod slots;
 pub(crate) mod socket;

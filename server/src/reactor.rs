@@ -14,6 +14,7 @@ mod complete;
 mod driving;
 mod moving;
 mod perform;
+mod reaching;
 mod step;
 mod stopping;
 
@@ -33,6 +34,7 @@ use crate::peer_log::PeerLog;
 use crate::rendezvous::Rendezvous;
 use crate::store::folder::Folder;
 use ferry_session::Policy;
+use ferry_session::dialect::ftp::FtpPolicy;
 use mio::{Events, Poll, Token, Waker};
 use std::io;
 use std::time::{Duration, Instant};
@@ -42,8 +44,10 @@ use step::Ended;
 const WAKER: Token = Token(u32::MAX as usize - 1);
 const SIGNALS: Token = Token(u32::MAX as usize);
 const MOUNTS: Token = Token(u32::MAX as usize - 2);
-/// Tells the tokens of data connections from those of control connections.
+/// Tells the tokens of data connections from those of control connections...
 const DATA_BIT: u64 = 1 << 31;
+/// ...and those of ports that are open for one data connection from both.
+const PASSIVE_BIT: u64 = 1 << 30;
 /// What a shell reports for a program that SIGINT ended; the status after a second signal to stop.
 const INTERRUPTED: i32 = 130;
 
@@ -54,6 +58,7 @@ pub(crate) struct Reactor {
     log_writer: LogWriter,
     peer_log: PeerLog,
     policy: Policy,
+    ftp: FtpPolicy,
     sessions: Sessions,
     data: DataConnections,
     rendezvous: Rendezvous,
@@ -91,7 +96,8 @@ impl Reactor {
             acceptor,
             sessions: Sessions::new(plan.sessions),
             data: DataConnections::new(),
-            rendezvous: Rendezvous::new(plan.data_slots),
+            rendezvous: Rendezvous::new(plan.data_slots, config.ftp_passive_ports),
+            ftp: FtpPolicy { address: config.ftp_address, no_active: config.ftp_no_active },
             files,
             file_queue: FileQueue::default(),
             surveys: Surveys::default(),
@@ -130,6 +136,7 @@ impl Reactor {
         self.bound_input(now);
         self.fire_deadlines(now);
         self.accept(now);
+        self.accept_expected(now);
         self.admit_data(now);
         self.answer_seekers(now);
         self.admit_files(now);
@@ -152,7 +159,8 @@ impl Reactor {
             || !self.surveys.is_empty()
             || self.files.has_completions()
             || self.data.ready() > 0
-            || self.acceptor.is_ready();
+            || self.acceptor.is_ready()
+            || self.rendezvous.passive.has_ready() && !self.acceptor.is_paused();
         if is_busy {
             return Some(Duration::ZERO);
         }
@@ -164,6 +172,7 @@ impl Reactor {
             self.peer_log.due(),
             self.file_queue.due(),
             self.rendezvous.due(),
+            self.rendezvous.passive.due(),
             self.files.due(),
         ];
         let next = next.into_iter().flatten().min();
@@ -179,9 +188,11 @@ impl Reactor {
                 Token(place) if place <= u32::MAX as usize => self.acceptor.handle_ready(place),
                 Token(bits) => {
                     let bits = bits as u64;
-                    let key = Key::from_bits(bits & !DATA_BIT);
+                    let key = Key::from_bits(bits & !(DATA_BIT | PASSIVE_BIT));
                     // A token that names no connection is of one that was closed meanwhile.
-                    if bits & DATA_BIT == 0 {
+                    if bits & PASSIVE_BIT != 0 {
+                        self.rendezvous.passive.handle_ready(key);
+                    } else if bits & DATA_BIT == 0 {
                         if let Some(control) = self.sessions.get_mut(key) {
                             control.socket.latch(event);
                             self.sessions.queue(key);
@@ -194,4 +205,9 @@ impl Reactor {
             }
         }
     }
+}
+
+/// What a poll tells of a connection by, or of a port.
+fn token(key: Key, kind: u64) -> Token {
+    Token(usize::try_from(key.to_bits() | kind).unwrap_or(usize::MAX))
 }

@@ -1,14 +1,18 @@
-//! How a data connection finds its session: places for so many, a ticket for each session that has one, and the session's
-//! seat, where its part of these books is. It touches no connection.
+//! How a data connection finds its session: places for so many, a ticket or a port for each session that has one, and the
+//! session's seat, where its part of these books is. It touches no connection.
 
+pub(crate) mod passive;
 mod tickets;
 
 use crate::admission::data_slots::DataSlots;
 use crate::admission::giving_way::GivingWay;
+use crate::config::PortRange;
 use crate::net::address::Address;
 use crate::net::slots::Key;
 use crate::seat::{DataLink, Seat};
 use ferry_common::wire::ticket::Ticket;
+use ferry_session::action::Way;
+use passive::PassivePorts;
 use rustix::io::Errno;
 use std::time::Instant;
 use tickets::Tickets;
@@ -17,6 +21,8 @@ use tickets::Tickets;
 #[derive(Debug)]
 pub(crate) struct Rendezvous {
     tickets: Tickets,
+    /// Where sessions are connected to without a ticket.
+    pub(crate) passive: PassivePorts,
     slots: DataSlots,
     giving_way: GivingWay,
 }
@@ -24,7 +30,7 @@ pub(crate) struct Rendezvous {
 /// What is to be done next so that sessions which wait have places.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// This session has its turn: [`Rendezvous::issue`].
+    /// This session has its turn: [`Rendezvous::admit`].
     Admit(Key),
     /// This session's idle data connection is to be given up.
     Evict(Key),
@@ -34,12 +40,17 @@ pub(crate) enum Next {
 }
 
 impl Rendezvous {
-    pub(crate) fn new(places: u64) -> Self {
-        Self { tickets: Tickets::default(), slots: DataSlots::new(places), giving_way: GivingWay::default() }
+    pub(crate) fn new(places: u64, passive_ports: Option<PortRange>) -> Self {
+        Self {
+            tickets: Tickets::default(),
+            passive: PassivePorts::new(passive_ports),
+            slots: DataSlots::new(places),
+            giving_way: GivingWay::default(),
+        }
     }
 
     /// The session wants a data connection.
-    pub(crate) fn request(&mut self, seat: &mut Seat, address: Address, session: Key) {
+    pub(crate) fn request(&mut self, seat: &mut Seat, way: Way, address: Address, session: Key) {
         let stamp = if matches!(seat.data, DataLink::Spent) {
             // The session gives its place back and is the first to have one.
             self.slots.release(address);
@@ -47,7 +58,7 @@ impl Rendezvous {
         } else {
             self.slots.request(address, session)
         };
-        seat.data = DataLink::Waiting(stamp);
+        seat.data = DataLink::Waiting { stamp, way };
     }
 
     pub(crate) fn next(&mut self) -> Next {
@@ -73,20 +84,32 @@ impl Rendezvous {
         self.giving_way.due()
     }
 
-    /// Gives a place and a ticket to a session whose turn it is; `None` where it does not want one any more.
-    pub(crate) fn issue(
-        &mut self,
-        seat: &mut Seat,
-        address: Address,
-        session: Key,
-    ) -> Result<Option<Ticket>, Errno> {
-        if !matches!(seat.data, DataLink::Waiting(_)) {
-            return Ok(None);
-        }
-        let ticket = self.tickets.issue(session)?;
+    /// Gives a place to a session whose turn it is, and tells in which way its data connection is to come about; `None` where
+    /// the session does not want one any more. [`Rendezvous::issue`], [`Rendezvous::expect`] or [`Rendezvous::reach`] is to
+    /// follow, or [`Rendezvous::detach`].
+    pub(crate) fn admit(&mut self, seat: &mut Seat, address: Address) -> Option<Way> {
+        let DataLink::Waiting { way, .. } = seat.data else { return None };
         self.slots.take(address);
+        // The place is the session's whatever comes of it.
+        seat.data = DataLink::Spent;
+        Some(way)
+    }
+
+    /// Gives a ticket to a session that has a place.
+    pub(crate) fn issue(&mut self, seat: &mut Seat, session: Key) -> Result<Ticket, Errno> {
+        let ticket = self.tickets.issue(session)?;
         seat.data = DataLink::Ticketed(ticket.clone());
-        Ok(Some(ticket))
+        Ok(ticket)
+    }
+
+    /// A port is open for the connection of a session that has a place.
+    pub(crate) fn expect(seat: &mut Seat, port: Key) {
+        seat.data = DataLink::Expected(port);
+    }
+
+    /// A connection to the client of a session that has a place is being made.
+    pub(crate) fn reach(seat: &mut Seat, data: Key) {
+        seat.data = DataLink::Reaching(data);
     }
 
     /// The session that a ticket is for, if it is one at all.
@@ -110,7 +133,24 @@ impl Rendezvous {
         is_right
     }
 
-    /// Takes the session's data connection, ticket or wish for one away; the connection is to be closed. A place is kept
+    /// The connection has come to the port that was open for it, or was made. False where it was given up meanwhile.
+    pub(crate) fn attach_expected(seat: &mut Seat, data: Key) -> bool {
+        let is_due = match seat.data {
+            DataLink::Expected(_) => true,
+            DataLink::Reaching(key) => key == data,
+            DataLink::None
+            | DataLink::Waiting { .. }
+            | DataLink::Ticketed(_)
+            | DataLink::Attached { .. }
+            | DataLink::Spent => false,
+        };
+        if is_due {
+            seat.data = DataLink::Attached { key: data, idle_stamp: None };
+        }
+        is_due
+    }
+
+    /// Takes the session's data connection, ticket, port or wish for one away; the connection is to be closed. A place is kept
     /// for the file that the session may still have open, or just opens, until [`Rendezvous::release_spent`].
     pub(crate) fn detach(&mut self, seat: &mut Seat, address: Address) -> Option<Key> {
         match std::mem::replace(&mut seat.data, DataLink::Spent) {
@@ -118,7 +158,7 @@ impl Rendezvous {
                 seat.data = DataLink::None;
                 None
             }
-            DataLink::Waiting(stamp) => {
+            DataLink::Waiting { stamp, .. } => {
                 seat.data = DataLink::None;
                 self.slots.withdraw(address, stamp);
                 None
@@ -127,6 +167,11 @@ impl Rendezvous {
                 self.tickets.end();
                 None
             }
+            DataLink::Expected(port) => {
+                self.passive.close(port);
+                None
+            }
+            DataLink::Reaching(key) => Some(key),
             DataLink::Spent => None,
             DataLink::Attached { key, idle_stamp } => {
                 if let Some(stamp) = idle_stamp {
@@ -186,7 +231,7 @@ mod tests {
         let seat = &mut seats[usize::try_from(session).unwrap()];
         match what {
             0 if matches!(seat.data, DataLink::None | DataLink::Spent) => {
-                rendezvous.request(seat, address, key);
+                rendezvous.request(seat, Way::Ticket, address, key);
             }
             1 => {
                 if let DataLink::Ticketed(ticket) = &seat.data {
@@ -212,7 +257,8 @@ mod tests {
                 Next::Admit(key) => {
                     let session = key.to_bits();
                     let seat = &mut seats[usize::try_from(session).unwrap()];
-                    assert!(rendezvous.issue(seat, address(session), key).unwrap().is_some());
+                    assert_eq!(rendezvous.admit(seat, address(session)), Some(Way::Ticket));
+                    rendezvous.issue(seat, key).unwrap();
                 }
                 Next::Evict(key) => {
                     let session = key.to_bits();
@@ -234,7 +280,7 @@ mod tests {
         fn places_and_tickets_are_counted_right_whatever_sessions_do(
             steps in vec((0..SESSIONS, 0..6_u8), 0..200),
         ) {
-            let mut rendezvous = Rendezvous::new(PLACES);
+            let mut rendezvous = Rendezvous::new(PLACES, None);
             let mut seats: Vec<Seat> = (0..SESSIONS).map(|_| Seat::new()).collect();
             for (session, what) in steps {
                 apply(&mut rendezvous, &mut seats, session, what);
@@ -243,7 +289,7 @@ mod tests {
                 prop_assert!(places <= PLACES);
                 let out = seats.iter().filter(|seat| matches!(seat.data, DataLink::Ticketed(_))).count() as u64;
                 prop_assert_eq!(rendezvous.tickets_out(), out);
-                let has_waiting = seats.iter().any(|seat| matches!(seat.data, DataLink::Waiting(_)));
+                let has_waiting = seats.iter().any(|seat| matches!(seat.data, DataLink::Waiting { .. }));
                 prop_assert!(!has_waiting || places == PLACES, "a session waits while there is a place");
                 let has_idle = seats.iter().any(|seat| matches!(seat.data, DataLink::Attached { idle_stamp: Some(_), .. }));
                 prop_assert!(!(has_waiting && has_idle), "a session waits for a place that lies idle");

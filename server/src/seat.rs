@@ -12,7 +12,7 @@ use ferry_common::error::ErrorCode;
 use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::ticket::Ticket;
-use ferry_session::action::Found;
+use ferry_session::action::{Found, Way};
 use ferry_session::fact::Fact;
 use std::sync::Arc;
 
@@ -33,9 +33,16 @@ pub(crate) struct Seat {
 pub(crate) enum DataLink {
     None,
     /// In the queue for a place, with this stamp.
-    Waiting(u64),
+    Waiting {
+        stamp: u64,
+        way: Way,
+    },
     /// A place is taken and the ticket is out.
     Ticketed(Ticket),
+    /// A place is taken, and a port is open for the one connection.
+    Expected(Key),
+    /// A place is taken, and this connection to the client is being made.
+    Reaching(Key),
     Attached {
         key: Key,
         /// Its stamp among the idle ones, while it is one.
@@ -89,15 +96,24 @@ impl DataLink {
     /// True where there is a descriptor for a connection and for a file.
     pub(crate) fn has_place(&self) -> bool {
         match self {
-            Self::None | Self::Waiting(_) => false,
-            Self::Ticketed(_) | Self::Attached { .. } | Self::Spent => true,
+            Self::None | Self::Waiting { .. } => false,
+            Self::Ticketed(_)
+            | Self::Expected(_)
+            | Self::Reaching(_)
+            | Self::Attached { .. }
+            | Self::Spent => true,
         }
     }
 
     pub(crate) fn attached(&self) -> Option<Key> {
         match self {
             Self::Attached { key, .. } => Some(*key),
-            Self::None | Self::Waiting(_) | Self::Ticketed(_) | Self::Spent => None,
+            Self::None
+            | Self::Waiting { .. }
+            | Self::Ticketed(_)
+            | Self::Expected(_)
+            | Self::Reaching(_)
+            | Self::Spent => None,
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod conversation;
 mod dial;
 pub mod ends;
 pub mod ferry;
+pub mod ftp;
 pub mod mount;
 pub mod odd;
 pub mod process;

@@ -13,6 +13,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+/// What the log says before the port for FTP clients.
+const FTP_LABEL: &str = "FTP Port: ";
+
 /// How to start a server. The default serves an empty folder that goes away with it.
 #[derive(Debug, Default)]
 pub struct Options {
@@ -30,6 +33,7 @@ pub struct Server {
     root: PathBuf,
     control_port: u16,
     data_port: u16,
+    ftp_port: u16,
     /// What surrounds the served folder; `None` where the folder is the caller's.
     home: Option<TempDir>,
 }
@@ -102,14 +106,14 @@ impl Options {
     }
 }
 
-/// A `ferryd` on free ports of the loopback interface (but for a `--port` in the arguments), for the folder
-/// `root`.
+/// A `ferryd` on free ports of the loopback interface (but for those in the arguments), for the folder `root`.
 fn ferryd(program: &Path, root: &Path, arguments: &[impl AsRef<OsStr>]) -> Command {
     let mut command = Command::new(program);
-    let has_port = arguments.iter().any(|argument| argument.as_ref() == "--port");
+    let has = |name: &str| arguments.iter().any(|argument| argument.as_ref() == name);
     command
         .args(["--listen", "127.0.0.1", "--data-port", "0"])
-        .args(if has_port { &[][..] } else { &["--port", "0"] })
+        .args(if has("--port") { &[][..] } else { &["--port", "0"] })
+        .args(if has("--ftp-port") || has("--no-ftp") { &[][..] } else { &["--ftp-port", "0"] })
         .args(arguments)
         .arg(root);
     command
@@ -135,11 +139,21 @@ impl Server {
         ferryd.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = ferryd.spawn().expect("ferryd can be started");
         let log = Log::follow(&mut child);
-        let mut server =
-            Self { child, log, root: root.to_owned(), control_port: 0, data_port: 0, home: None };
+        let mut server = Self {
+            child,
+            log,
+            root: root.to_owned(),
+            control_port: 0,
+            data_port: 0,
+            ftp_port: 0,
+            home: None,
+        };
         server.control_port = server.port_after("Server Port: ");
         server.data_port = server.port_after("File Transfer Port: ");
         server.wait_for_log("The server is ready to receive");
+        if server.log().iter().any(|line| line.contains(FTP_LABEL)) {
+            server.ftp_port = server.port_after(FTP_LABEL);
+        }
         server
     }
 
@@ -164,6 +178,12 @@ impl Server {
 
     pub fn control_address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.control_port).into()
+    }
+
+    /// Where FTP clients connect to.
+    pub fn ftp_address(&self) -> SocketAddr {
+        assert_ne!(self.ftp_port, 0, "FTP is not served");
+        (Ipv4Addr::LOCALHOST, self.ftp_port).into()
     }
 
     pub fn data_address(&self) -> SocketAddr {

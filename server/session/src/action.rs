@@ -1,6 +1,7 @@
 //! What a session asks of its shell, and what the answers to that hold.
 
 use crate::access::{Access, Cleared, Need};
+use crate::consent::Consent;
 use crate::entry_format::EntryFormat;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
@@ -28,11 +29,12 @@ pub enum Action {
     Open { path: Cleared },
     /// Make a staged file for `path`, or take up the one that is kept, for [`Action::Receive`]; report by
     /// [`crate::fact::Fact::Staged`].
-    Stage { path: Cleared, size: Length, new: bool, resume: Option<Resume> },
-    /// Find room for a data connection, make a ticket, and report it by
-    /// [`crate::fact::Fact::Ticket`].
-    RequestData,
-    /// The ticket, or the wish for one, is void.
+    Stage { path: Cleared, size: Length, new: bool, beginning: Beginning },
+    /// Find room for a data connection, and have it come about; report by [`crate::fact::Fact::Ticket`],
+    /// [`crate::fact::Fact::Listening`] or [`crate::fact::Fact::Connecting`], as the way is, or by
+    /// [`crate::fact::Fact::Unreachable`].
+    RequestData(Way),
+    /// The ticket, the port or the attempt to connect, or the wish for one, is void.
     CancelData,
     /// Move this much of the open file to the data connection; begin to compute the digest of the whole
     /// file where one is wanted.
@@ -43,6 +45,8 @@ pub enum Action {
     /// Move this much from the data connection to the staged file; then read the digest that follows, where
     /// one does, and report it by [`crate::fact::Fact::Trailer`].
     Receive { offset: u64, length: Length, trailer: bool },
+    /// Send part of a listing over the data connection; report by [`crate::fact::Fact::Moved`].
+    SendText(Vec<u8>),
     /// Read this much from the data connection and drop it.
     Drop { length: u64 },
     /// Give the staged file its name, and let go of it; report by
@@ -94,6 +98,7 @@ pub enum Change<P = Cleared> {
     },
     Rm {
         path: P,
+        what: Removable,
     },
     Mv {
         from: P,
@@ -105,6 +110,19 @@ pub enum Change<P = Cleared> {
         path: P,
         mtime: FileTime,
     },
+    /// Make a file executable, or not.
+    Chmod {
+        path: P,
+        executable: bool,
+    },
+}
+
+/// What may be removed. Some protocols have a command for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removable {
+    File,
+    Directory,
+    Any,
 }
 
 impl<P> Query<P> {
@@ -133,6 +151,7 @@ impl<P> Change<P> {
             Self::Rm { .. } => "rm",
             Self::Mv { .. } => "mv",
             Self::Mtime { .. } => "mtime",
+            Self::Chmod { .. } => "chmod",
         }
     }
 
@@ -140,9 +159,10 @@ impl<P> Change<P> {
     pub(crate) fn path(&self) -> &P {
         match self {
             Self::Mkdir { path }
-            | Self::Rm { path }
+            | Self::Rm { path, .. }
             | Self::Mv { from: path, .. }
-            | Self::Mtime { path, .. } => path,
+            | Self::Mtime { path, .. }
+            | Self::Chmod { path, .. } => path,
         }
     }
 }
@@ -166,7 +186,7 @@ impl Change<RemotePath> {
     pub(crate) fn cleared(&self, access: &Access) -> Result<Change, ErrorCode> {
         Ok(match self {
             Self::Mkdir { path } => Change::Mkdir { path: access.clear(Need::Create, path)? },
-            Self::Rm { path } => Change::Rm { path: access.clear(Need::Remove, path)? },
+            Self::Rm { path, what } => Change::Rm { path: access.clear(Need::Remove, path)?, what: *what },
             Self::Mv { from, to, replace } => Change::Mv {
                 from: access.clear(Need::Rename, from)?,
                 to: access.clear(Need::Create, to)?,
@@ -174,6 +194,9 @@ impl Change<RemotePath> {
             },
             Self::Mtime { path, mtime } => {
                 Change::Mtime { path: access.clear(Need::Touch, path)?, mtime: *mtime }
+            }
+            Self::Chmod { path, executable } => {
+                Change::Chmod { path: access.clear(Need::Touch, path)?, executable: *executable }
             }
         })
     }
@@ -210,6 +233,9 @@ pub struct Publication {
     pub new: bool,
     /// The upload is on its own: no other of the session is under way, and the file may be large.
     pub alone: bool,
+    /// Where there is one, the file gets its name only while that holds; else it is kept as [`Action::Keep`] has it, and
+    /// [`ErrorCode::BrokenOff`] reported.
+    pub consent: Option<Consent>,
 }
 
 /// What happened, for the log.
@@ -267,6 +293,31 @@ pub enum Length {
     UntilClose,
 }
 
+/// How a data connection comes about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// The client connects to the data port, and presents a ticket.
+    Ticket,
+    /// The client connects to a port that is open for this one connection.
+    Passive,
+    /// The server connects to this port of the address that the session comes from, and to no other address.
+    Active { port: u16 },
+}
+
+/// What a staged file has before anything comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beginning {
+    Empty,
+    /// What is kept of an upload to this path, if its beginning is what the client has.
+    Kept(Resume),
+    /// The first so many bytes of what is kept of an upload to this path, in a protocol that cannot tell what the client has.
+    Unconfirmed {
+        offset: u64,
+    },
+    /// What the file has that the upload is to replace. Refused where something is kept of an upload to this path.
+    Published,
+}
+
 /// How a data connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -322,6 +373,8 @@ pub struct ListingPart {
     pub text: Vec<u8>,
     /// How many they are.
     pub entries: u64,
+    /// Names that the format cannot tell.
+    pub left_out: u64,
     /// Where to go on, or `None` at the end.
     pub next: Option<Cursor>,
 }

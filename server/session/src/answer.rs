@@ -7,8 +7,9 @@ use ferry_common::wire::entry::Entry;
 use ferry_common::wire::file_time::FileTime;
 use ferry_common::wire::session_entry::SessionTotals;
 use ferry_common::wire::ticket::Ticket;
+use std::net::SocketAddr;
 
-/// See the module's documentation. All but the first seven end the request.
+/// See the module's documentation. All but the first nine end the request.
 #[derive(Debug)]
 pub enum Answer {
     /// What the dialect has said by itself, at its place between the others.
@@ -19,6 +20,10 @@ pub enum Answer {
     Entries(Vec<u8>),
     /// A data connection is taken for the session's if it presents this ticket.
     Offered(Ticket),
+    /// A data connection to this address is taken for the session's, if it comes from the client's own.
+    Listening(SocketAddr),
+    /// A listing follows on the data connection.
+    SendingListing,
     /// So many bytes follow on the data connection.
     Sending {
         length: u64,
@@ -36,6 +41,8 @@ pub enum Answer {
     /// The listing is whole.
     Listed {
         entries: u64,
+        /// Names that cannot be told in this dialect.
+        left_out: u64,
     },
     Entry(Entry),
     /// So many bytes of the file have this digest.
@@ -86,4 +93,6 @@ pub enum Subject {
     },
     /// The sessions of the server.
     Sessions,
+    /// A data connection that was asked for ahead.
+    DataConnection,
 }

@@ -5,6 +5,7 @@ use crate::action::{End, Found, ListingPart, Opened, SurveyPart};
 use ferry_common::error::ErrorCode;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::ticket::Ticket;
+use std::net::SocketAddr;
 
 /// See the module's documentation.
 #[derive(Debug, Clone)]
@@ -32,8 +33,16 @@ pub enum Fact<'a> {
     Opened(Result<Opened, ErrorCode>),
     /// Of [`Action::Stage`](crate::action::Action::Stage); `Ok` has the offset from which on bytes are wanted.
     Staged(Result<u64, ErrorCode>),
-    /// Of [`Action::RequestData`](crate::action::Action::RequestData).
+    /// Of [`Action::RequestData`](crate::action::Action::RequestData) by [`Way::Ticket`](crate::action::Way::Ticket).
     Ticket(Ticket),
+    /// Of [`Action::RequestData`](crate::action::Action::RequestData) by [`Way::Passive`](crate::action::Way::Passive): where
+    /// the client is to connect to.
+    Listening(SocketAddr),
+    /// Of [`Action::RequestData`](crate::action::Action::RequestData) by [`Way::Active`](crate::action::Way::Active): there is
+    /// room, and the attempt has begun.
+    Connecting,
+    /// No data connection has come about in the way that was wanted, and none will.
+    Unreachable,
     /// Of [`Action::Survey`](crate::action::Action::Survey).
     Surveyed(SurveyPart),
     /// Of [`Action::Check`](crate::action::Action::Check): the digest, or why the file is not what it was.
@@ -45,7 +54,7 @@ pub enum Fact<'a> {
     /// The file of the command could not be had for want of room for it.
     NoRoom,
 
-    /// A data connection presented the ticket.
+    /// A data connection presented the ticket, came to the open port, or was made.
     DataAttached,
     /// The data connection ended, by the peer or by the network. All that it brought was told before.
     DataEnded(End),

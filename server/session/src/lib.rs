@@ -11,6 +11,7 @@
 pub mod access;
 pub mod action;
 pub mod answer;
+pub mod consent;
 pub mod dialect;
 pub mod entry_format;
 pub mod fact;
@@ -22,9 +23,9 @@ mod work;
 use crate::access::Access;
 use crate::action::{Action, Direction, Event};
 use crate::answer::Answer;
-use crate::dialect::{Answered, AnyDialect, Dialect, Heard};
+use crate::dialect::{Answered, AnyDialect, Dialect, Heard, Interruption};
 use crate::fact::{Fact, Scarcity};
-use crate::limits::TURN_LINES;
+use crate::limits::{LOGIN_TIMEOUT, TURN_LINES};
 use crate::work::{Output, Wait, Work};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
@@ -64,6 +65,8 @@ pub struct Session<D = AnyDialect> {
     /// The client has said its last; what it said is still answered.
     input_ended: bool,
     ending: Ending,
+    /// When it began.
+    begun: Instant,
     /// What was heard and must wait for the uploads before it to be published. Few sessions have one.
     held: Option<Box<Heard>>,
     actions: VecDeque<Action>,
@@ -104,15 +107,22 @@ pub struct Running<'a> {
 
 impl<D: Dialect> Session<D> {
     pub fn new(dialect: D, policy: Policy, now: Instant) -> Self {
-        Self {
+        let greeting = dialect.greeting();
+        let mut session = Self {
             dialect,
             work: Work::new(Access::everybody(&policy), now),
             lines_left: TURN_LINES,
             input_ended: false,
             ending: Ending::No,
+            begun: now,
             held: None,
             actions: VecDeque::new(),
+        };
+        if let Some(greeting) = greeting {
+            session.work.answer(Answer::Said(greeting));
+            session.pass_on_outputs(now);
         }
+        session
     }
 
     /// A session for which there is no room: it tells the client why, and ends.
@@ -128,7 +138,7 @@ impl<D: Dialect> Session<D> {
         let may_take_requests = !matches!(fact, Fact::SoughtElsewhere);
         match fact {
             Fact::Input(bytes) => self.handle_input(bytes, now),
-            Fact::EndOfInput => self.input_ended = true,
+            Fact::EndOfInput => self.handle_end_of_input(now),
             Fact::EndInSight => self.work.handle_end_in_sight(),
             Fact::Turn { lines } => self.lines_left = lines,
             Fact::RepliesWritten(bytes) => self.handle_replies_written(bytes, now),
@@ -139,6 +149,9 @@ impl<D: Dialect> Session<D> {
             Fact::Opened(opened) => self.work.handle_opened(opened, now),
             Fact::Staged(staged) => self.work.handle_staged(staged, now),
             Fact::Ticket(ticket) => self.work.handle_ticket(ticket, now),
+            Fact::Listening(address) => self.work.handle_listening(address, now),
+            Fact::Connecting => self.work.handle_connecting(now),
+            Fact::Unreachable => self.work.handle_unreachable(now),
             Fact::Checked(checked) => self.work.handle_checked(checked, now),
             Fact::Published { id, result } => self.work.handle_published(id, result, now),
             Fact::DiskProgress => self.work.handle_disk_progress(now),
@@ -158,6 +171,7 @@ impl<D: Dialect> Session<D> {
             Fact::Shutdown => self.handle_shutdown(),
             Fact::Timeout => self.handle_timeout(now),
         }
+        self.heed_interruptions(now);
         self.pass_on_outputs(now);
         if may_take_requests {
             // Any fact may have finished a command.
@@ -181,7 +195,18 @@ impl<D: Dialect> Session<D> {
     /// True while bytes of the control connection are welcome. Reading on regardless would only make the
     /// server hold what the socket can hold.
     pub fn wants_input(&self) -> bool {
-        self.takes_requests() && !self.input_ended && self.held.is_none()
+        let is_welcome = if self.dialect.hears_meanwhile() {
+            !self.work.is_closed() && self.dialect.has_room()
+        } else {
+            self.takes_requests() && self.held.is_none()
+        };
+        is_welcome && !self.input_ended
+    }
+
+    /// True where what has come over the control connection is to be known before the end of the data connection is: a
+    /// client that takes back an upload does so at the same moment.
+    pub fn hears_control_first(&self) -> bool {
+        self.dialect.hears_meanwhile() && !self.input_ended
     }
 
     /// True while no command is under way that could have a file open.
@@ -221,7 +246,13 @@ impl<D: Dialect> Session<D> {
 
     /// When [`Fact::Timeout`] is due. It moves with every fact that is progress.
     pub fn deadline(&self) -> Instant {
-        self.work.deadline(self.wait())
+        let deadline = self.work.deadline(self.wait());
+        self.login_deadline().map_or(deadline, |login| login.min(deadline))
+    }
+
+    fn login_deadline(&self) -> Option<Instant> {
+        let is_due = self.dialect.awaits_login() && !self.work.is_closed();
+        is_due.then(|| self.begun + LOGIN_TIMEOUT)
     }
 
     /// For the log of a session whose connection is gone: the transfer that was under way.
@@ -271,6 +302,28 @@ impl<D: Dialect> Session<D> {
         }
     }
 
+    /// Where the end of the control connection takes back what is under way, it does so unless the client has said before
+    /// that it would end the session.
+    fn handle_end_of_input(&mut self, now: Instant) {
+        self.input_ended = true;
+        if self.dialect.hears_meanwhile() && !self.dialect.has_said_goodbye() {
+            self.work.take_back(now);
+        }
+    }
+
+    fn heed_interruptions(&mut self, now: Instant) {
+        while self.work.can_be_taken_back() && !self.work.is_outbox_full() {
+            match self.dialect.interruption(self.work.running()) {
+                Some(Interruption::Abort(text)) => {
+                    self.work.take_back(now);
+                    self.work.answer(Answer::Said(text));
+                }
+                Some(Interruption::Told(text)) => self.work.answer(Answer::Said(text)),
+                None => return,
+            }
+        }
+    }
+
     fn handle_crowded_out(&mut self, scarcity: Scarcity, now: Instant) {
         self.dialect.clear();
         if !self.work.is_closed() {
@@ -285,6 +338,9 @@ impl<D: Dialect> Session<D> {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
+        if self.login_deadline().is_some_and(|deadline| now >= deadline) {
+            return self.work.give_up(ErrorCode::TimedOut, "no login in time", now);
+        }
         let wait = self.wait();
         if now >= self.work.deadline(wait) {
             self.work.time_out(wait, now);
@@ -296,7 +352,9 @@ impl<D: Dialect> Session<D> {
     }
 
     fn is_between_commands(&self) -> bool {
-        self.work.is_ready() && self.ending == Ending::No && !self.work.is_outbox_full()
+        // What interrupts must not be heard as a request while something is owed that it is to end.
+        let is_free = !self.dialect.hears_meanwhile() || self.work.owes_nothing();
+        is_free && self.work.is_ready() && self.ending == Ending::No && !self.work.is_outbox_full()
     }
 
     /// Goes on with what has been heard, one thing at a time.

@@ -1,11 +1,15 @@
 //! The bounds of a session that the protocol does not tell of; the others are in [`ferry_common::limits`].
 
 use ferry_common::limits::{LINE_MAX_BYTES, NAME_MAX_BYTES, OUTBOX_PAUSE_BYTES};
+use std::time::Duration;
 
 /// Most unsent replies of a session: a pause, and the longest answer that may still be given at once, which is
 /// a part of a listing or an error that repeats two paths, with an entry's line and a final line behind it.
 pub const OUTBOX_MAX_BYTES: usize =
     OUTBOX_PAUSE_BYTES + larger(LISTING_PART_BYTES, LINE_MAX_BYTES) + 8 * NAME_MAX_BYTES;
+
+/// How long a client may take to say what it must say first, where there is such a thing.
+pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Lines of one session that are looked at before others have their turn.
 pub const TURN_LINES: usize = 16;

@@ -1,11 +1,13 @@
 //! What a client asks of the work, whatever its dialect.
 
-use crate::action::{Change, Length, Query};
+use crate::action::{Beginning, Change, Length, Query, Way};
 use crate::entry_format::EntryFormat;
 use ferry_common::limits::TRAILER_BYTES;
 use ferry_common::path::RemotePath;
-use ferry_common::wire::command::Resume;
 use ferry_common::wire::file_time::FileTime;
+
+/// What the log calls a listing.
+pub(crate) const LIST_NAME: &str = "ls";
 
 /// See the module's documentation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +15,13 @@ pub enum Request {
     List {
         path: RemotePath,
         format: EntryFormat,
+        /// Over the control connection where there is none.
+        way: Option<Way>,
     },
+    /// Have a data connection come to a port of its own, ahead of the request that uses it and in place of any other.
+    Offer,
+    /// Give up the data connection that was asked for ahead, if there is one.
+    DropOffer,
     /// Of all sessions of the server.
     Survey {
         format: EntryFormat,
@@ -38,6 +46,7 @@ pub struct DownloadSpec {
     pub digest: bool,
     /// The client takes the end of the data connection for that of the file.
     pub until_close: bool,
+    pub way: Way,
 }
 
 /// What is known of an upload before it begins.
@@ -55,8 +64,12 @@ pub struct UploadSpec {
     pub mtime: Option<FileTime>,
     /// Whether the file shall be executable.
     pub executable: Option<bool>,
-    /// Go on behind what is kept.
-    pub resume: Option<Resume>,
+    pub beginning: Beginning,
+    pub way: Way,
+    /// What the client says will come, where its end is that of the data connection: all of it is, or none.
+    pub declared_bytes: Option<u64>,
+    /// The file gets its name only while the client is there.
+    pub needs_client: bool,
 }
 
 impl UploadSpec {
@@ -74,7 +87,9 @@ impl Request {
     /// What the log calls it.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::List { .. } => "ls",
+            Self::List { .. } => LIST_NAME,
+            Self::Offer => "offer",
+            Self::DropOffer => "drop-offer",
             Self::Survey { .. } => "who",
             Self::Query(query) => query.name(),
             Self::Change(change) => change.name(),

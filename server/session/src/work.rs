@@ -6,9 +6,11 @@ mod beginning;
 mod data_line;
 mod ending;
 mod moving;
+mod offering;
 mod owed;
 mod pace;
 mod phase;
+mod sending_listings;
 mod surveying;
 mod transfer;
 mod wait;
@@ -96,6 +98,8 @@ impl Work {
                 DataLine::Wanted | DataLine::Offered => true,
                 DataLine::Attached => false,
             },
+            Phase::Offering => self.data_line.is_wanted(),
+            // One that was asked for ahead may come at any time.
             Phase::Ready
             | Phase::Listing(_)
             | Phase::Surveying(_)
@@ -103,7 +107,7 @@ impl Work {
             | Phase::Changing(_)
             | Phase::Opening { .. }
             | Phase::Staging { .. }
-            | Phase::Checking(_) => matches!(self.data_line, DataLine::None | DataLine::Attached),
+            | Phase::Checking(_) => !self.data_line.is_wanted(),
             Phase::Closed => true,
         };
         debug_assert!(line_fits, "{:?} with {:?}", self.phase, self.data_line);
@@ -143,6 +147,7 @@ impl Work {
             Phase::Moving(transfer) | Phase::Checking(transfer) => (transfer.received(), transfer.started),
             Phase::Ready
             | Phase::Listing(_)
+            | Phase::Offering
             | Phase::Surveying(_)
             | Phase::Asking(_)
             | Phase::Changing(_)
@@ -158,17 +163,18 @@ impl Work {
     pub(crate) fn running(&self) -> Option<Running<'_>> {
         match &self.phase {
             Phase::Connecting(transfer) | Phase::Moving(transfer) | Phase::Checking(transfer) => {
-                Some(transfer.running())
+                transfer.running()
             }
             Phase::Ready
             | Phase::Listing(_)
+            | Phase::Offering
             | Phase::Surveying(_)
             | Phase::Asking(_)
             | Phase::Changing(_)
             | Phase::Opening { .. }
             | Phase::Staging { .. }
             | Phase::Dropping { .. }
-            | Phase::Closed => self.owed.newest().map(Transfer::running),
+            | Phase::Closed => self.owed.newest().and_then(Transfer::running),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::limits::FILES_AHEAD_MAX;
 use crate::net::address::Address;
 use crate::net::slots::Key;
 use ferry_common::limits::DATA_SLOT_TIMEOUT;
-use ferry_session::action::{Action, Query};
+use ferry_session::action::{Action, Beginning, Query};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -49,23 +49,27 @@ pub(crate) enum FileTurn {
 /// Why the work that begins a command leaves a file open with the session, if it does.
 pub(crate) fn file_purpose(action: &Action) -> Option<Purpose> {
     match action {
-        Action::Open { .. } | Action::Stage { resume: None, .. } => Some(Purpose::Transfer),
-        Action::Stage { resume: Some(_), .. } | Action::Query(Query::Sum { .. } | Query::Partial { .. }) => {
-            Some(Purpose::Digest)
+        Action::Open { .. } | Action::Stage { beginning: Beginning::Empty, .. } => Some(Purpose::Transfer),
+        // What is there already is read before the rest comes.
+        Action::Stage {
+            beginning: Beginning::Kept(_) | Beginning::Unconfirmed { .. } | Beginning::Published,
+            ..
         }
+        | Action::Query(Query::Sum { .. } | Query::Partial { .. }) => Some(Purpose::Digest),
         Action::Query(Query::Stat { .. } | Query::Df { .. })
         | Action::Change(_)
         | Action::Reply(_)
         | Action::Log(_)
         | Action::List(_)
         | Action::Survey(_)
-        | Action::RequestData
+        | Action::RequestData(_)
         | Action::CancelData
         | Action::CloseData(_)
         | Action::Send { .. }
         | Action::Check { .. }
         | Action::Receive { .. }
         | Action::Drop { .. }
+        | Action::SendText(_)
         | Action::Publish(_)
         | Action::Discard
         | Action::Keep

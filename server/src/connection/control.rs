@@ -219,6 +219,18 @@ impl Control {
         }
     }
 
+    /// Reads as long as the session wants input and there is some. Whether there is, no event may have told yet.
+    pub(crate) fn hear_all(&mut self, scratch: &mut [u8], now: Instant) {
+        while self.is_open() && !self.input_ended && self.session.wants_input() {
+            match self.read(scratch) {
+                Received::Bytes(count) => self.session.handle(Fact::Input(&scratch[..count]), now),
+                Received::End => self.session.handle(Fact::EndOfInput, now),
+                Received::Blocked => return,
+                Received::Failed => return self.abort(),
+            }
+        }
+    }
+
     /// Reads away some of what the peer still sends: both ends have said their last, but closing before would reset
     /// the connection under the last replies.
     fn linger(&mut self, scratch: &mut [u8]) {

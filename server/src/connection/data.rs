@@ -71,6 +71,13 @@ enum Flow {
     Dropping {
         remaining: u64,
     },
+    /// Part of a listing, of which so much is sent.
+    Telling {
+        text: Vec<u8>,
+        sent: usize,
+    },
+    /// The connection is being made, by this end.
+    Reaching,
 }
 
 /// What a step may make use of.
@@ -90,6 +97,8 @@ pub(crate) struct Turn<'a> {
 pub(crate) enum Step {
     /// The socket, or the disk, must come first; an event or a completion will.
     Blocked,
+    /// The connection is made.
+    Connected,
     /// A ticket line is complete.
     Presented(Option<Ticket>),
     /// Payload left for the peer, or was dropped.
@@ -125,6 +134,16 @@ impl Data {
         }
     }
 
+    /// A connection that is this session's already, or is being made for it.
+    pub(crate) fn owned(socket: Socket, session: Key, is_being_made: bool) -> Self {
+        let flow = if is_being_made { Flow::Reaching } else { Flow::IDLE };
+        Self { owner: Owner::Session(session), flow, ..Self::new(socket) }
+    }
+
+    pub(crate) fn is_being_made(&self) -> bool {
+        matches!(self.flow, Flow::Reaching)
+    }
+
     /// The session that the connection belongs to, once it has presented its ticket.
     pub(crate) fn session(&self) -> Option<Key> {
         match self.owner {
@@ -155,6 +174,11 @@ impl Data {
         sent
     }
 
+    /// Sends part of a listing.
+    pub(crate) fn send_text(&mut self, text: Vec<u8>) {
+        self.flow = Flow::Telling { text, sent: 0 };
+    }
+
     pub(crate) fn receive(&mut self, length: Length, trailer: bool) {
         self.flow = Flow::Receiving(Receiving::new(length, trailer));
     }
@@ -168,7 +192,12 @@ impl Data {
     pub(crate) fn take_content(&mut self) -> Vec<u8> {
         match std::mem::replace(&mut self.flow, Flow::IDLE) {
             Flow::Gathering(gathering) => gathering.into_content(),
-            Flow::Idle { .. } | Flow::Sending(_) | Flow::Receiving(_) | Flow::Dropping { .. } => Vec::new(),
+            Flow::Idle { .. }
+            | Flow::Sending(_)
+            | Flow::Receiving(_)
+            | Flow::Dropping { .. }
+            | Flow::Telling { .. }
+            | Flow::Reaching => Vec::new(),
         }
     }
 
@@ -194,6 +223,7 @@ impl Data {
                 Flow::Receiving(receiving) => socket.is_readable() && receiving.can_read() && !self.starved,
                 Flow::Gathering(gathering) => socket.is_readable() && gathering.wants_more(),
                 Flow::Dropping { .. } => socket.is_readable(),
+                Flow::Telling { .. } | Flow::Reaching => socket.is_writable(),
             }
     }
 
@@ -211,7 +241,12 @@ impl Data {
     pub(crate) fn unread_bytes(&self) -> u64 {
         match &self.flow {
             Flow::Receiving(receiving) => receiving.unread_bytes(),
-            Flow::Idle { .. } | Flow::Sending(_) | Flow::Gathering(_) | Flow::Dropping { .. } => 0,
+            Flow::Idle { .. }
+            | Flow::Sending(_)
+            | Flow::Gathering(_)
+            | Flow::Dropping { .. }
+            | Flow::Telling { .. }
+            | Flow::Reaching => 0,
         }
     }
 
@@ -273,6 +308,24 @@ impl Data {
                 }
                 step
             }
+            Flow::Reaching => {
+                if socket.connected().is_err() {
+                    return Step::Ended(End::Torn);
+                }
+                self.flow = Flow::IDLE;
+                Step::Connected
+            }
+            Flow::Telling { text, sent } => match socket.write(&text[*sent..]) {
+                Ok(0) => Step::Blocked,
+                Ok(count) => {
+                    *sent += count;
+                    if *sent == text.len() {
+                        self.flow = Flow::IDLE;
+                    }
+                    Step::Moved(count as u64)
+                }
+                Err(_) => Step::Ended(End::Torn),
+            },
             Flow::Receiving(receiving) => receiving.step(socket, buffer),
             Flow::Gathering(gathering) => gathering.step(socket, buffer),
             Flow::Dropping { remaining } => {

@@ -65,6 +65,16 @@ impl DataConnections {
         key
     }
 
+    /// Takes in a connection that is this session's already, or is being made for it.
+    pub(crate) fn add_owned(&mut self, socket: Socket, session: Key, is_being_made: bool) -> Key {
+        self.slots.insert(Data::owned(socket, session, is_being_made))
+    }
+
+    /// True for a connection that is not there yet.
+    pub(crate) fn is_being_made(&self, key: Key) -> bool {
+        self.slots.get(key).is_some_and(Data::is_being_made)
+    }
+
     /// A connection has not presented its ticket yet, while so many tickets are out. Gives the one that is to be closed for
     /// it, if there are too many such.
     pub(crate) fn note_unticketed(&mut self, key: Key, tickets_out: u64) -> Option<Key> {
@@ -206,7 +216,8 @@ impl DataConnections {
                 self.starve(key, device);
                 Served::Nothing
             }
-            step @ (Step::Presented(_)
+            step @ (Step::Connected
+            | Step::Presented(_)
             | Step::Moved(_)
             | Step::Cold { .. }
             | Step::Read { .. }

@@ -33,6 +33,8 @@ pub(crate) struct Sessions {
     later: Vec<(Address, Key)>,
     /// Counts the turns.
     turn: u64,
+    /// Counts what [`Sessions::seed`] has given.
+    seed: u64,
     /// What is read from the connections.
     scratch: Vec<u8>,
 }
@@ -50,6 +52,7 @@ impl Sessions {
             continuing: Rotation::default(),
             later: Vec::new(),
             turn: 0,
+            seed: 0,
             scratch: vec![0; CONTROL_READ_BYTES],
         }
     }
@@ -73,6 +76,12 @@ impl Sessions {
 
     pub(crate) fn keys(&self) -> Vec<Key> {
         self.controls.keys()
+    }
+
+    /// A number that no other session of this process has had.
+    pub(crate) fn seed(&mut self) -> u64 {
+        self.seed = self.seed.wrapping_add(1);
+        self.seed
     }
 
     pub(crate) fn capacity(&self) -> u64 {
@@ -154,6 +163,16 @@ impl Sessions {
         let most = self.input.read_bytes();
         control.take_turn(&mut self.scratch[..most], lines, now);
         true
+    }
+
+    /// Has a session hear all that has come for it, where that is to be known before something else. False for others.
+    pub(crate) fn hear_first(&mut self, key: Key, now: Instant) -> bool {
+        let Some(control) = self.controls.get_mut(key) else { return false };
+        let hears = control.is_open() && control.session.hears_control_first();
+        if hears {
+            control.hear_all(&mut self.scratch, now);
+        }
+        hears
     }
 
     pub(crate) fn end_turns(&mut self) {

@@ -171,7 +171,8 @@ mod tests {
 
     fn request(id: u64) -> Request {
         let (expected, mtime, executable, new, alone) = (None, None, None, false, false);
-        let publication = Publication { id, path: cleared("file"), expected, mtime, executable, new, alone };
+        let (path, consent) = (cleared("file"), None);
+        let publication = Publication { id, path, expected, mtime, executable, new, alone, consent };
         Request { upload: Upload::Small { content: Vec::new() }, publication }
     }
 

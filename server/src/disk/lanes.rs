@@ -195,9 +195,12 @@ impl Job {
             | Self::Query(
                 Query::Stat { path } | Query::Sum { path, .. } | Query::Partial { path } | Query::Df { path },
             )
-            | Self::Change(Change::Mkdir { path } | Change::Rm { path } | Change::Mtime { path, .. }) => {
-                Place::At(path)
-            }
+            | Self::Change(
+                Change::Mkdir { path }
+                | Change::Rm { path, .. }
+                | Change::Mtime { path, .. }
+                | Change::Chmod { path, .. },
+            ) => Place::At(path),
             Self::Change(Change::Mv { from, to, .. }) => Place::Between(from, to),
             Self::Warm { file, .. } | Self::Read { file, .. } | Self::Inspect { file } => {
                 Place::In(file.lane())
@@ -217,8 +220,8 @@ impl Job {
             Self::Query(query) => Some(Self::Query(query.clone())),
             Self::Change(change) => Some(Self::Change(change.clone())),
             Self::Open { path } => Some(Self::Open { path: path.clone() }),
-            Self::Stage { path, size, new, resume } => {
-                Some(Self::Stage { path: path.clone(), size: *size, new: *new, resume: *resume })
+            Self::Stage { path, size, new, beginning } => {
+                Some(Self::Stage { path: path.clone(), size: *size, new: *new, beginning: *beginning })
             }
             Self::Write { .. }
             | Self::Warm { .. }

@@ -10,7 +10,7 @@ use crate::store::errors::Call;
 use crate::store::folder::{Lookup, OpenFile};
 use crate::store::staging::StagedFile;
 use ferry_common::error::ErrorCode;
-use ferry_session::action::{Found, ListQuery, Publication, Query};
+use ferry_session::action::{Beginning, Found, ListQuery, Publication, Query};
 use rustix::fs::Advice;
 use rustix::thread::sched_yield;
 use std::fs::File;
@@ -73,11 +73,15 @@ impl Lane {
                     .map_err(Call::Open.of(&path));
                 Some(Outcome::Opened(open.and_then(OpenFile::with_known_size)))
             }
-            Job::Stage { path, size, new, resume } => {
+            Job::Stage { path, size, new, beginning } => {
                 let staged = self.folder.destination(&path).and_then(|destination| {
                     destination.admit(&path, new)?;
-                    destination.stage(&path, size, resume, asker.address)
+                    destination.stage(&path, size, beginning, asker.address)
                 });
+                let resume = match beginning {
+                    Beginning::Kept(resume) => Some(resume),
+                    Beginning::Empty | Beginning::Unconfirmed { .. } | Beginning::Published => None,
+                };
                 Some(Outcome::Staged(staged.map(|file| (Arc::new(file), resume))))
             }
             Job::Write { staged, buffers } => Some(write(&staged, buffers)),

@@ -1,11 +1,12 @@
-//! The listeners of both ports: binding them, and accepting in bounded batches.
+//! The listeners of all ports that stay open: binding them, and accepting one connection at a time.
 
 use crate::config::Config;
-use crate::limits::{KEEPALIVE_IDLE_TIMEOUT, LISTEN_BACKLOG, SOCKET_UNSENT_BYTES};
-use mio::net::{TcpListener, TcpStream};
+use crate::limits::{FTP_PORT, LISTEN_BACKLOG};
+use crate::net::listener::{self, Accepted};
+use mio::net::TcpListener;
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::SockRef;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Instant;
@@ -17,6 +18,7 @@ const ANY_PORT_ATTEMPTS: usize = 32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Control,
+    Ftp,
     Data,
 }
 
@@ -36,6 +38,8 @@ pub(crate) struct Acceptor {
     paused_until: Option<Instant>,
     pub(crate) control_port: u16,
     pub(crate) data_port: u16,
+    /// `None` where FTP is not served.
+    pub(crate) ftp_port: Option<u16>,
 }
 
 /// Why a port could not be had.
@@ -46,24 +50,17 @@ pub(crate) struct ListenError {
     reason: String,
 }
 
-/// What came of one attempt to accept.
-#[derive(Debug)]
-pub(crate) enum Accepted {
-    Connection(TcpStream, SocketAddr),
-    /// No connection waits, or none is accepted for a while.
-    Empty,
-    /// A connection waits, but cannot be accepted now: descriptors or memory are short.
-    Exhausted(io::Error),
-}
-
 impl Acceptor {
     pub(crate) fn bind(config: &Config) -> Result<Self, ListenError> {
         let (control, control_port) = bind_everywhere(&config.listen, config.port)?;
         let (data, data_port) = bind_everywhere(&config.listen, config.data_port)?;
+        let ftp = bind_ftp(config)?;
         let listener = |purpose| move |socket| Listener { socket: Some(socket), purpose, ready: false };
+        let ftp_port = ftp.as_ref().map(|(_, port)| *port);
+        let ftp = ftp.into_iter().flat_map(|(sockets, _)| sockets).map(listener(Purpose::Ftp));
         let control = control.into_iter().map(listener(Purpose::Control));
-        let listeners = control.chain(data.into_iter().map(listener(Purpose::Data))).collect();
-        Ok(Self { listeners, paused_until: None, control_port, data_port })
+        let listeners = control.chain(ftp).chain(data.into_iter().map(listener(Purpose::Data))).collect();
+        Ok(Self { listeners, paused_until: None, control_port, data_port, ftp_port })
     }
 
     /// Registers every listener; the token of each is its place.
@@ -92,6 +89,10 @@ impl Acceptor {
         self.paused_until = Some(until);
     }
 
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused_until.is_some()
+    }
+
     /// When [`Acceptor::end_pause`] has something to do.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.paused_until
@@ -108,33 +109,10 @@ impl Acceptor {
         for listener in
             self.listeners.iter_mut().filter(|listener| listener.purpose == purpose && listener.ready)
         {
-            while let Some(socket) = &listener.socket {
-                match socket.accept() {
-                    Ok((stream, peer)) => return Accepted::Connection(stream, peer),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        listener.ready = false;
-                        break;
-                    }
-                    Err(error) => match Errno::from_io_error(&error) {
-                        // An error of the connection, not of the listener (accept(2) names them): it was gone before
-                        // it was accepted, or so was its network. The next may be fine.
-                        Some(
-                            Errno::CONNABORTED
-                            | Errno::INTR
-                            | Errno::PROTO
-                            | Errno::NETDOWN
-                            | Errno::NOPROTOOPT
-                            | Errno::HOSTDOWN
-                            | Errno::NONET
-                            | Errno::HOSTUNREACH
-                            | Errno::OPNOTSUPP
-                            | Errno::NETUNREACH
-                            | Errno::PERM
-                            | Errno::TIMEDOUT,
-                        ) => {}
-                        Some(_) | None => return Accepted::Exhausted(error),
-                    },
-                }
+            let Some(socket) = &listener.socket else { continue };
+            match listener::accept(socket) {
+                Accepted::Empty => listener.ready = false,
+                accepted => return accepted,
             }
         }
         Accepted::Empty
@@ -142,9 +120,34 @@ impl Acceptor {
 
     /// Takes no further sessions. Data connections are still welcome, for the transfers under way.
     pub(crate) fn close_control(&mut self) {
-        for listener in self.listeners.iter_mut().filter(|listener| listener.purpose == Purpose::Control) {
+        for listener in self.listeners.iter_mut().filter(|listener| listener.purpose != Purpose::Data) {
             listener.socket = None;
             listener.ready = false;
+        }
+    }
+}
+
+/// Listens for FTP clients. A port that was not asked for need not be had.
+fn bind_ftp(config: &Config) -> Result<Option<(Vec<TcpListener>, u16)>, ListenError> {
+    if config.no_ftp {
+        return Ok(None);
+    }
+    let bound = bind_everywhere(&config.listen, config.ftp_port.unwrap_or(FTP_PORT));
+    match (bound, config.ftp_port) {
+        (Ok((sockets, port)), _) => {
+            for socket in &sockets {
+                // What a client sends urgently, to interrupt a transfer, keeps its place among the rest.
+                SockRef::from(socket).set_out_of_band_inline(true).map_err(|error| {
+                    let address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
+                    ListenError { address, reason: error.to_string() }
+                })?;
+            }
+            Ok(Some((sockets, port)))
+        }
+        (Err(error), Some(_)) => Err(error),
+        (Err(error), None) => {
+            log::warn!("FTP is not served: {error}; --no-ftp does without");
+            Ok(None)
         }
     }
 }
@@ -167,7 +170,7 @@ fn bind_all(addresses: &[IpAddr], mut port: u16) -> Result<(Vec<TcpListener>, u1
     let mut sockets = Vec::new();
     for &address in if by_default { &everywhere } else { addresses } {
         let address = SocketAddr::new(address, port);
-        match bind_one(address) {
+        match listener::listen(address, LISTEN_BACKLOG) {
             Ok(socket) => {
                 port = socket.local_addr().map_or(port, |local| local.port());
                 sockets.push(socket);
@@ -180,23 +183,6 @@ fn bind_all(addresses: &[IpAddr], mut port: u16) -> Result<(Vec<TcpListener>, u1
     Ok((sockets, port))
 }
 
-fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    // A port whose old connections still linger can be had again at once.
-    socket.set_reuse_address(true)?;
-    // Accepted connections inherit these three.
-    socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_IDLE_TIMEOUT))?;
-    socket.set_tcp_notsent_lowat(SOCKET_UNSENT_BYTES)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(LISTEN_BACKLOG)?;
-    Ok(TcpListener::from_std(socket.into()))
-}
-
 fn is_unsupported(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL))
 }
@@ -204,7 +190,7 @@ fn is_unsupported(error: &io::Error) -> bool {
 fn advice(error: &io::Error, address: SocketAddr) -> String {
     match Errno::from_io_error(error) {
         Some(Errno::ADDRINUSE) => format!(
-            "port {} is in use; stop the program that has it, or choose another with --port and --data-port",
+            "port {} is in use; stop the program that has it, or choose another with --port, --data-port or --ftp-port",
             address.port()
         ),
         Some(Errno::ACCESS) => format!("port {} needs privileges; choose one above 1023", address.port()),

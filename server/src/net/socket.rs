@@ -42,6 +42,16 @@ impl Socket {
         self.peer
     }
 
+    /// This machine's own address of it.
+    pub(crate) fn local(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
+    }
+
+    /// What came of connecting, once there is something to tell.
+    pub(crate) fn connected(&self) -> io::Result<()> {
+        self.stream.take_error()?.map_or(Ok(()), Err)
+    }
+
     /// For the poll to watch.
     pub(crate) fn source(&mut self) -> &mut impl Source {
         &mut self.stream

@@ -56,12 +56,15 @@ impl fmt::Display for Line<'_> {
                 write!(formatter, "{peer} could not {doing} {path}: {} ({})", code.message(), code.word())
             }
             Event::Changed(Change::Mkdir { path }) => write!(formatter, "{peer} made the directory {path}"),
-            Event::Changed(Change::Rm { path }) => write!(formatter, "{peer} removed {path}"),
+            Event::Changed(Change::Rm { path, .. }) => write!(formatter, "{peer} removed {path}"),
             Event::Changed(Change::Mv { from, to, .. }) => {
                 write!(formatter, "{peer} renamed {from} to {to}")
             }
             Event::Changed(Change::Mtime { path, mtime }) => {
                 write!(formatter, "{peer} set the time of {path} to {mtime}")
+            }
+            Event::Changed(Change::Chmod { path, executable }) => {
+                write!(formatter, "{peer} made {path} {}executable", if *executable { "" } else { "not " })
             }
             Event::Finished { direction, path, offset, length, elapsed } => {
                 let (elapsed, bytes) = (*elapsed, *length);
@@ -108,6 +111,7 @@ fn infinitive(command: &str) -> &str {
         "rm" => "remove",
         "mv" => "rename",
         "mtime" => "set the time of",
+        "chmod" => "set the mode of",
         other => other,
     }
 }

@@ -1,39 +1,47 @@
 //! Connections that come: a session or a refusal for each on the control port, and a look for a ticket on each at the data
 //! port.
 
-use super::{DATA_BIT, Reactor};
+use super::{DATA_BIT, Reactor, token};
 use crate::connection::control::Control;
 use crate::limits::{ACCEPT_RETRY_TIMEOUT, TURN_STEP_TIME};
-use crate::net::acceptor::{Accepted, Purpose};
+use crate::net::acceptor::Purpose;
 use crate::net::address::Address;
-use crate::net::slots::Key;
+use crate::net::listener::Accepted;
 use crate::net::socket::Socket;
 use ferry_common::error::ErrorCode;
 use ferry_session::Session;
 use ferry_session::dialect::AnyDialect;
+use ferry_session::dialect::ftp::Client;
 use ferry_session::fact::{Fact, Scarcity};
 use log::Level;
+use mio::Interest;
 use mio::net::TcpStream;
-use mio::{Interest, Token};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
 impl Reactor {
     pub(super) fn accept(&mut self, now: Instant) {
-        for purpose in [Purpose::Control, Purpose::Data] {
+        for purpose in [Purpose::Control, Purpose::Ftp, Purpose::Data] {
             self.step(TURN_STEP_TIME, |reactor| reactor.accept_one(purpose, now));
         }
     }
 
     fn accept_one(&mut self, purpose: Purpose, now: Instant) -> bool {
-        if purpose == Purpose::Control {
+        if purpose != Purpose::Data {
             while let Some(key) = self.sessions.next_cut_off() {
                 self.abort(key, now);
             }
         }
         match (self.acceptor.accept(purpose), purpose) {
-            (Accepted::Connection(stream, peer), Purpose::Control) => self.begin_session(stream, peer, now),
+            (Accepted::Connection(stream, peer), Purpose::Control) => {
+                self.begin_session(stream, peer, AnyDialect::ferry(&self.policy), now);
+            }
+            (Accepted::Connection(stream, peer), Purpose::Ftp) => {
+                let dialect =
+                    AnyDialect::ftp(self.ftp, Client { address: peer.ip(), seed: self.sessions.seed() });
+                self.begin_session(stream, peer, dialect, now);
+            }
             (Accepted::Connection(stream, peer), Purpose::Data) => self.begin_data(stream, peer, now),
             (Accepted::Empty, _) => return false,
             (Accepted::Exhausted(error), _) => self.park_accepting(&error, now),
@@ -41,9 +49,8 @@ impl Reactor {
         true
     }
 
-    fn begin_session(&mut self, stream: TcpStream, peer: SocketAddr, now: Instant) {
+    fn begin_session(&mut self, stream: TcpStream, peer: SocketAddr, dialect: AnyDialect, now: Instant) {
         let has_room = !self.sessions.is_full() || self.make_room_for(Address::from(peer), now);
-        let dialect = AnyDialect::ferry(&self.policy);
         let session = if has_room {
             log::debug!("Established Connection with: {peer}");
             Session::new(dialect, self.policy, now)
@@ -98,9 +105,4 @@ impl Reactor {
         log::error!("Cannot accept connections for the moment: {error}");
         self.acceptor.pause(now + ACCEPT_RETRY_TIMEOUT);
     }
-}
-
-/// What a poll tells of a connection by.
-fn token(key: Key, kind: u64) -> Token {
-    Token(usize::try_from(key.to_bits() | kind).unwrap_or(usize::MAX))
 }

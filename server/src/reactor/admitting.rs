@@ -6,7 +6,7 @@ use crate::admission::file_queue::FileTurn;
 use crate::limits::{GIVING_WAY_MAX, TURN_STEP_TIME};
 use crate::net::slots::Key;
 use crate::rendezvous::{Next, Rendezvous};
-use ferry_session::action::End;
+use ferry_session::action::{End, Way};
 use ferry_session::fact::{Fact, Scarcity};
 use std::time::Instant;
 
@@ -20,6 +20,8 @@ impl Reactor {
                 reactor.handle_session_timeout(key, now);
             } else if let Some(key) = reactor.data.next_due(now) {
                 reactor.handle_data_timeout(key, now);
+            } else if let Some(session) = reactor.rendezvous.passive.next_due(now) {
+                reactor.lose_data(session, now);
             } else {
                 return false;
             }
@@ -49,7 +51,7 @@ impl Reactor {
     pub(super) fn admit_data(&mut self, now: Instant) {
         self.step(TURN_STEP_TIME, |reactor| match reactor.rendezvous.next() {
             Next::Admit(session) => {
-                reactor.issue_ticket(session, now);
+                reactor.admit_data_of(session, now);
                 true
             }
             Next::Evict(session) => {
@@ -68,15 +70,26 @@ impl Reactor {
         });
     }
 
-    fn issue_ticket(&mut self, session: Key, now: Instant) {
+    /// Gives a session whose turn it is a place for its data connection, and has that come about.
+    fn admit_data_of(&mut self, session: Key, now: Instant) {
         let Some(control) = self.sessions.get_mut(session) else { return };
         let address = control.address();
-        match self.rendezvous.issue(&mut control.seat, address, session) {
-            Ok(Some(ticket)) => self.tell(session, Fact::Ticket(ticket), now),
-            Ok(None) => {}
-            // The session's deadline answers for it.
-            Err(errno) => log::error!("The system gives no random numbers: {errno}"),
+        let Some(way) = self.rendezvous.admit(&mut control.seat, address) else { return };
+        let fact = match way {
+            Way::Ticket => match self.rendezvous.issue(&mut control.seat, session) {
+                Ok(ticket) => Fact::Ticket(ticket),
+                Err(errno) => {
+                    log::error!("The system gives no random numbers: {errno}");
+                    Fact::Unreachable
+                }
+            },
+            Way::Passive => self.open_port(session, now),
+            Way::Active { port } => self.begin_to_connect(session, port),
+        };
+        if matches!(fact, Fact::Unreachable) {
+            self.detach_data(session);
         }
+        self.tell(session, fact, now);
     }
 
     /// Takes an idle data connection away, unless an upload has begun on it: closing with unread bytes

@@ -33,6 +33,13 @@ impl Reactor {
         }
     }
 
+    /// Reads what has come over a control connection, where its session is to know that before the end of its data connection.
+    pub(super) fn hear_control_first(&mut self, key: Key, now: Instant) {
+        if self.sessions.hear_first(key, now) {
+            self.drive(key, now);
+        }
+    }
+
     /// Tells sessions about all sessions, each a part at a time.
     pub(super) fn answer_surveys(&mut self, now: Instant) {
         self.step(TURN_STEP_TIME, |reactor| {

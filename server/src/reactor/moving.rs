@@ -68,6 +68,11 @@ impl Reactor {
     fn handle_step(&mut self, key: Key, step: Step, now: Instant) {
         match step {
             Step::Presented(ticket) => self.attach(key, ticket.as_ref(), now),
+            Step::Connected => {
+                if let Some(session) = self.data.session_of(key) {
+                    self.attach_expected(key, session, now);
+                }
+            }
             Step::Cold { file, part, reading } => self.submit_for(key, Job::Warm { file, part, reading }),
             Step::Read { file, offset, buffer, reading } => {
                 self.submit_for(key, Job::Read { file, offset, buffer, reading });
@@ -131,9 +136,16 @@ impl Reactor {
     pub(super) fn end_data(&mut self, key: Key, end: End, now: Instant) {
         match self.data.session_of(key) {
             None => self.data.close(key),
+            Some(session) if self.data.is_being_made(key) => self.lose_data(session, now),
             Some(session) => {
-                self.detach_data(session);
-                self.tell(session, Fact::DataEnded(end), now);
+                if end == End::Clean {
+                    self.hear_control_first(session, now);
+                }
+                // What was heard may have ended it already.
+                if self.data.session_of(key).is_some() {
+                    self.detach_data(session);
+                    self.tell(session, Fact::DataEnded(end), now);
+                }
             }
         }
     }

@@ -52,14 +52,15 @@ impl Reactor {
             Action::Query(query) => self.files.query(asker, query),
             Action::Change(change) => self.files.change(asker, change),
             Action::Open { path } => return self.files.open(asker, seat, path),
-            Action::Stage { path, size, new, resume } => {
-                let upload = Upload { path, size, new, resume };
+            Action::Stage { path, size, new, beginning } => {
+                let upload = Upload { path, size, new, beginning };
                 return self.files.stage(asker, seat, upload, self.data.memory());
             }
-            Action::RequestData => self.rendezvous.request(seat, address, key),
+            Action::RequestData(way) => self.rendezvous.request(seat, way, address, key),
             Action::CancelData => self.detach_data(key),
             Action::CloseData(end) => self.close_data_of(key, end),
             Action::Send { offset, length, digest } => return self.send(key, offset, length, digest),
+            Action::SendText(text) => self.data.with(attached, |data| data.send_text(text)),
             Action::Check { .. } => return self.files.check(asker, seat),
             Action::Receive { length, trailer, .. } => {
                 let is_small = seat.has_small_upload();

@@ -4,7 +4,7 @@ mod foreign;
 
 use super::{Answered, Dialect, Heard};
 use crate::Policy;
-use crate::action::{Change, Event, Length, Query};
+use crate::action::{Beginning, Change, Event, Length, Query, Removable, Way};
 use crate::answer::{Answer, Subject};
 use crate::entry_format::EntryFormat;
 use crate::request::{DownloadSpec, Request, UploadSpec};
@@ -69,15 +69,17 @@ impl Dialect for Ferry {
     }
 
     /// The reply lines of an answer.
-    fn text_of(&self, answer: Answer) -> Vec<u8> {
+    fn text_of(&mut self, answer: Answer) -> Vec<u8> {
         match answer {
             Answer::Said(text) | Answer::Entries(text) => text,
             Answer::Working => Reply::working(),
+            // Asked for by no command of this protocol.
+            Answer::Listening(_) | Answer::SendingListing => Vec::new(),
             Answer::Offered(ticket) => Reply::data(self.policy.data_port, &ticket),
             Answer::Sending { length, mtime, executable } => Reply::download(length, mtime, executable),
             Answer::Receiving { offset } => Reply::upload(offset),
             Answer::Received { bytes } => Reply::received(bytes),
-            Answer::Listed { entries } => Reply::ok_with(entries),
+            Answer::Listed { entries, .. } => Reply::ok_with(entries),
             Answer::Entry(entry) => with_ok(Reply::entry(Verb::Stat.word(), &entry)),
             Answer::Sum { length, digest } => with_ok(Reply::digest(Verb::Sum.word(), length, digest)),
             Answer::Partial { length, digest } => {
@@ -95,7 +97,9 @@ impl Dialect for Ferry {
             Answer::Refused { code, subject: Subject::Rename { from, to } } => {
                 Reply::err(code, format_args!("{code}: {from} to {to}"))
             }
-            Answer::Refused { code, subject: Subject::Sessions } => Reply::err(code, code),
+            Answer::Refused { code, subject: Subject::Sessions | Subject::DataConnection } => {
+                Reply::err(code, code)
+            }
             Answer::Ending { code, reason } => Reply::err(code, format_args!("{reason}; closing")),
         }
     }
@@ -109,19 +113,20 @@ impl Ferry {
     /// Makes a request of a command, or answers one that needs no work.
     fn understand(&self, command: Command) -> Heard {
         Heard::Request(match command {
-            Command::Ls { path } => Request::List { path, format: EntryFormat::Ferry },
+            Command::Ls { path } => Request::List { path, format: EntryFormat::Ferry, way: None },
             Command::Stat { path } => Request::Query(Query::Stat { path }),
             Command::Sum { path, length } => Request::Query(Query::Sum { path, length }),
             Command::Partial { path } => Request::Query(Query::Partial { path }),
             Command::Who => Request::Survey { format: EntryFormat::Ferry },
             Command::Df { path } => Request::Query(Query::Df { path }),
             Command::Mkdir { path } => Request::Change(Change::Mkdir { path }),
-            Command::Rm { path } => Request::Change(Change::Rm { path }),
+            Command::Rm { path } => Request::Change(Change::Rm { path, what: Removable::Any }),
             Command::Mv { from, to, replace } => Request::Change(Change::Mv { from, to, replace }),
             Command::Mtime { path, mtime } => Request::Change(Change::Mtime { path, mtime }),
-            Command::Download { path, offset, digest } => {
-                Request::Download { path, spec: DownloadSpec { offset, digest, until_close: false } }
-            }
+            Command::Download { path, offset, digest } => Request::Download {
+                path,
+                spec: DownloadSpec { offset, digest, until_close: false, way: Way::Ticket },
+            },
             Command::Upload { path, size, options } => {
                 Request::Upload { path, spec: upload_spec(size, &options) }
             }
@@ -177,7 +182,18 @@ impl Ferry {
 fn upload_spec(size: u64, options: &UploadOptions) -> UploadSpec {
     let UploadOptions { digest, new, mtime, executable, resume } = *options;
     let (is_eager, size) = (options.is_eager(size), Length::Exact(size));
-    UploadSpec { size, is_eager, has_trailer: digest, new, mtime, executable, resume }
+    UploadSpec {
+        size,
+        is_eager,
+        has_trailer: digest,
+        new,
+        mtime,
+        executable,
+        beginning: resume.map_or(Beginning::Empty, Beginning::Kept),
+        way: Way::Ticket,
+        declared_bytes: None,
+        needs_client: false,
+    }
 }
 
 fn help() -> Vec<u8> {

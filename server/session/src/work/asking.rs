@@ -10,22 +10,27 @@ use std::time::Instant;
 
 impl Work {
     pub(crate) fn handle_listing(&mut self, part: Result<ListingPart, ErrorCode>, now: Instant) {
-        let Phase::Listing(listing) = &mut self.phase else { return };
+        let Phase::Listing(listing) = &mut self.phase else { return self.handle_next_part(part, now) };
         match part {
             Err(code) => {
                 let path = listing.path.clone();
                 self.refuse(&path, code, now);
             }
+            Ok(part) if listing.way.is_some() => {
+                let Phase::Listing(listing) = self.phase.take() else { return };
+                self.send_listing(&listing, part, now);
+            }
             Ok(part) => {
                 listing.entries += part.entries;
+                listing.left_out += part.left_out;
                 listing.paused_at = part.next;
-                let finished = part.next.is_none().then_some(listing.entries);
+                let finished = part.next.is_none().then_some((listing.entries, listing.left_out));
                 let has_text = !part.text.is_empty();
                 if has_text {
                     self.answer(Answer::Entries(part.text));
                 }
                 match finished {
-                    Some(entries) => self.finish(Answer::Listed { entries }, now),
+                    Some((entries, left_out)) => self.finish(Answer::Listed { entries, left_out }, now),
                     // Where there is text, it must be known first how much of it the client has still to read.
                     None if has_text => {}
                     None => self.resume_listing(now),
@@ -86,6 +91,7 @@ impl Work {
             Phase::Staging { .. } => self.handle_staged(Err(ErrorCode::Busy), now),
             Phase::Ready
             | Phase::Listing(_)
+            | Phase::Offering
             | Phase::Surveying(_)
             | Phase::Connecting(_)
             | Phase::Moving(_)

@@ -3,7 +3,7 @@
 use super::Work;
 use super::phase::{Listing, Phase};
 use crate::access::Need;
-use crate::action::{Action, Change, Event, Length, ListQuery};
+use crate::action::{Action, Beginning, Change, Event, Length, ListQuery, Way};
 use crate::answer::{Answer, Subject};
 use crate::entry_format::EntryFormat;
 use crate::request::{Request, UploadSpec};
@@ -24,6 +24,8 @@ impl Work {
                     spec.is_eager && self.owed.admits_upload() && self.owed.publishing() < PUBLISHING_MAX
                 }
                 Request::List { .. }
+                | Request::Offer
+                | Request::DropOffer
                 | Request::Survey { .. }
                 | Request::Query(_)
                 | Request::Change(_)
@@ -36,7 +38,9 @@ impl Work {
         self.command = request.name();
         self.log(Event::Received { command: self.command });
         match request {
-            Request::List { path, format } => self.list(&path, format, now),
+            Request::List { path, format, way } => self.list(&path, format, way, now),
+            Request::Offer => self.offer(now),
+            Request::DropOffer => self.drop_offer(now),
             Request::Survey { format } => self.survey(format, now),
             Request::Query(query) => match query.cleared(&self.access) {
                 Ok(query) => {
@@ -66,10 +70,11 @@ impl Work {
         }
     }
 
-    fn list(&mut self, path: &RemotePath, format: EntryFormat, now: Instant) {
+    fn list(&mut self, path: &RemotePath, format: EntryFormat, way: Option<Way>, now: Instant) {
         match self.access.clear(Need::List, path) {
             Ok(path) => {
-                let listing = Listing { path: path.clone(), format, entries: 0, paused_at: None };
+                let listing =
+                    Listing { path: path.clone(), format, way, entries: 0, left_out: 0, paused_at: None };
                 self.enter(Phase::Listing(listing), now);
                 self.act(Action::List(ListQuery { path, cursor: None, format }));
             }
@@ -79,13 +84,18 @@ impl Work {
 
     fn begin_upload(&mut self, path: &RemotePath, mut spec: UploadSpec, now: Instant) {
         spec.new |= !self.access.allows(Need::Replace);
-        let UploadSpec { size, new, resume, .. } = spec;
-        let is_beyond =
-            |resume: Resume| matches!(size, Length::Exact(size_bytes) if resume.offset > size_bytes);
+        let UploadSpec { size, new, beginning, .. } = spec;
+        let is_beyond = match (size, beginning) {
+            (
+                Length::Exact(size_bytes),
+                Beginning::Kept(Resume { offset, .. }) | Beginning::Unconfirmed { offset },
+            ) => offset > size_bytes,
+            (Length::Exact(_), Beginning::Empty | Beginning::Published) | (Length::UntilClose, _) => false,
+        };
         let cleared = self.access.clear(Need::Create, path).and_then(|cleared| {
             if cleared.is_root() {
                 Err(ErrorCode::IsDirectory)
-            } else if resume.is_some_and(is_beyond) {
+            } else if is_beyond {
                 Err(ErrorCode::BadOffset)
             } else {
                 Ok(cleared)
@@ -94,7 +104,7 @@ impl Work {
         match cleared {
             Ok(path) => {
                 self.enter(Phase::Staging { path: path.clone(), spec }, now);
-                self.act(Action::Stage { path, size, new, resume });
+                self.act(Action::Stage { path, size, new, beginning });
             }
             Err(code) => self.refuse_upload(path, &spec, code, now),
         }
@@ -111,7 +121,9 @@ impl Work {
             Change::Mv { from, to, .. } => {
                 Subject::Rename { from: from.borrow().clone(), to: to.borrow().clone() }
             }
-            Change::Mkdir { .. } | Change::Rm { .. } | Change::Mtime { .. } => Subject::Path(path.clone()),
+            Change::Mkdir { .. } | Change::Rm { .. } | Change::Mtime { .. } | Change::Chmod { .. } => {
+                Subject::Path(path.clone())
+            }
         };
         self.answer(Answer::Refused { code, subject });
         self.log_refusal(code, path);
@@ -123,8 +135,8 @@ impl Work {
 fn refuse_root(change: &Change) -> Option<ErrorCode> {
     match change {
         Change::Mkdir { path } => path.is_root().then_some(ErrorCode::Exists),
-        Change::Rm { path } => path.is_root().then_some(ErrorCode::BadPath),
+        Change::Rm { path, .. } => path.is_root().then_some(ErrorCode::BadPath),
         Change::Mv { from, to, .. } => (from.is_root() || to.is_root()).then_some(ErrorCode::BadPath),
-        Change::Mtime { .. } => None,
+        Change::Mtime { .. } | Change::Chmod { .. } => None,
     }
 }

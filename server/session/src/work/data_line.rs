@@ -1,7 +1,7 @@
 //! The data connection of a session, apart from what is moved over it: a session keeps its data connection from one
-//! transfer to the next.
+//! transfer to the next, or has one come ahead of the transfer.
 
-use crate::action::{Action, End};
+use crate::action::{Action, End, Way};
 
 /// See the module's documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub(crate) enum DataLine {
     None,
     /// The shell looks for room for one.
     Wanted,
-    /// The client has a ticket, and is to connect.
+    /// The client has a ticket or a port, and is to connect; or the server connects to the client.
     Offered,
     Attached,
 }
@@ -28,17 +28,17 @@ impl DataLine {
     }
 
     /// Asks for a data connection where there is none.
-    pub(crate) fn want(&mut self) -> Option<Action> {
+    pub(crate) fn want(&mut self, way: Way) -> Option<Action> {
         match self {
             Self::None => {
                 *self = Self::Wanted;
-                Some(Action::RequestData)
+                Some(Action::RequestData(way))
             }
             Self::Wanted | Self::Offered | Self::Attached => None,
         }
     }
 
-    /// There is room, and a ticket. False where it comes too late.
+    /// There is room, and a ticket, a port or an attempt to connect. False where it comes too late.
     pub(crate) fn offer(&mut self) -> bool {
         self.advance(Self::Wanted, Self::Offered)
     }
@@ -55,6 +55,15 @@ impl DataLine {
             Self::Wanted | Self::Offered => Some(Action::CancelData),
             Self::Attached => Some(Action::CloseData(end)),
         }
+    }
+
+    /// None will come. False where it has come, or was given up, already.
+    pub(crate) fn handle_unreachable(&mut self) -> bool {
+        let is_due = matches!(self, Self::Wanted | Self::Offered);
+        if is_due {
+            *self = Self::None;
+        }
+        is_due
     }
 
     /// The connection has ended by itself.
@@ -82,11 +91,11 @@ mod tests {
     fn a_connection_is_asked_for_once_offered_once_and_attached_once() {
         let mut line = NoLine;
         assert!(!line.offer() && !line.attach(), "not asked for");
-        assert_eq!((line.want(), line), (Some(Action::RequestData), Wanted));
-        assert!(line.want().is_none() && !line.attach());
+        assert_eq!((line.want(Way::Ticket), line), (Some(Action::RequestData(Way::Ticket)), Wanted));
+        assert!(line.want(Way::Ticket).is_none() && !line.attach());
         assert!(line.offer() && line == Offered);
         assert!(!line.offer() && line.attach() && line == Attached);
-        assert!(!line.attach() && !line.offer() && line.want().is_none());
+        assert!(!line.attach() && !line.offer() && line.want(Way::Ticket).is_none());
     }
 
     #[test]
@@ -107,6 +116,18 @@ mod tests {
         {
             line.handle_end();
             assert_eq!(line, after);
+        }
+    }
+
+    #[test]
+    fn a_connection_that_will_not_come_is_waited_for_no_more_and_one_that_has_come_stays() {
+        for (mut line, was_awaited, after) in [
+            (NoLine, false, NoLine),
+            (Wanted, true, NoLine),
+            (Offered, true, NoLine),
+            (Attached, false, Attached),
+        ] {
+            assert_eq!((line.handle_unreachable(), line), (was_awaited, after));
         }
     }
 }

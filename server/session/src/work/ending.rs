@@ -2,7 +2,7 @@
 
 use super::Work;
 use super::phase::Phase;
-use crate::action::{Action, Direction, Event};
+use crate::action::{Action, Event};
 use crate::answer::Answer;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::GIVE_WAY_SILENCE;
@@ -27,6 +27,7 @@ impl Work {
             }
             Phase::Ready
             | Phase::Listing(_)
+            | Phase::Offering
             | Phase::Surveying(_)
             | Phase::Asking(_)
             | Phase::Changing(_)
@@ -49,18 +50,13 @@ impl Work {
 
     pub(crate) fn handle_sought_elsewhere(&mut self, now: Instant) {
         let silent_since = match &self.phase {
-            Phase::Moving(transfer)
-                if transfer.direction() == Direction::Upload && !transfer.waits_for_disk() =>
-            {
+            Phase::Moving(transfer) if transfer.is_upload() && !transfer.waits_for_disk() => {
                 self.pace.silent_since()
             }
-            Phase::Connecting(transfer)
-                if transfer.direction() == Direction::Upload && self.data_line.is_offered() =>
-            {
-                self.since
-            }
+            Phase::Connecting(transfer) if transfer.is_upload() && self.data_line.is_offered() => self.since,
             Phase::Ready
             | Phase::Listing(_)
+            | Phase::Offering
             | Phase::Surveying(_)
             | Phase::Asking(_)
             | Phase::Changing(_)
@@ -78,31 +74,37 @@ impl Work {
     }
 
     pub(crate) fn handle_give_way(&mut self, now: Instant) {
+        self.end_command(ErrorCode::Busy, now);
+    }
+
+    /// Ends the running command, as far as it can be ended.
+    fn end_command(&mut self, code: ErrorCode, now: Instant) {
         self.close_data_line();
         match &self.phase {
             Phase::Listing(listing) => {
                 let path = listing.path.clone();
                 self.act(Action::Discard);
-                self.refuse(&path, ErrorCode::Busy, now);
+                self.refuse(&path, code, now);
             }
             Phase::Surveying(_) => {
                 self.act(Action::Discard);
-                self.refuse_survey(ErrorCode::Busy, now);
+                self.refuse_survey(code, now);
             }
             Phase::Asking(_) => {
                 self.act(Action::Discard);
-                self.handle_found(Err(ErrorCode::Busy), now);
+                self.handle_found(Err(code), now);
             }
             // The change may be done already, and holds no file.
             Phase::Changing(_) => {}
-            Phase::Opening { .. } => self.handle_opened(Err(ErrorCode::Busy), now),
+            Phase::Opening { .. } => self.handle_opened(Err(code), now),
             Phase::Staging { .. } => {
                 self.act(Action::Keep);
-                self.handle_staged(Err(ErrorCode::Busy), now);
+                self.handle_staged(Err(code), now);
             }
             Phase::Connecting(_) | Phase::Moving(_) | Phase::Checking(_) => {
-                self.break_off(ErrorCode::Busy, now);
+                self.break_off(code, now);
             }
+            Phase::Offering => self.refuse_offer(code, now),
             Phase::Dropping { .. } => self.enter(Phase::Ready, now),
             Phase::Ready | Phase::Closed => {}
         }
@@ -113,5 +115,36 @@ impl Work {
         let code = if self.data_line.is_wanted() { ErrorCode::Busy } else { ErrorCode::TimedOut };
         self.close_data_line();
         self.break_off(code, now);
+    }
+
+    /// The client takes back what it has asked for: a transfer ends, and an upload that waits for the disk gets no name.
+    pub(crate) fn take_back(&mut self, now: Instant) {
+        self.owed.withdraw_consent();
+        if self.is_transferring() {
+            self.end_command(ErrorCode::BrokenOff, now);
+        }
+    }
+
+    /// Something is under way that [`Work::take_back`] ends.
+    pub(crate) fn can_be_taken_back(&self) -> bool {
+        self.is_transferring() || !self.owed.is_empty()
+    }
+
+    fn is_transferring(&self) -> bool {
+        match &self.phase {
+            Phase::Listing(_)
+            | Phase::Opening { .. }
+            | Phase::Staging { .. }
+            | Phase::Connecting(_)
+            | Phase::Moving(_)
+            | Phase::Checking(_) => true,
+            Phase::Ready
+            | Phase::Offering
+            | Phase::Surveying(_)
+            | Phase::Asking(_)
+            | Phase::Changing(_)
+            | Phase::Dropping { .. }
+            | Phase::Closed => false,
+        }
     }
 }

@@ -5,8 +5,9 @@ use super::pace::Pace;
 use super::phase::Phase;
 use super::transfer::{Trailer, Transfer, TransferKind};
 use super::{Output, Work};
-use crate::action::{Action, Direction, End, Length, Opened};
+use crate::action::{Action, End, Length, Opened, Way};
 use crate::answer::{Answer, Subject};
+use crate::consent::Consenting;
 use crate::request::UploadSpec;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{EAGER_MAX_BYTES, RECEIVED_INTERVAL, TRAILER_BYTES};
@@ -60,8 +61,9 @@ impl Work {
     }
 
     pub(crate) fn handle_data_attached(&mut self, now: Instant) {
-        if matches!(self.phase, Phase::Connecting(_))
-            && self.data_line.attach()
+        // It may have been asked for ahead: then the transfer comes later.
+        if self.data_line.attach()
+            && matches!(self.phase, Phase::Connecting(_))
             && let Some(transfer) = self.phase.take_transfer()
         {
             self.begin_moving(transfer, now);
@@ -71,7 +73,7 @@ impl Work {
     pub(crate) fn handle_data_ended(&mut self, end: End, now: Instant) {
         self.data_line.handle_end();
         if let Phase::Moving(transfer) = &mut self.phase {
-            if end == End::Clean && transfer.handle_clean_end() {
+            if end == End::Clean && transfer.is_as_declared() && transfer.handle_clean_end() {
                 self.finish_if_moved(now);
             } else {
                 self.break_off(ErrorCode::BrokenOff, now);
@@ -99,6 +101,7 @@ impl Work {
         }
         if let Phase::Moving(transfer) = &mut self.phase {
             transfer.moved += bytes;
+            self.handle_part_sent(bytes, now);
             self.finish_if_moved(now);
         } else if let Phase::Dropping { remaining } = &mut self.phase {
             *remaining = remaining.saturating_sub(bytes);
@@ -141,7 +144,7 @@ impl Work {
     pub(crate) fn handle_send_failed(&mut self, code: ErrorCode, now: Instant) {
         let is_download = matches!(
             &self.phase,
-            Phase::Moving(transfer) | Phase::Checking(transfer) if transfer.direction() == Direction::Download
+            Phase::Moving(transfer) | Phase::Checking(transfer) if transfer.is_download()
         );
         if is_download {
             self.close_data_line();
@@ -165,7 +168,7 @@ impl Work {
                 }
                 if let Some(transfer) = self.phase.take_transfer() {
                     self.act(Action::Discard);
-                    self.log(transfer.finished(now));
+                    transfer.finished(now).into_iter().for_each(|event| self.log(event));
                     self.finish(Answer::Moved { length: transfer.moved, digest }, now);
                 }
             }
@@ -192,15 +195,16 @@ impl Work {
         let Some(transfer) = self.owed.find(id) else { return };
         let (event, answer) = match published {
             Ok(digest) => {
-                (transfer.finished(now), Answer::Moved { length: transfer.size(), digest: Some(digest) })
+                let answer = Answer::Moved { length: transfer.size(), digest: Some(digest) };
+                (transfer.finished(now), answer)
             }
             Err(code) => {
                 let path = RemotePath::clone(&transfer.path);
                 let answer = Answer::Refused { code, subject: Subject::Path(path) };
-                (transfer.broken_off(code, now), answer)
+                (Some(transfer.broken_off(code, now)), answer)
             }
         };
-        self.log(event);
+        event.into_iter().for_each(|event| self.log(event));
         if self.is_ready() {
             self.since = now;
         }
@@ -226,14 +230,20 @@ impl Work {
     }
 
     /// Moves the payload of a transfer, or asks for a data connection first.
-    fn connect(&mut self, transfer: Box<Transfer>, now: Instant) {
+    pub(super) fn connect(&mut self, transfer: Box<Transfer>, now: Instant) {
         if self.data_line.is_attached() {
             return self.begin_moving(transfer, now);
         }
+        let way = transfer.way();
         self.enter(Phase::Connecting(transfer), now);
-        // While uploads are owed, the offer would not be heard before they are answered.
-        if self.owed.is_empty()
-            && let Some(action) = self.data_line.want()
+        if way == Way::Passive {
+            if !self.data_line.is_offered() {
+                // It was to be asked for ahead, and has not come in time.
+                self.break_off(ErrorCode::TimedOut, now);
+            }
+        } else if self.owed.is_empty()
+            // While uploads are owed, the offer would not be heard before they are answered.
+            && let Some(action) = self.data_line.want(way)
         {
             self.act(action);
         }
@@ -258,8 +268,10 @@ impl Work {
                     self.act(Action::Receive { offset, length, trailer });
                 }
             }
+            TransferKind::Listing(_) => self.answer(Answer::SendingListing),
         }
         self.enter(Phase::Moving(transfer), now);
+        self.send_part(now);
         // An empty file has moved already.
         self.finish_if_moved(now);
     }
@@ -275,20 +287,23 @@ impl Work {
                 self.enter(Phase::Checking(transfer), now);
                 self.act(Action::Check { digest });
             }
-            TransferKind::Upload { .. } => {
+            TransferKind::Upload { spec, .. } => {
                 let id = self.next_publication;
                 self.next_publication += 1;
-                if let Some(publication) = transfer.publication(id) {
+                let (consenting, consent) = spec.needs_client.then(Consenting::new).unzip();
+                if let Some(publication) = transfer.publication(id, consent) {
                     self.enter(Phase::Ready, now);
-                    self.owed.push_publishing(id, transfer, publication.alone);
+                    self.owed.push_publishing(id, transfer, publication.alone, consenting);
                     self.act(Action::Publish(publication));
                 }
             }
+            // Its end is known where it is sent.
+            TransferKind::Listing(_) => {}
         }
     }
 
     /// Ends a transfer whose file cannot be gone on with, and answers its command.
-    fn fail(&mut self, code: ErrorCode, now: Instant) {
+    pub(super) fn fail(&mut self, code: ErrorCode, now: Instant) {
         self.act(Action::Discard);
         self.end_transfer(code, now);
     }
@@ -297,8 +312,7 @@ impl Work {
     pub(super) fn break_off(&mut self, code: ErrorCode, now: Instant) {
         let is_upload = matches!(
             &self.phase,
-            Phase::Connecting(transfer) | Phase::Moving(transfer)
-                if transfer.direction() == Direction::Upload
+            Phase::Connecting(transfer) | Phase::Moving(transfer) if transfer.is_upload()
         );
         self.act(if is_upload { Action::Keep } else { Action::Discard });
         self.end_transfer(code, now);

@@ -3,6 +3,7 @@
 
 use super::transfer::Transfer;
 use crate::answer::{Answer, Subject};
+use crate::consent::Consenting;
 use ferry_common::path::RemotePath;
 use std::collections::VecDeque;
 
@@ -21,7 +22,7 @@ pub(crate) struct Owed {
 
 #[derive(Debug)]
 enum Item {
-    Publishing { id: u64, transfer: Box<Transfer> },
+    Publishing { id: u64, transfer: Box<Transfer>, consenting: Option<Consenting> },
     Answer(Answer),
 }
 
@@ -41,11 +42,17 @@ impl Owed {
         !self.alone
     }
 
-    pub(crate) fn push_publishing(&mut self, id: u64, transfer: Box<Transfer>, alone: bool) {
+    pub(crate) fn push_publishing(
+        &mut self,
+        id: u64,
+        transfer: Box<Transfer>,
+        alone: bool,
+        consenting: Option<Consenting>,
+    ) {
         self.alone = alone;
         self.publishing += 1;
         self.bytes += room_for(&transfer.path);
-        self.queue.push_back(Item::Publishing { id, transfer });
+        self.queue.push_back(Item::Publishing { id, transfer, consenting });
     }
 
     /// What all this will be as text, at most. It counts as said already, so that no client has more commands
@@ -63,7 +70,7 @@ impl Owed {
     /// The transfer of an upload that is published, or could not be: for the answer that [`Owed::resolve`] puts in its place.
     pub(crate) fn find(&self, id: u64) -> Option<&Transfer> {
         self.queue.iter().find_map(|item| match item {
-            Item::Publishing { id: other, transfer } if *other == id => Some(&**transfer),
+            Item::Publishing { id: other, transfer, .. } if *other == id => Some(&**transfer),
             Item::Publishing { .. } | Item::Answer(_) => None,
         })
     }
@@ -79,7 +86,7 @@ impl Owed {
     /// Puts the answer in the place of its upload.
     pub(crate) fn resolve(&mut self, id: u64, answer: Answer) {
         for item in &mut self.queue {
-            if let Item::Publishing { id: other, transfer } = item
+            if let Item::Publishing { id: other, transfer, .. } = item
                 && *other == id
             {
                 self.bytes = (self.bytes + room_of(&answer)).saturating_sub(room_for(&transfer.path));
@@ -105,6 +112,15 @@ impl Owed {
         }
     }
 
+    /// What has no name yet gets none, as far as that was agreed.
+    pub(crate) fn withdraw_consent(&self) {
+        for item in &self.queue {
+            if let Item::Publishing { consenting: Some(consenting), .. } = item {
+                consenting.withdraw();
+            }
+        }
+    }
+
     /// Gives up waiting.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
@@ -121,6 +137,8 @@ fn room_of(answer: &Answer) -> usize {
         Answer::Ending { reason, .. } => ANSWER_ROOM_BYTES + reason.len(),
         Answer::Working
         | Answer::Offered(_)
+        | Answer::Listening(_)
+        | Answer::SendingListing
         | Answer::Sending { .. }
         | Answer::Receiving { .. }
         | Answer::Received { .. }
@@ -129,7 +147,7 @@ fn room_of(answer: &Answer) -> usize {
         | Answer::Partial { .. }
         | Answer::Space { .. }
         | Answer::Surveyed { .. }
-        | Answer::Refused { subject: Subject::Sessions, .. }
+        | Answer::Refused { subject: Subject::Sessions | Subject::DataConnection, .. }
         | Answer::Done
         | Answer::Moved { .. } => ANSWER_ROOM_BYTES,
     }

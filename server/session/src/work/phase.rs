@@ -3,7 +3,7 @@
 
 use super::transfer::Transfer;
 use crate::access::Cleared;
-use crate::action::{Change, Cursor, Query};
+use crate::action::{Change, Cursor, Query, Way};
 use crate::entry_format::EntryFormat;
 use crate::request::{DownloadSpec, UploadSpec};
 use ferry_common::wire::session_entry::SessionTotals;
@@ -13,6 +13,8 @@ pub(crate) enum Phase {
     /// Between commands.
     Ready,
     Listing(Listing),
+    /// A data connection is asked for ahead of the transfer.
+    Offering,
     /// All sessions of the server are told of.
     Surveying(Survey),
     Asking(Query),
@@ -42,7 +44,10 @@ pub(crate) enum Phase {
 pub(crate) struct Listing {
     pub(crate) path: Cleared,
     pub(crate) format: EntryFormat,
+    /// Over which data connection it goes, where it goes over one.
+    pub(crate) way: Option<Way>,
     pub(crate) entries: u64,
+    pub(crate) left_out: u64,
     /// Where the next part begins, while the client is to read the last one.
     pub(crate) paused_at: Option<Cursor>,
 }
@@ -65,9 +70,10 @@ impl Phase {
             Self::Closed => true,
             Self::Ready => !matches!(before, Self::Closed),
             Self::Connecting(_) | Self::Moving(_) => {
-                matches!(before, Self::Ready | Self::Opening { .. } | Self::Staging { .. })
+                matches!(before, Self::Ready | Self::Opening { .. } | Self::Staging { .. } | Self::Listing(_))
             }
             Self::Listing(_)
+            | Self::Offering
             | Self::Surveying(_)
             | Self::Asking(_)
             | Self::Changing(_)
@@ -84,6 +90,7 @@ impl Phase {
             Self::Moving(transfer) | Self::Checking(transfer) => transfer.is_sent_until_close(),
             Self::Ready
             | Self::Listing(_)
+            | Self::Offering
             | Self::Surveying(_)
             | Self::Asking(_)
             | Self::Changing(_)
@@ -95,12 +102,18 @@ impl Phase {
         }
     }
 
+    /// Takes all that the phase has; the session is between commands then.
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::Ready)
+    }
+
     /// Takes the transfer out of a phase that has one; the session is between commands then.
     pub(crate) fn take_transfer(&mut self) -> Option<Box<Transfer>> {
         match std::mem::replace(self, Self::Ready) {
             Self::Connecting(transfer) | Self::Moving(transfer) | Self::Checking(transfer) => Some(transfer),
             other @ (Self::Ready
             | Self::Listing(_)
+            | Self::Offering
             | Self::Surveying(_)
             | Self::Asking(_)
             | Self::Changing(_)

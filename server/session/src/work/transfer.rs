@@ -2,8 +2,10 @@
 
 use crate::Running;
 use crate::access::Cleared;
-use crate::action::{BrokenOff, Direction, Event, Length, Publication};
-use crate::request::{DownloadSpec, UploadSpec};
+use crate::action::{BrokenOff, Cursor, Direction, Event, Length, Publication, Way};
+use crate::consent::Consent;
+use crate::entry_format::EntryFormat;
+use crate::request::{DownloadSpec, LIST_NAME, UploadSpec};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::digest::Digest;
@@ -28,6 +30,25 @@ pub(crate) enum TransferKind {
     Download { length: u64, spec: DownloadSpec, mtime: FileTime, executable: bool },
     /// So much is to come for what is behind the offset.
     Upload { length: Length, spec: UploadSpec, trailer: Trailer },
+    /// A listing, over a data connection.
+    Listing(SentListing),
+}
+
+/// See [`TransferKind::Listing`].
+#[derive(Debug)]
+pub(crate) struct SentListing {
+    pub(crate) format: EntryFormat,
+    pub(crate) way: Way,
+    pub(crate) entries: u64,
+    pub(crate) left_out: u64,
+    /// The part that is to be sent once there is a data connection.
+    pub(crate) text: Vec<u8>,
+    /// Text that is on its way to the data connection.
+    pub(crate) unsent_bytes: u64,
+    /// Where the next part begins, while this one is sent.
+    pub(crate) next: Option<Cursor>,
+    /// The next part is asked for.
+    pub(crate) is_read: bool,
 }
 
 /// The digest behind the bytes of an upload.
@@ -43,10 +64,20 @@ impl Transfer {
         Self { path, offset, moved: 0, arrived: 0, started: now, kind }
     }
 
-    pub(crate) fn direction(&self) -> Direction {
+    pub(crate) fn is_upload(&self) -> bool {
+        matches!(self.kind, TransferKind::Upload { .. })
+    }
+
+    pub(crate) fn is_download(&self) -> bool {
+        matches!(self.kind, TransferKind::Download { .. })
+    }
+
+    /// Which way the file goes, where it is one.
+    fn direction(&self) -> Option<Direction> {
         match self.kind {
-            TransferKind::Download { .. } => Direction::Download,
-            TransferKind::Upload { .. } => Direction::Upload,
+            TransferKind::Download { .. } => Some(Direction::Download),
+            TransferKind::Upload { .. } => Some(Direction::Upload),
+            TransferKind::Listing(_) => None,
         }
     }
 
@@ -55,6 +86,15 @@ impl Transfer {
         match self.kind {
             TransferKind::Download { length, .. } => Length::Exact(length),
             TransferKind::Upload { length, .. } => length,
+            TransferKind::Listing(_) => Length::UntilClose,
+        }
+    }
+
+    pub(crate) fn way(&self) -> Way {
+        match &self.kind {
+            TransferKind::Download { spec, .. } => spec.way,
+            TransferKind::Upload { spec, .. } => spec.way,
+            TransferKind::Listing(listing) => listing.way,
         }
     }
 
@@ -71,7 +111,10 @@ impl Transfer {
 
     /// What has come is on its way to the disk.
     pub(crate) fn waits_for_disk(&self) -> bool {
-        self.arrived > self.moved
+        match &self.kind {
+            TransferKind::Download { .. } | TransferKind::Upload { .. } => self.arrived > self.moved,
+            TransferKind::Listing(listing) => listing.is_read,
+        }
     }
 
     /// Size of the whole file, once all of it has moved.
@@ -79,14 +122,14 @@ impl Transfer {
         self.offset.saturating_add(self.moved)
     }
 
-    /// As others may see it.
-    pub(crate) fn running(&self) -> Running<'_> {
+    /// As others may see it. A listing moves no file.
+    pub(crate) fn running(&self) -> Option<Running<'_>> {
         let moved_bytes = self.offset.saturating_add(self.received());
         let size_bytes = match self.length() {
             Length::Exact(length) => self.offset.saturating_add(length),
             Length::UntilClose => moved_bytes,
         };
-        Running { direction: self.direction(), path: &self.path, moved_bytes, size_bytes }
+        Some(Running { direction: self.direction()?, path: &self.path, moved_bytes, size_bytes })
     }
 
     /// The peer has ended the data connection on purpose. True where that ends an upload, whose length is known now.
@@ -97,29 +140,54 @@ impl Transfer {
                 *length = Length::Exact(received);
                 true
             }
-            TransferKind::Upload { .. } | TransferKind::Download { .. } => false,
+            TransferKind::Upload { .. } | TransferKind::Download { .. } | TransferKind::Listing(_) => false,
+        }
+    }
+
+    /// False where an upload has another size than its client has declared. What is declared is the whole file, or what is
+    /// to come of it: clients differ.
+    pub(crate) fn is_as_declared(&self) -> bool {
+        match &self.kind {
+            TransferKind::Upload { spec: UploadSpec { declared_bytes: Some(bytes), .. }, .. } => {
+                [self.received(), self.offset.saturating_add(self.received())].contains(bytes)
+            }
+            TransferKind::Upload { .. } | TransferKind::Download { .. } | TransferKind::Listing(_) => true,
         }
     }
 
     pub(crate) fn is_sent_until_close(&self) -> bool {
-        matches!(&self.kind, TransferKind::Download { spec, .. } if spec.until_close)
+        match &self.kind {
+            TransferKind::Download { spec, .. } => spec.until_close,
+            TransferKind::Listing(_) => true,
+            TransferKind::Upload { .. } => false,
+        }
+    }
+
+    pub(crate) fn listing(&mut self) -> Option<&mut SentListing> {
+        match &mut self.kind {
+            TransferKind::Listing(listing) => Some(listing),
+            TransferKind::Download { .. } | TransferKind::Upload { .. } => None,
+        }
     }
 
     /// For the log: all has moved, and what was to be done with it is done.
-    pub(crate) fn finished(&self, now: Instant) -> Event {
-        Event::Finished {
-            direction: self.direction(),
+    pub(crate) fn finished(&self, now: Instant) -> Option<Event> {
+        Some(Event::Finished {
+            direction: self.direction()?,
             path: RemotePath::clone(&self.path),
             offset: self.offset,
             length: self.moved,
             elapsed: now.saturating_duration_since(self.started),
-        }
+        })
     }
 
     /// For the log: the transfer ends, and its file is not whole at the other end or not under its name here.
     pub(crate) fn broken_off(&self, code: ErrorCode, now: Instant) -> Event {
+        let Some(direction) = self.direction() else {
+            return Event::Refused { command: LIST_NAME, code, path: RemotePath::clone(&self.path) };
+        };
         Event::BrokenOff(Box::new(BrokenOff {
-            direction: self.direction(),
+            direction,
             path: RemotePath::clone(&self.path),
             offset: self.offset,
             moved: self.moved,
@@ -129,8 +197,8 @@ impl Transfer {
         }))
     }
 
-    /// How an upload is to be published; `None` for a download.
-    pub(crate) fn publication(&self, id: u64) -> Option<Publication> {
+    /// How an upload is to be published; `None` for what is sent.
+    pub(crate) fn publication(&self, id: u64, consent: Option<Consent>) -> Option<Publication> {
         let TransferKind::Upload { spec, trailer, .. } = &self.kind else { return None };
         let expected = match trailer {
             Trailer::None | Trailer::Awaited => None,
@@ -144,6 +212,7 @@ impl Transfer {
             executable: spec.executable,
             new: spec.new,
             alone: !spec.is_eager,
+            consent,
         })
     }
 }

@@ -70,6 +70,7 @@ impl Work {
             Phase::Ready if self.owed.publishing() > 0 => Wait::Disk,
             Phase::Ready if self.unwritten_bytes > 0 => Wait::Reader,
             Phase::Ready => Wait::Command,
+            Phase::Offering => Wait::DataSlot,
             Phase::Listing(listing) if listing.paused_at.is_some() => Wait::Reader,
             Phase::Surveying(survey) if survey.paused_at.is_some() => Wait::Reader,
             Phase::Listing(_)
@@ -84,7 +85,8 @@ impl Work {
                 DataLine::Wanted => Wait::DataSlot,
                 DataLine::Offered | DataLine::Attached => Wait::DataConnection,
             },
-            Phase::Moving(transfer) if transfer.waits_for_disk() => Wait::Writing,
+            Phase::Moving(transfer) if transfer.waits_for_disk() && transfer.is_upload() => Wait::Writing,
+            Phase::Moving(transfer) if transfer.waits_for_disk() => Wait::Disk,
             Phase::Moving(_) => Wait::Payload,
             Phase::Dropping { .. } => Wait::DroppedPayload,
             Phase::Closed => Wait::Reader,
@@ -144,6 +146,10 @@ impl Work {
             // The job cannot be called back, so neither can what it holds: the session ends with it.
             Wait::Disk | Wait::Writing => {
                 self.give_up(ErrorCode::Io, "the server's disk does not answer", now);
+            }
+            Wait::DataSlot if matches!(self.phase, Phase::Offering) => {
+                self.close_data_line();
+                self.refuse_offer(ErrorCode::Busy, now);
             }
             Wait::DataSlot | Wait::DataConnection | Wait::Payload => self.time_out_transfer(now),
             Wait::DroppedPayload => {

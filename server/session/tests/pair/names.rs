@@ -179,9 +179,10 @@ fn changes_are_in_the_log() {
         if let Event::Changed(change) = event {
             done.push(match change {
                 Change::Mkdir { path } => format!("mkdir {path}"),
-                Change::Rm { path } => format!("rm {path}"),
+                Change::Rm { path, .. } => format!("rm {path}"),
                 Change::Mv { from, to, .. } => format!("mv {from} {to}"),
                 Change::Mtime { path, mtime } => format!("mtime {path} {mtime}"),
+                Change::Chmod { path, .. } => format!("chmod {path}"),
             });
         }
     }

@@ -13,7 +13,7 @@ use ferry_common::wire::command::{Command, UploadOptions};
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::file_time::FileTime;
 use ferry_session::access::{Access, Need};
-use ferry_session::action::{Change, Found, Publication, Query};
+use ferry_session::action::{Beginning, Change, Found, Publication, Query, Removable};
 use ferry_session::fact::Fact;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -342,11 +342,12 @@ impl Simulation {
         let success = self.pair.outcome(id).as_ref().ok();
         let query = match asked.command.clone() {
             Command::Upload { path, options: UploadOptions { new, mtime, executable, .. }, .. } => {
-                model.stage(&path, new, None)?;
+                model.stage(&path, new, Beginning::Empty)?;
                 let expected = asked.false_digest.then(|| Digest::of(b"something else"));
                 let alone = false;
                 let path = Access::everybody(&POLICY).clear(Need::Create, &path)?;
-                let publication = Publication { id, path, expected, mtime, executable, new, alone };
+                let consent = None;
+                let publication = Publication { id, path, expected, mtime, executable, new, alone, consent };
                 return model.publish(&publication, asked.content.clone()).map(|_| ());
             }
             Command::Download { path, offset, digest } => {
@@ -363,7 +364,7 @@ impl Simulation {
             Command::Stat { path } => Query::Stat { path },
             Command::Df { path } => Query::Df { path },
             Command::Mkdir { path } => return model.change(&Change::Mkdir { path }),
-            Command::Rm { path } => return model.change(&Change::Rm { path }),
+            Command::Rm { path } => return model.change(&Change::Rm { path, what: Removable::Any }),
             Command::Mtime { path, mtime } => return model.change(&Change::Mtime { path, mtime }),
             Command::Mv { from, to, replace } => return model.change(&Change::Mv { from, to, replace }),
             Command::Partial { path } => {

@@ -3,7 +3,7 @@
 
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
-use ferry_session::action::{Event, Length};
+use ferry_session::action::{Beginning, Event, Length, Way};
 use ferry_session::answer::Answer;
 use ferry_session::dialect::{Answered, Dialect, Heard};
 use ferry_session::request::{DownloadSpec, Request, UploadSpec};
@@ -23,12 +23,11 @@ impl Dialect for Toy {
         let line: Vec<u8> = self.input.drain(..=end).collect();
         let path_behind = |verb: &[u8]| RemotePath::parse(line.strip_prefix(verb)?.strip_suffix(b"\n")?).ok();
         if let Some(path) = path_behind(b"GET ") {
-            let spec = DownloadSpec { offset: 0, digest: false, until_close: true };
+            let spec = DownloadSpec { offset: 0, digest: false, until_close: true, way: Way::Ticket };
             return Heard::Request(Request::Download { path, spec });
         }
         if let Some(path) = path_behind(b"PUT ") {
-            let (is_eager, has_trailer, new, mtime, executable, resume) =
-                (false, false, false, None, None, None);
+            let (is_eager, has_trailer, new, mtime, executable) = (false, false, false, None, None);
             let spec = UploadSpec {
                 size: Length::UntilClose,
                 is_eager,
@@ -36,7 +35,10 @@ impl Dialect for Toy {
                 new,
                 mtime,
                 executable,
-                resume,
+                beginning: Beginning::Empty,
+                way: Way::Ticket,
+                declared_bytes: None,
+                needs_client: false,
             };
             return Heard::Request(Request::Upload { path, spec });
         }
@@ -57,7 +59,7 @@ impl Dialect for Toy {
         self.input.clear();
     }
 
-    fn text_of(&self, answer: Answer) -> Vec<u8> {
+    fn text_of(&mut self, answer: Answer) -> Vec<u8> {
         let line = match answer {
             Answer::Said(text) => return text,
             Answer::Offered(ticket) => format!("CONNECT {ticket}\n"),
@@ -68,6 +70,8 @@ impl Dialect for Toy {
             Answer::Received { .. } => String::new(),
             Answer::Refused { code, .. } | Answer::Ending { code, .. } => format!("FAILED {}\n", code.word()),
             other @ (Answer::Entries(_)
+            | Answer::Listening(_)
+            | Answer::SendingListing
             | Answer::Listed { .. }
             | Answer::Entry(_)
             | Answer::Sum { .. }

@@ -9,7 +9,7 @@ use crate::store::names::{self, Name, Renamed};
 use ferry_common::error::ErrorCode;
 use ferry_common::wire::file_time::FileTime;
 use ferry_session::access::Cleared;
-use ferry_session::action::Change;
+use ferry_session::action::{Change, Removable};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 use std::fmt::{self, Display};
@@ -30,9 +30,10 @@ impl Folder {
     pub(crate) fn change(&self, change: &Change) -> Result<(), ErrorCode> {
         match change {
             Change::Mkdir { path } => self.make_directory(path),
-            Change::Rm { path } => self.remove(path),
+            Change::Rm { path, what } => self.remove(path, *what),
             Change::Mv { from, to, replace } => self.rename(from, to, *replace),
             Change::Mtime { path, mtime } => self.set_mtime(path, *mtime),
+            Change::Chmod { .. } => Err(ErrorCode::Unsupported),
         }
     }
 
@@ -45,21 +46,28 @@ impl Folder {
         self.flush_names(&target)
     }
 
-    fn remove(&self, path: &Cleared) -> Result<(), ErrorCode> {
+    fn remove(&self, path: &Cleared, what: Removable) -> Result<(), ErrorCode> {
         let name = path.file_name().ok_or(ErrorCode::Denied)?;
         let target = self.source(path)?;
         let removed = target.look_at(name)?;
         if self.is_staging(&removed) {
             return Err(ErrorCode::BadPath);
         }
-        let flags = match kind_of(&removed) {
-            FileType::Directory => AtFlags::REMOVEDIR,
-            FileType::RegularFile | FileType::Symlink => AtFlags::empty(),
-            FileType::Fifo
-            | FileType::Socket
-            | FileType::CharacterDevice
-            | FileType::BlockDevice
-            | FileType::Unknown => return Err(ErrorCode::NotRegular),
+        let flags = match (kind_of(&removed), what) {
+            (FileType::Directory, Removable::File) => return Err(ErrorCode::IsDirectory),
+            (FileType::RegularFile | FileType::Symlink, Removable::Directory) => {
+                return Err(ErrorCode::NotDirectory);
+            }
+            (FileType::Directory, Removable::Directory | Removable::Any) => AtFlags::REMOVEDIR,
+            (FileType::RegularFile | FileType::Symlink, Removable::File | Removable::Any) => AtFlags::empty(),
+            (
+                FileType::Fifo
+                | FileType::Socket
+                | FileType::CharacterDevice
+                | FileType::BlockDevice
+                | FileType::Unknown,
+                _,
+            ) => return Err(ErrorCode::NotRegular),
         };
         rustix::fs::unlinkat(target.directory(), name, flags).map_err(Call::Rm.of(path))?;
         self.flush_names(&target)

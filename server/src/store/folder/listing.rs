@@ -36,7 +36,7 @@ impl Folder {
                 let entry = self.stat(path)?;
                 let mut text = Vec::new();
                 format.write(&entry, &mut text);
-                Ok(ListingPart { text, entries: 1, next: None })
+                Ok(ListingPart { text, entries: 1, left_out: 0, next: None })
             }
             Err(errno) => Err(Call::Open.of(path)(errno)),
         }
@@ -52,7 +52,7 @@ impl Folder {
         if let Some(cursor) = cursor {
             rustix::fs::seek(directory, SeekFrom::Start(cursor.position)).map_err(Call::Read.of(path))?;
         }
-        let mut part = ListingPart { text: Vec::new(), entries: 0, next: None };
+        let mut part = ListingPart { text: Vec::new(), entries: 0, left_out: 0, next: None };
         let mut buffer = Vec::with_capacity(DIRENT_BUFFER_BYTES);
         let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
         for examined in 1.. {

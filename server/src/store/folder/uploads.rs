@@ -12,9 +12,8 @@ use crate::store::mounts::Medium;
 use crate::store::staging::{Home, Room, StagedFile, StagingError};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
-use ferry_common::wire::command::Resume;
 use ferry_session::access::Cleared;
-use ferry_session::action::{Found, Length, Publication};
+use ferry_session::action::{Beginning, Found, Length, Publication};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Access, AtFlags, FileType, OFlags, Stat, StatxFlags};
 use rustix::io::Errno;
@@ -170,13 +169,14 @@ impl Destination {
         &self,
         path: &Cleared,
         size: Length,
-        resume: Option<Resume>,
+        beginning: Beginning,
         address: Address,
     ) -> Result<StagedFile, ErrorCode> {
         let flush = self.durability != Durability::None;
-        match resume {
-            None => StagedFile::create(&self.home, path, size, flush, address),
-            Some(resume) => StagedFile::resume(&self.home, path, size, resume, flush, address),
+        match beginning {
+            Beginning::Empty => StagedFile::create(&self.home, path, size, flush, address),
+            Beginning::Unconfirmed { .. } | Beginning::Published => Err(ErrorCode::Unsupported),
+            Beginning::Kept(resume) => StagedFile::resume(&self.home, path, size, resume, flush, address),
         }
     }
 
@@ -219,9 +219,13 @@ impl Destination {
         Ok(true)
     }
 
-    /// Gives a prepared file its name.
+    /// Gives a prepared file its name, where its client still wants that.
     pub(crate) fn receive(&self, staged: &StagedFile, publication: &Publication) -> Result<(), ErrorCode> {
         let name = file_name(&publication.path)?;
+        if publication.consent.as_ref().is_some_and(|consent| !consent.holds()) {
+            staged.keep();
+            return Err(ErrorCode::BrokenOff);
+        }
         staged.rename_to(self.target.directory(), name, publication.new)
     }
 

@@ -4,13 +4,13 @@ use super::Pair;
 use super::store::Store;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{PUBLISHING_MAX, TICKET_SECRET_BYTES, TRAILER_BYTES};
-use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::session_entry::{SessionEntry, SessionTotals};
 use ferry_common::wire::ticket::Ticket;
 use ferry_session::access::Cleared;
 use ferry_session::action::{
-    Action, Change, End, Event, Length, ListQuery, Publication, Query, SurveyPart, SurveyQuery,
+    Action, Beginning, Change, End, Event, Length, ListQuery, Publication, Query, SurveyPart, SurveyQuery,
+    Way,
 };
 use ferry_session::dialect::Dialect;
 use ferry_session::fact::Fact;
@@ -63,7 +63,7 @@ pub(crate) enum Job {
     Query(Query),
     Change(Change),
     Open { path: Cleared },
-    Stage { path: Cleared, size: Length, new: bool, resume: Option<Resume> },
+    Stage { path: Cleared, size: Length, new: bool, beginning: Beginning },
     Check { digest: bool },
     Ticket,
 }
@@ -170,9 +170,9 @@ impl<D: Dialect> Pair<D> {
                 });
                 self.session.handle(Fact::Opened(opened), now);
             }
-            Job::Stage { path, size, new, resume } => {
+            Job::Stage { path, size, new, beginning } => {
                 assert!(server.staged.is_none(), "one file is received at a time");
-                let staged = fails.and_then(|()| server.store.stage(&path, new, resume));
+                let staged = fails.and_then(|()| server.store.stage(&path, new, beginning));
                 let offset = staged.map(|content| {
                     let offset = content.len() as u64;
                     server.staged = Some(Staged { path, size, content });
@@ -427,11 +427,14 @@ impl<D: Dialect> Pair<D> {
             Action::Query(query) => server.jobs.push_back(Job::Query(query)),
             Action::Change(change) => server.jobs.push_back(Job::Change(change)),
             Action::Open { path } => server.jobs.push_back(Job::Open { path }),
-            Action::Stage { path, size, new, resume } => {
-                server.jobs.push_back(Job::Stage { path, size, new, resume });
+            Action::Stage { path, size, new, beginning } => {
+                server.jobs.push_back(Job::Stage { path, size, new, beginning });
             }
             Action::Publish(publication) => self.publish_later(publication),
-            Action::RequestData => server.jobs.push_back(Job::Ticket),
+            Action::RequestData(Way::Passive | Way::Active { .. }) | Action::SendText(_) => {
+                unreachable!("no dialect here asks for it")
+            }
+            Action::RequestData(Way::Ticket) => server.jobs.push_back(Job::Ticket),
             Action::CancelData => {
                 server.jobs.retain(|job| !matches!(job, Job::Ticket));
                 server.ticket = None;

@@ -8,7 +8,8 @@ use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::{Entry, EntryKind};
 use ferry_common::wire::file_time::FileTime;
 use ferry_session::action::{
-    Change, Cursor, DirectoryIdentity, Found, Length, ListQuery, ListingPart, Opened, Publication, Query,
+    Beginning, Change, Cursor, DirectoryIdentity, Found, Length, ListQuery, ListingPart, Opened, Publication,
+    Query, Removable,
 };
 use ferry_session::limits::LISTING_PART_BYTES;
 use std::borrow::Borrow;
@@ -72,7 +73,7 @@ impl Store {
             }
         }
         let position = cursor.map_or(0, |cursor| cursor.position);
-        let mut part = ListingPart { text: Vec::new(), entries: 0, next: None };
+        let mut part = ListingPart { text: Vec::new(), entries: 0, left_out: 0, next: None };
         let children = self.nodes.iter().filter(|(name, _)| parent_of(name) == **path);
         for (place, (name, node)) in children.enumerate().skip(usize::try_from(position).unwrap()) {
             if part.text.len() >= LISTING_PART_BYTES {
@@ -116,7 +117,8 @@ impl Store {
     pub(crate) fn change<P: Borrow<RemotePath>>(&mut self, change: &Change<P>) -> Result<(), ErrorCode> {
         match change {
             Change::Mkdir { path } => self.make(path.borrow()),
-            Change::Rm { path } => self.remove(path.borrow()),
+            Change::Rm { path, what: Removable::Any } => self.remove(path.borrow()),
+            Change::Rm { .. } | Change::Chmod { .. } => unreachable!("no dialect here asks for it"),
             Change::Mv { from, to, replace } => self.rename(from.borrow(), to.borrow(), *replace),
             Change::Mtime { path, mtime } => self.set_mtime(path.borrow(), *mtime),
         }
@@ -185,10 +187,16 @@ impl Store {
         &mut self,
         path: &RemotePath,
         new: bool,
-        resume: Option<Resume>,
+        beginning: Beginning,
     ) -> Result<Vec<u8>, ErrorCode> {
         self.check_free(path, new)?;
-        let Some(Resume { offset, digest }) = resume else { return Ok(Vec::new()) };
+        let Resume { offset, digest } = match beginning {
+            Beginning::Empty => return Ok(Vec::new()),
+            Beginning::Kept(resume) => resume,
+            Beginning::Unconfirmed { .. } | Beginning::Published => {
+                unreachable!("no dialect here asks for it")
+            }
+        };
         let kept = self.partials.get(path.as_bytes()).ok_or(ErrorCode::NoPartial)?;
         match kept.get(..usize::try_from(offset).unwrap()) {
             Some(part) if Digest::of(part) == digest => {
