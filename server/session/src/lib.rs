@@ -307,7 +307,7 @@ impl<D: Dialect> Session<D> {
     fn handle_end_of_input(&mut self, now: Instant) {
         self.input_ended = true;
         if self.dialect.hears_meanwhile() && !self.dialect.has_said_goodbye() {
-            self.work.take_back(now);
+            self.work.handle_client_gone(now);
         }
     }
 

@@ -44,6 +44,8 @@ pub(crate) struct Work {
     /// When the client was last told something, or the phase began.
     told: Instant,
     pace: Pace,
+    /// Whatever the client takes back by going has been taken back, and nothing of the kind begins any more.
+    is_client_gone: bool,
     data_line: DataLine,
     owed: Owed,
     next_publication: u64,
@@ -70,6 +72,7 @@ impl Work {
             since: now,
             told: now,
             pace: Pace::new(now),
+            is_client_gone: false,
             data_line: DataLine::None,
             owed: Owed::default(),
             next_publication: 0,

@@ -13,7 +13,8 @@ impl Work {
         let Phase::Listing(listing) = &mut self.phase else { return self.handle_next_part(part, now) };
         match part {
             Err(code) => {
-                let path = listing.path.clone();
+                let (path, way) = (listing.path.clone(), listing.way);
+                way.into_iter().for_each(|way| self.drop_line_of(way));
                 self.refuse(&path, code, now);
             }
             Ok(part) if listing.way.is_some() => {

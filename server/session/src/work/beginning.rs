@@ -64,7 +64,10 @@ impl Work {
                     self.enter(Phase::Opening { path: path.clone(), spec }, now);
                     self.act(Action::Open { path });
                 }
-                Err(code) => self.refuse(&path, code, now),
+                Err(code) => {
+                    self.drop_line_of(spec.way);
+                    self.refuse(&path, code, now);
+                }
             },
             Request::Upload { path, spec } => self.begin_upload(&path, spec, now),
         }
@@ -95,6 +98,8 @@ impl Work {
         let cleared = self.access.clear(Need::Create, path).and_then(|cleared| {
             if cleared.is_root() {
                 Err(ErrorCode::IsDirectory)
+            } else if spec.needs_client && self.is_client_gone {
+                Err(ErrorCode::BrokenOff)
             } else if is_beyond {
                 Err(ErrorCode::BadOffset)
             } else {

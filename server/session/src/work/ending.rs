@@ -125,6 +125,12 @@ impl Work {
         }
     }
 
+    /// The client has gone, which takes back what is under way and the uploads that are still to come.
+    pub(crate) fn handle_client_gone(&mut self, now: Instant) {
+        self.is_client_gone = true;
+        self.take_back(now);
+    }
+
     /// Something is under way that [`Work::take_back`] ends.
     pub(crate) fn can_be_taken_back(&self) -> bool {
         self.is_transferring() || !self.owed.is_empty()

@@ -31,6 +31,7 @@ impl Work {
             }
             Err(code) => {
                 self.act(Action::Discard);
+                self.drop_line_of(spec.way);
                 self.refuse(&path, code, now);
             }
         }
@@ -334,6 +335,7 @@ impl Work {
         code: ErrorCode,
         now: Instant,
     ) {
+        self.drop_line_of(spec.way);
         self.refuse(path, code, now);
         self.drop_payload(spec.eager_bytes(), now);
     }

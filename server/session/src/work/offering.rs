@@ -56,6 +56,14 @@ impl Work {
         }
     }
 
+    /// A request is refused whose data connection was for it alone, whether that has come yet or not.
+    pub(super) fn drop_line_of(&mut self, way: Way) {
+        match way {
+            Way::Ticket => {}
+            Way::Passive | Way::Active { .. } => self.end_data_line(End::Clean),
+        }
+    }
+
     pub(super) fn refuse_offer(&mut self, code: ErrorCode, now: Instant) {
         self.finish(Answer::Refused { code, subject: Subject::DataConnection }, now);
     }

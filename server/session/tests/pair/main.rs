@@ -9,6 +9,8 @@ mod data_connection;
 mod deadlines;
 mod dialogue_alone;
 mod foreign;
+mod meanwhile;
+mod meanwhile_dialect;
 mod model;
 mod names;
 mod publishing;
