@@ -124,12 +124,15 @@ impl Banner<'_> {
         for line in self.rights.sentence().lines().chain(["Hidden files are shared too."]) {
             writeln!(text, "  {line}")?;
         }
-        let ftp = self.ftp_port.map_or(String::new(), |port| format!(", and {port} and others for FTP"));
-        writeln!(
-            text,
-            "  A firewall must let in ports {} and {}{ftp} (TCP).",
-            self.control_port, self.data_port
-        )?;
+        let (control_port, data_port) = (self.control_port, self.data_port);
+        match self.ftp_port {
+            None => writeln!(text, "  A firewall must let in ports {control_port} and {data_port} (TCP).")?,
+            Some(ftp_port) => writeln!(
+                text,
+                "  A firewall must let in ports {control_port}, {data_port} and {ftp_port} (TCP), and\n  \
+                 those of --ftp-passive-ports."
+            )?,
+        }
         text.push_str("\nCtrl-C stops.\n");
         Ok(())
     }
@@ -189,6 +192,7 @@ mod tests {
             reach,
             control_port: port,
             data_port: 3333,
+            ftp_port: Some(2121).filter(|_| !read_only),
             rights,
         }
         .text();
@@ -206,11 +210,13 @@ Ferry VERSION shares /home/me/Public  (120.0 GB free)
   on this network    ferry 192.168.1.20
                      ferry 2001:db8::7
   on this machine    ferry localhost
+  any FTP client     ftp://192.168.1.20:2121
 
   Everybody who reaches it may download, upload, replace, rename and remove.
   --read-only lets them only download.
   Hidden files are shared too.
-  A firewall must let in ports 2222 and 3333 (TCP).
+  A firewall must let in ports 2222, 3333 and 2121 (TCP), and
+  those of --ftp-passive-ports.
 
 Ctrl-C stops.
 ";
@@ -224,7 +230,8 @@ Ctrl-C stops.
         let text = banner(&Reach { network, machine: Vec::new() }, 4000, true, true);
         assert!(text.contains("  on this network    ferry 10.0.0.0 4000\n"), "{text}");
         assert!(text.contains(&format!("\n{:21}ferry 10.0.0.7 4000\n{:21}and 3 more addresses\n", "", "")));
-        assert!(!text.contains("on this machine") && text.contains("nothing can be changed"), "{text}");
+        assert!(text.contains("A firewall must let in ports 4000 and 3333 (TCP).\n"), "{text}");
+        assert!(!text.contains("on this machine") && !text.contains("FTP") && text.contains("nothing can be changed"), "{text}");
         let text = banner(&Reach::default(), 2222, false, true);
         assert!(text.contains("replace\n  no file"), "{text}");
     }

@@ -184,6 +184,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ferry_session::action::Way;
 
     const TRANSFER: Purpose = Purpose::Transfer;
 
@@ -199,8 +200,8 @@ mod tests {
     fn full(now: Instant) -> FileQueue {
         let mut queue = FileQueue::default();
         for number in 0..FILES_AHEAD_MAX as u64 {
-            let entered = queue.enter(TRANSFER, host(1), key(number), Action::RequestData, now);
-            assert_eq!(entered, (FileTurn::Admitted(TRANSFER, number), Some(Action::RequestData)));
+            let entered = queue.enter(TRANSFER, host(1), key(number), Action::RequestData(Way::Ticket), now);
+            assert_eq!(entered, (FileTurn::Admitted(TRANSFER, number), Some(Action::RequestData(Way::Ticket))));
         }
         queue
     }
@@ -210,9 +211,9 @@ mod tests {
         let now = Instant::now();
         let mut queue = full(now);
         let file_turns: Vec<FileTurn> = (1000..1004)
-            .map(|number| queue.enter(TRANSFER, host(1), key(number), Action::RequestData, now).0)
+            .map(|number| queue.enter(TRANSFER, host(1), key(number), Action::RequestData(Way::Ticket), now).0)
             .collect();
-        let digest = queue.enter(Purpose::Digest, host(1), key(2000), Action::RequestData, now).0;
+        let digest = queue.enter(Purpose::Digest, host(1), key(2000), Action::RequestData(Way::Ticket), now).0;
         assert_eq!(digest, FileTurn::Admitted(Purpose::Digest, 0), "a line of its own");
         assert_eq!(queue.next_admitted(), None);
         queue.leave(host(1), file_turns[1]);
@@ -231,9 +232,9 @@ mod tests {
     fn the_newest_of_the_address_with_the_most_gives_way_to_another_address() {
         let now = Instant::now();
         let mut queue = full(now);
-        queue.enter(TRANSFER, host(1), key(1000), Action::RequestData, now);
+        queue.enter(TRANSFER, host(1), key(1000), Action::RequestData(Way::Ticket), now);
         assert_eq!(queue.to_give_way(), None, "it has the most itself");
-        queue.enter(TRANSFER, host(2), key(1001), Action::RequestData, now);
+        queue.enter(TRANSFER, host(2), key(1001), Action::RequestData(Way::Ticket), now);
         let newest = FILES_AHEAD_MAX as u64 - 1;
         assert_eq!(queue.to_give_way(), Some(key(newest)));
         queue.leave(host(1), FileTurn::Admitted(TRANSFER, newest));
