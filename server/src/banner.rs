@@ -231,7 +231,12 @@ Ctrl-C stops.
         assert!(text.contains("  on this network    ferry 10.0.0.0 4000\n"), "{text}");
         assert!(text.contains(&format!("\n{:21}ferry 10.0.0.7 4000\n{:21}and 3 more addresses\n", "", "")));
         assert!(text.contains("A firewall must let in ports 4000 and 3333 (TCP).\n"), "{text}");
-        assert!(!text.contains("on this machine") && !text.contains("FTP") && text.contains("nothing can be changed"), "{text}");
+        assert!(
+            !text.contains("on this machine")
+                && !text.contains("FTP")
+                && text.contains("nothing can be changed"),
+            "{text}"
+        );
         let text = banner(&Reach::default(), 2222, false, true);
         assert!(text.contains("replace\n  no file"), "{text}");
     }

@@ -201,7 +201,10 @@ mod tests {
         let mut queue = FileQueue::default();
         for number in 0..FILES_AHEAD_MAX as u64 {
             let entered = queue.enter(TRANSFER, host(1), key(number), Action::RequestData(Way::Ticket), now);
-            assert_eq!(entered, (FileTurn::Admitted(TRANSFER, number), Some(Action::RequestData(Way::Ticket))));
+            assert_eq!(
+                entered,
+                (FileTurn::Admitted(TRANSFER, number), Some(Action::RequestData(Way::Ticket)))
+            );
         }
         queue
     }
@@ -211,9 +214,12 @@ mod tests {
         let now = Instant::now();
         let mut queue = full(now);
         let file_turns: Vec<FileTurn> = (1000..1004)
-            .map(|number| queue.enter(TRANSFER, host(1), key(number), Action::RequestData(Way::Ticket), now).0)
+            .map(|number| {
+                queue.enter(TRANSFER, host(1), key(number), Action::RequestData(Way::Ticket), now).0
+            })
             .collect();
-        let digest = queue.enter(Purpose::Digest, host(1), key(2000), Action::RequestData(Way::Ticket), now).0;
+        let digest =
+            queue.enter(Purpose::Digest, host(1), key(2000), Action::RequestData(Way::Ticket), now).0;
         assert_eq!(digest, FileTurn::Admitted(Purpose::Digest, 0), "a line of its own");
         assert_eq!(queue.next_admitted(), None);
         queue.leave(host(1), file_turns[1]);

@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use ferry_tests::swarm::attack::cli::{Config as AttackConfig, CrowdConfig};
+use ferry_tests::swarm::ftp::{self, Config as FtpConfig};
 use ferry_tests::swarm::{self, attack, cli::Config};
 use std::io;
 use std::process::ExitCode;
@@ -18,6 +19,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Other {
     Attack(AttackConfig),
+    Ftp(FtpConfig),
     #[command(hide = true)]
     Crowd(CrowdConfig),
 }
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     match other {
         None => put_load_on(&load),
         Some(Other::Attack(config)) => tell(attack::run(&config)),
+        Some(Other::Ftp(config)) => tell(ftp::run(&config).map(|report| print!("{report}"))),
         Some(Other::Crowd(config)) => {
             tell(swarm::raise_descriptor_limit().and_then(|_| attack::attack(&config)))
         }

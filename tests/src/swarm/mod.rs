@@ -5,6 +5,7 @@ pub mod attack;
 pub mod cli;
 mod client;
 mod driver;
+pub mod ftp;
 mod lease;
 pub mod plan;
 pub mod report;
