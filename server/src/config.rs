@@ -12,7 +12,8 @@ use std::path::PathBuf;
 /// Hosts a folder to everyone on the network
 ///
 /// Clients connect with `ferry HOST`, list the folder, and download and upload files. Two ports are used: one for
-/// commands, one for the files themselves. Uploads appear under their name only when they are whole and on the disk.
+/// commands, one for the files themselves; FTP clients have a port of their own. Uploads appear under their name only
+/// when they are whole and on the disk.
 #[derive(Debug, Parser)]
 #[command(name = "ferryd", version, max_term_width = 80, after_help = FIRST_EXAMPLES, after_long_help = EXAMPLES)]
 pub(crate) struct Config {

@@ -215,7 +215,9 @@ fn a_server_that_is_not_root_locks_no_owner_out() {
     let program = folder.path().join("ferryd");
     fs::copy(binaries::ferryd(), &program).unwrap();
     let mut ferryd = Command::new(program);
-    ferryd.args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0"]).arg(folder.path());
+    ferryd
+        .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0", "--ftp-port", "0"])
+        .arg(folder.path());
     ferryd.uid(1234).gid(5678);
     let server = Server::of(ferryd, folder.path());
     let list = |owner, group, own_group| {

@@ -50,7 +50,7 @@ fn a_port_in_use_is_told_in_one_line() {
     let directory = folder.path().to_str().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let run = ferryd(&["--port", &port, "--data-port", "0", directory]);
+    let run = ferryd(&["--port", &port, "--data-port", "0", "--ftp-port", "0", directory]);
     expect_one_clear_line(&run, &port, "--port");
     let run = ferryd(&["--port", "0", "--data-port", &port, directory]);
     expect_one_clear_line(&run, &port, "--data-port");
@@ -60,7 +60,7 @@ fn a_port_in_use_is_told_in_one_line() {
 fn a_folder_that_is_missing_is_told_in_one_line() {
     let folder = folder();
     let missing = folder.path().join("missing");
-    let run = ferryd(&["--port", "0", "--data-port", "0", missing.to_str().unwrap()]);
+    let run = ferryd(&["--port", "0", "--data-port", "0", "--ftp-port", "0", missing.to_str().unwrap()]);
     expect_one_clear_line(&run, missing.to_str().unwrap(), "create it");
 }
 
@@ -69,7 +69,7 @@ fn a_file_in_place_of_a_folder_is_told_in_one_line() {
     let folder = folder();
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let run = ferryd(&["--port", "0", "--data-port", "0", file.to_str().unwrap()]);
+    let run = ferryd(&["--port", "0", "--data-port", "0", "--ftp-port", "0", file.to_str().unwrap()]);
     expect_one_clear_line(&run, file.to_str().unwrap(), "not a folder");
 }
 
@@ -83,7 +83,10 @@ fn ferryd_as_nobody(home: &Path, arguments: &[&str], folder: &Path) -> Command {
         assert!(Command::new("cp").arg(binaries::ferryd()).arg(&program).status().unwrap().success());
     }
     let mut command = Command::new(program);
-    command.args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0"]).args(arguments).arg(folder);
+    command
+        .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0", "--ftp-port", "0"])
+        .args(arguments)
+        .arg(folder);
     if rustix::process::geteuid().is_root() {
         command.uid(NOBODY).gid(NOBODY).current_dir("/");
     }
@@ -183,7 +186,17 @@ fn the_log_may_go_to_a_file() {
     let served = home.path().join("served");
     std::fs::create_dir(&served).unwrap();
     let mut command = Command::new(binaries::ferryd());
-    command.args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0", "--log-file"]);
+    command.args([
+        "--listen",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--data-port",
+        "0",
+        "--ftp-port",
+        "0",
+        "--log-file",
+    ]);
     command.arg(&log).arg(&served);
     let mut child = command.spawn().unwrap();
     wait_until("log in the file", || {

@@ -11,7 +11,8 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 const COLUMNS: usize = 80;
-const ON_FREE_PORTS: &[&str] = &["--listen", "127.0.0.1", "--port", "0", "--data-port", "0"];
+const ON_FREE_PORTS: &[&str] =
+    &["--listen", "127.0.0.1", "--port", "0", "--data-port", "0", "--ftp-port", "0"];
 /// Fourteen hours ahead of UTC, as POSIX writes it.
 const ZONE: &str = "LINT-14";
 const ZONE_AHEAD_S: u64 = 14 * 3600;
@@ -77,10 +78,15 @@ fn masked(terminal: &mut Terminal, folder: &Path, port: &str) -> String {
         rest.split_once(after).unwrap().0.to_owned()
     };
     let free = between(&text, "  (", " free)");
-    let data_port = between(&text, &format!("ports {port} and "), " (TCP)");
-    for (part, mask) in
-        [(folder.to_str().unwrap(), "FOLDER"), (&free, "SIZE"), (port, "PORT"), (&data_port, "DATA-PORT")]
-    {
+    let data_port = between(&text, &format!("ports {port}, "), " and ");
+    let ftp_port = between(&text, &format!("{data_port} and "), " (TCP)");
+    for (part, mask) in [
+        (folder.to_str().unwrap(), "FOLDER"),
+        (&free, "SIZE"),
+        (port, "PORT"),
+        (&data_port, "DATA-PORT"),
+        (&ftp_port, "FTP-PORT"),
+    ] {
         text = text.replace(part, mask);
     }
     text.replace(env!("CARGO_PKG_VERSION"), "VERSION")

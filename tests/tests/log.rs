@@ -15,7 +15,18 @@ use std::time::Instant;
 /// A server whose log is read no more, and the port that it listens on.
 fn server_with_a_full_log(folder: &std::path::Path) -> (Child, BufReader<ChildStderr>) {
     let mut child = Command::new(binaries::ferryd())
-        .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0", "--log-level", "debug"])
+        .args([
+            "--listen",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--data-port",
+            "0",
+            "--ftp-port",
+            "0",
+            "--log-level",
+            "debug",
+        ])
         .arg(folder)
         .stderr(Stdio::piped())
         .spawn()
@@ -68,7 +79,7 @@ fn sighup_opens_the_log_file_again() {
     let (log, rotated) = (place.path().join("log"), place.path().join("log.1"));
     let folder = tempfile::tempdir().unwrap();
     let mut child = Command::new(binaries::ferryd())
-        .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0", "--log-file"])
+        .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0", "--ftp-port", "0", "--log-file"])
         .args([&log, folder.path()])
         .spawn()
         .unwrap();

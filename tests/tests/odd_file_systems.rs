@@ -29,7 +29,7 @@ fn serve(folder: &Path) -> Server {
 #[track_caller]
 fn refused_start(folder: &Path) -> String {
     let output = std::process::Command::new(ferry_tests::binaries::ferryd())
-        .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0"])
+        .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0", "--ftp-port", "0"])
         .arg(folder)
         .output()
         .unwrap();

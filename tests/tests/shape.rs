@@ -2,7 +2,8 @@
 //! that are there.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -79,15 +80,14 @@ fn a_dialect_knows_no_work_and_the_work_no_text() {
 /// Only where a connection comes in is it known which dialect it speaks.
 #[test]
 fn the_shell_has_no_match_on_a_dialect() {
-    let mut places = BTreeMap::new();
+    let mut places: BTreeSet<OsString> = BTreeSet::new();
     for (path, text) in sources(&root().join("server/src")) {
         let code = text.split("#[cfg(test)]").next().unwrap();
-        let count = code.lines().filter(|line| line.contains("AnyDialect") && !line.contains("use ")).count();
-        if count > 0 {
-            places.insert(path.file_name().unwrap().to_owned(), count);
+        if code.contains("AnyDialect") {
+            places.insert(path.file_name().unwrap().to_owned());
         }
     }
-    assert_eq!(places.into_iter().collect::<Vec<_>>(), [("accepting.rs".into(), 1)]);
+    assert_eq!(places, BTreeSet::from(["accepting.rs".into()]));
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn a_start_says_what_stands_in_the_place_of_the_staging_directory() {
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink("/", folder.path().join(HIDDEN)).unwrap();
     let output = std::process::Command::new(binaries::ferryd())
-        .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0"])
+        .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0", "--ftp-port", "0"])
         .arg(folder.path())
         .output()
         .unwrap();

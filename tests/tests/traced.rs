@@ -268,7 +268,7 @@ fn a_start_without_a_call_that_nothing_works_without_says_so() {
             .args(["-f", "-o", "/dev/null", "-e", "trace=openat2", "-e"])
             .arg(format!("inject=openat2:error={error}"))
             .arg(ferry_tests::binaries::ferryd())
-            .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0"])
+            .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0", "--ftp-port", "0"])
             .arg(folder.path())
             .output()
             .unwrap();

@@ -21,6 +21,8 @@ pub(crate) enum Ended {
     Ok,
     /// `err`, with a code of the protocol.
     Refused(ErrorCode),
+    /// A reply of FTP that does not say that all is well.
+    Replied(u16),
     /// A connection was closed or lost.
     Closed,
     /// Nothing came in time.
@@ -33,13 +35,12 @@ impl Attempt {
     }
 
     /// Uploads all of a file, or what is missing behind its first `kept` bytes.
-    pub(crate) fn upload(&mut self, name: &str, content: Content, kept: u64) -> Ended {
-        let bytes = content.bytes();
+    pub(crate) fn upload(&mut self, name: &str, bytes: &[u8], kept: u64) -> Ended {
         let beginning = &bytes[..usize::try_from(kept).expect("a small file")];
         let resume = (kept > 0).then(|| Resume { offset: kept, digest: Digest::of(beginning) });
         let options = UploadOptions { digest: true, resume, ..UploadOptions::default() };
-        let uploaded = self.0.upload(name, &bytes, options);
-        ended(uploaded.map(|digest| assert_eq!(digest, Digest::of(&bytes), "the digest of another file")))
+        let uploaded = self.0.upload(name, bytes, options);
+        ended(uploaded.map(|digest| assert_eq!(digest, Digest::of(bytes), "the digest of another file")))
     }
 
     /// Uploads the first bytes of a file and then breaks off.
@@ -49,9 +50,9 @@ impl Attempt {
     }
 
     /// Downloads a file, which must have this content.
-    pub(crate) fn download(&mut self, name: &str, content: Content) -> Ended {
+    pub(crate) fn download(&mut self, name: &str, content: &[u8]) -> Ended {
         let downloaded = self.0.download(name, 0);
-        ended(downloaded.map(|downloaded| assert!(downloaded.bytes == content.bytes(), "another file")))
+        ended(downloaded.map(|downloaded| assert!(downloaded.bytes == content, "another file")))
     }
 
     pub(crate) fn ls(&mut self) -> Ended {

@@ -53,16 +53,9 @@ pub(crate) fn keep_beginning(folder: &Path) -> u64 {
 
 /// The served folder has the old content, none, or the new under the name, and nothing else.
 #[track_caller]
-pub(crate) fn expect_one_of(
-    folder: &Path,
-    old: Option<Content>,
-    new: Content,
-    must_be_new: bool,
-    context: &str,
-) {
+pub(crate) fn expect_one_of(folder: &Path, old: Option<&[u8]>, new: &[u8], must_be_new: bool, context: &str) {
     let found = fs::read(folder.join(NAME)).ok();
-    let is_new = found.as_ref().is_some_and(|found| *found == new.bytes());
-    let is_old = found == old.map(|old| old.bytes());
+    let (is_new, is_old) = (found.as_deref() == Some(new), found.as_deref() == old);
     assert!(is_new || (is_old && !must_be_new), "{context}: a wrong file, or `ok` is not kept");
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let name = entry.file_name();
@@ -72,18 +65,18 @@ pub(crate) fn expect_one_of(
 
 /// The next try does as a client does: it asks what is kept, goes on with that, and has the file in the end.
 #[track_caller]
-pub(crate) fn complete(server: &Server, content: Content, context: &str) {
+pub(crate) fn complete(server: &Server, content: &[u8], context: &str) {
     let mut attempt = Attempt::with(server.control_address(), WAIT_LIMIT).unwrap();
     let mut kept_bytes = 0;
-    if content.size_bytes > EAGER_MAX_BYTES
+    if content.len() as u64 > EAGER_MAX_BYTES
         && let Some(kept) = attempt.kept(NAME)
     {
         kept_bytes = kept.offset;
-        let beginning = &content.bytes()[..usize::try_from(kept_bytes).unwrap()];
+        let beginning = &content[..usize::try_from(kept_bytes).unwrap()];
         assert_eq!(kept.digest, Digest::of(beginning), "{context}: what is kept is no beginning of the file");
     }
     assert_eq!(attempt.upload(NAME, content, kept_bytes), Ended::Ok, "{context}");
-    assert!(fs::read(server.path(NAME)).unwrap() == content.bytes(), "{context}");
+    assert!(fs::read(server.path(NAME)).unwrap() == content, "{context}");
     assert_eq!(server.staged_files(), Vec::<String>::new(), "{context}");
     assert_eq!(attempt.download(NAME, content), Ended::Ok, "{context}");
 }

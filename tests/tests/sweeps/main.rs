@@ -10,6 +10,7 @@ mod client;
 mod client_errors;
 mod client_kills;
 mod folders;
+mod ftp;
 mod kills;
 mod server_errors;
 mod server_kills;

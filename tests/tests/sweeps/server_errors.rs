@@ -4,6 +4,7 @@
 use crate::attempt::{Attempt, Ended};
 use crate::calls::{ERRORS, failing_points, is_socket_call};
 use crate::folders::{LARGE, NAME, OLD, SENT_BYTES, SMALL};
+use crate::ftp;
 use ferry_common::limits::{STALL_WINDOW, TICKET_TIMEOUT};
 use ferry_tests::content::Content;
 use ferry_tests::server::Server;
@@ -32,6 +33,9 @@ enum Scenario {
     ResumedUpload,
     Download,
     Listing,
+    FtpUpload,
+    FtpOverwrite,
+    FtpDownload,
 }
 
 /// A server to be tormented, and what is known of it.
@@ -47,27 +51,41 @@ struct Bench {
 impl Scenario {
     fn content(self) -> Content {
         match self {
-            Self::SmallUpload | Self::Overwrite | Self::Listing => SMALL,
-            Self::LargeUpload | Self::ResumedUpload | Self::Download => LARGE,
+            Self::SmallUpload | Self::Overwrite | Self::Listing | Self::FtpUpload | Self::FtpOverwrite => {
+                SMALL
+            }
+            Self::LargeUpload | Self::ResumedUpload | Self::Download | Self::FtpDownload => LARGE,
         }
     }
 
     fn old(self) -> Option<Content> {
         match self {
-            Self::Overwrite => Some(OLD),
-            Self::Download => Some(LARGE),
-            Self::SmallUpload | Self::LargeUpload | Self::ResumedUpload | Self::Listing => None,
+            Self::Overwrite | Self::FtpOverwrite => Some(OLD),
+            Self::Download | Self::FtpDownload => Some(LARGE),
+            Self::SmallUpload | Self::LargeUpload | Self::ResumedUpload | Self::Listing | Self::FtpUpload => {
+                None
+            }
         }
     }
 
-    fn run(self, attempt: &mut Attempt, kept_bytes: u64) -> Ended {
+    /// Runs with a session of its own, which ends with it.
+    fn run(self, server: &Server, limit: Duration, kept_bytes: u64) -> Ended {
+        let content = self.content().bytes();
+        let with_attempt = |run: &dyn Fn(&mut Attempt) -> Ended| {
+            Attempt::with(server.control_address(), limit)
+                .map_or_else(|ended| ended, |mut attempt| run(&mut attempt))
+        };
         match self {
             Self::SmallUpload | Self::Overwrite | Self::LargeUpload => {
-                attempt.upload(NAME, self.content(), 0)
+                with_attempt(&|attempt| attempt.upload(NAME, &content, 0))
             }
-            Self::ResumedUpload => attempt.upload(NAME, self.content(), kept_bytes),
-            Self::Download => attempt.download(NAME, self.content()),
-            Self::Listing => attempt.ls(),
+            Self::ResumedUpload => with_attempt(&|attempt| attempt.upload(NAME, &content, kept_bytes)),
+            Self::Download => with_attempt(&|attempt| attempt.download(NAME, &content)),
+            Self::Listing => with_attempt(&Attempt::ls),
+            Self::FtpUpload | Self::FtpOverwrite => {
+                ftp::upload(server.ftp_address(), limit, &format!("STOR {NAME}"), &content)
+            }
+            Self::FtpDownload => ftp::download(server.ftp_address(), limit, NAME, &content),
         }
     }
 }
@@ -78,7 +96,7 @@ impl Bench {
         wait_until("sleep of the threads", || server.process().is_asleep());
         let idle_descriptors = server.process().descriptors();
         let mut attempt = Attempt::with(server.control_address(), WAIT_LIMIT).unwrap();
-        assert_eq!(attempt.upload(OTHER, SMALL, 0), Ended::Ok);
+        assert_eq!(attempt.upload(OTHER, &SMALL.bytes(), 0), Ended::Ok);
         attempt.upload_beginning(NAME, LARGE, SENT_BYTES);
         wait_for("kept upload", || attempt.kept(NAME));
         drop(attempt);
@@ -115,9 +133,7 @@ impl Bench {
         self.settle(ANSWER_TIME).unwrap();
         self.prepare(scenario);
         self.injector.aim(Aim::Watch);
-        let mut attempt = Attempt::with(self.server.control_address(), WAIT_LIMIT).unwrap();
-        assert_eq!(scenario.run(&mut attempt, self.kept.len() as u64), Ended::Ok);
-        drop(attempt);
+        assert_eq!(scenario.run(&self.server, WAIT_LIMIT, self.kept.len() as u64), Ended::Ok);
         self.settle(ANSWER_TIME).unwrap();
         self.injector.counts()
     }
@@ -128,10 +144,7 @@ impl Bench {
         self.prepare(scenario);
         self.injector.aim(aim);
         let limit = if is_false_would_block(aim) { FALSE_ANSWER_TIME } else { ANSWER_TIME };
-        let ended = match Attempt::with(self.server.control_address(), limit) {
-            Ok(mut attempt) => scenario.run(&mut attempt, self.kept.len() as u64),
-            Err(ended) => ended,
-        };
+        let ended = scenario.run(&self.server, limit, self.kept.len() as u64);
         // What belongs to the end of the session counts as well.
         let settled = self.settle(settle_time(aim));
         let has_fired = self.injector.has_fired();
@@ -161,8 +174,12 @@ impl Bench {
     fn check_others(&self) -> Result<(), String> {
         let mut attempt = Attempt::with(self.server.control_address(), ANSWER_TIME)
             .map_err(|ended| format!("another client cannot connect: {ended:?}"))?;
-        let results =
-            [attempt.ls(), attempt.upload(OTHER, SMALL, 0), attempt.download(OTHER, SMALL), attempt.ls()];
+        let results = [
+            attempt.ls(),
+            attempt.upload(OTHER, &SMALL.bytes(), 0),
+            attempt.download(OTHER, &SMALL.bytes()),
+            attempt.ls(),
+        ];
         if results == [Ended::Ok; 4] { Ok(()) } else { Err(format!("another session had {results:?}")) }
     }
 
@@ -186,7 +203,7 @@ fn settle_time(aim: Aim) -> Duration {
 fn check_ended(aim: Aim, ended: Ended) -> Result<(), String> {
     let is_fine = match (ended, aim) {
         (Ended::Ok, _) => true,
-        (Ended::Refused(_), Aim::Fail(..)) => true,
+        (Ended::Refused(_) | Ended::Replied(_), Aim::Fail(..)) => true,
         (Ended::Closed, Aim::Fail(point, _)) => is_socket_call(point.call),
         (Ended::Silent, aim) => is_false_would_block(aim),
         _ => false,
@@ -202,6 +219,7 @@ fn label(ended: Ended) -> String {
     match ended {
         Ended::Ok => "ok".to_owned(),
         Ended::Refused(code) => format!("err {}", code.word()),
+        Ended::Replied(code) => code.to_string(),
         Ended::Closed => "closed".to_owned(),
         Ended::Silent => "silent".to_owned(),
     }
@@ -251,4 +269,7 @@ sweeps! {
     a_resumed_upload_survives_every_error ResumedUpload,
     a_download_survives_every_error Download,
     a_listing_survives_every_error Listing,
+    an_ftp_upload_survives_every_error FtpUpload,
+    an_ftp_upload_over_a_file_survives_every_error FtpOverwrite,
+    an_ftp_download_survives_every_error FtpDownload,
 }
