@@ -97,7 +97,7 @@ impl Reactor {
             sessions: Sessions::new(plan.sessions),
             data: DataConnections::new(),
             rendezvous: Rendezvous::new(plan.data_slots, config.ftp_passive_ports),
-            ftp: FtpPolicy { address: config.ftp_address, no_active: config.ftp_no_active },
+            ftp: FtpPolicy { address: config.ftp_address, no_active: config.ftp_no_active, read_only },
             files,
             file_queue: FileQueue::default(),
             surveys: Surveys::default(),

@@ -5,6 +5,7 @@
 //! tests speak a dialect of their own, so that they show what the work does for any.
 
 mod ferry;
+mod foreign;
 pub mod ftp;
 
 use crate::action::Event;

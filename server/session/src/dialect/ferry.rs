@@ -1,7 +1,6 @@
 //! Ferry's own protocol: lines of words one way, replies the other, as PROTOCOL.md has it.
 
-mod foreign;
-
+use super::foreign::ForeignProtocol;
 use super::{Answered, Dialect, Heard};
 use crate::Policy;
 use crate::action::{Beginning, Change, Event, Length, Query, Removable, Way};
@@ -13,7 +12,6 @@ use ferry_common::limits::{EAGER_MAX_BYTES, LINE_MAX_BYTES, NO_COMMAND_LINES_MAX
 use ferry_common::wire::command::{Command, CommandError, UploadOptions, Verb};
 use ferry_common::wire::line::LineDecoder;
 use ferry_common::wire::reply::Reply;
-use foreign::ForeignProtocol;
 use std::fmt::Display;
 
 /// See the module's documentation.

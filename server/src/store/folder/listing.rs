@@ -9,13 +9,17 @@ use ferry_common::path::{HIDDEN_NAME, RemotePath};
 use ferry_common::wire::entry::{Entry, EntryKind};
 use ferry_common::wire::file_time::FileTime;
 use ferry_session::action::{Cursor, DirectoryIdentity, ListQuery, ListingPart};
+use ferry_session::entry_format::EntryFormat;
 use ferry_session::limits::LISTING_PART_BYTES;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, OFlags, RawDir, SeekFrom, StatxFlags, makedev};
 use rustix::io::Errno;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// About what one part takes.
 const DIRENT_BUFFER_BYTES: usize = 16 * 1024;
+
+const EMPTY_PART: ListingPart = ListingPart { text: Vec::new(), entries: 0, left_out: 0, next: None };
 
 impl Folder {
     /// One part of a listing, bounded in entries and bytes. The directory is opened anew for each part,
@@ -34,9 +38,12 @@ impl Folder {
             Err(Errno::NOTDIR | Errno::NOENT) if cursor.is_some() => Err(ErrorCode::Changed),
             Err(Errno::NOTDIR) => {
                 let entry = self.stat(path)?;
-                let mut text = Vec::new();
-                format.write(&entry, &mut text);
-                Ok(ListingPart { text, entries: 1, left_out: 0, next: None })
+                if !format.lists_files() {
+                    return Err(ErrorCode::NotDirectory);
+                }
+                let mut part = EMPTY_PART;
+                write_entry(*format, &entry, now(), &mut part);
+                Ok(part)
             }
             Err(errno) => Err(Call::Open.of(path)(errno)),
         }
@@ -52,7 +59,7 @@ impl Folder {
         if let Some(cursor) = cursor {
             rustix::fs::seek(directory, SeekFrom::Start(cursor.position)).map_err(Call::Read.of(path))?;
         }
-        let mut part = ListingPart { text: Vec::new(), entries: 0, left_out: 0, next: None };
+        let (mut part, now) = (EMPTY_PART, now());
         let mut buffer = Vec::with_capacity(DIRENT_BUFFER_BYTES);
         let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
         for examined in 1.. {
@@ -61,8 +68,7 @@ impl Folder {
             if let Some(found) =
                 self.look_at(directory, path, entry.file_name().to_bytes(), entry.file_type())?
             {
-                format.write(&found, &mut part.text);
-                part.entries += 1;
+                write_entry(*format, &found, now, &mut part);
             }
             if examined >= LISTING_PART_ENTRIES || part.text.len() >= LISTING_PART_BYTES {
                 part.next = Some(Cursor { directory: identity, position: entry.next_entry_cookie() });
@@ -128,6 +134,17 @@ impl Folder {
     }
 }
 
+fn write_entry(format: EntryFormat, entry: &Entry, now: FileTime, part: &mut ListingPart) {
+    let is_told = format.write(entry, now, &mut part.text);
+    *if is_told { &mut part.entries } else { &mut part.left_out } += 1;
+}
+
+/// Some formats tell recent times in another way than others.
+fn now() -> FileTime {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    FileTime::from_seconds(since_epoch.as_secs().try_into().unwrap_or(i64::MAX))
+}
+
 fn identity_of(directory: &OwnedFd) -> Result<DirectoryIdentity, Errno> {
     let wanted = StatxFlags::INO | StatxFlags::BTIME;
     let stat = rustix::fs::statx(directory, "", AtFlags::EMPTY_PATH, wanted)?;
@@ -145,7 +162,6 @@ mod tests {
     use crate::config::Durability;
     use crate::store::staging::Retention;
     use crate::store::tests::cleared;
-    use ferry_session::entry_format::EntryFormat;
 
     /// The file system may well give the second directory the inode of the first.
     #[test]

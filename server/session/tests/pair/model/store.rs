@@ -80,8 +80,9 @@ impl Store {
                 part.next = Some(Cursor { directory: THE_ONLY, position: place as u64 });
                 break;
             }
-            format.write(&self.entry(name, node.as_deref()), &mut part.text);
-            part.entries += 1;
+            let now = FileTime::default();
+            let is_told = format.write(&self.entry(name, node.as_deref()), now, &mut part.text);
+            *if is_told { &mut part.entries } else { &mut part.left_out } += 1;
         }
         Ok(part)
     }

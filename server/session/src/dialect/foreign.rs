@@ -1,4 +1,4 @@
-//! Recognises other protocols on the control port, so that nothing in them is taken for a command: a web page
+//! Recognises other protocols on a control port, so that nothing in them is taken for a command: a web page
 //! can have any browser on the network send a `POST` here whose body is lines of its choice.
 //!
 //! Knows the first bytes of HTTP and TLS only; never understands either.

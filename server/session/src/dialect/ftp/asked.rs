@@ -1,0 +1,118 @@
+//! What the client has asked for that the work is about, so that its answer can be worded.
+
+use crate::entry_format::facts::FactSet;
+use ferry_common::path::RemotePath;
+use ferry_common::wire::file_time::FileTime;
+
+/// See the module's documentation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asked {
+    Nothing,
+    Pasv,
+    Epsv,
+    /// `PORT` or `EPRT`.
+    Active,
+    /// `ABOR`, where nothing but a way for data is there to be given up.
+    Abor,
+    Rein,
+    Retr {
+        offset: u64,
+    },
+    /// `STOR` or `APPE`.
+    Stor {
+        is_declared: bool,
+    },
+    Stou {
+        path: RemotePath,
+        is_declared: bool,
+    },
+    /// `LIST` or `NLST`.
+    List,
+    Mlsd,
+    /// With a path.
+    Stat {
+        path: RemotePath,
+    },
+    /// `CWD` or `CDUP`.
+    Cwd {
+        path: RemotePath,
+    },
+    Size,
+    Mdtm,
+    Mlst {
+        path: RemotePath,
+        facts: FactSet,
+    },
+    Rnfr {
+        path: RemotePath,
+    },
+    Rnto,
+    Mkd {
+        path: RemotePath,
+    },
+    Rmd,
+    Dele,
+    Mfmt {
+        path: RemotePath,
+        mtime: FileTime,
+    },
+    Chmod,
+}
+
+impl Asked {
+    /// True for what needs a data connection.
+    pub(super) fn is_transfer(&self) -> bool {
+        match self {
+            Self::Retr { .. } | Self::Stor { .. } | Self::Stou { .. } | Self::List | Self::Mlsd => true,
+            Self::Nothing
+            | Self::Pasv
+            | Self::Epsv
+            | Self::Active
+            | Self::Abor
+            | Self::Rein
+            | Self::Stat { .. }
+            | Self::Cwd { .. }
+            | Self::Size
+            | Self::Mdtm
+            | Self::Mlst { .. }
+            | Self::Rnfr { .. }
+            | Self::Rnto
+            | Self::Mkd { .. }
+            | Self::Rmd
+            | Self::Dele
+            | Self::Mfmt { .. }
+            | Self::Chmod => false,
+        }
+    }
+
+    /// True for what makes a name, or a file under one.
+    pub(super) fn makes_name(&self) -> bool {
+        match self {
+            Self::Stor { .. } | Self::Stou { .. } | Self::Rnto | Self::Mkd { .. } => true,
+            Self::Nothing
+            | Self::Pasv
+            | Self::Epsv
+            | Self::Active
+            | Self::Abor
+            | Self::Rein
+            | Self::Retr { .. }
+            | Self::List
+            | Self::Mlsd
+            | Self::Stat { .. }
+            | Self::Cwd { .. }
+            | Self::Size
+            | Self::Mdtm
+            | Self::Mlst { .. }
+            | Self::Rnfr { .. }
+            | Self::Rmd
+            | Self::Dele
+            | Self::Mfmt { .. }
+            | Self::Chmod => false,
+        }
+    }
+
+    /// True for an upload whose client has said how much will come.
+    pub(super) fn is_declared(&self) -> bool {
+        matches!(self, Self::Stor { is_declared: true } | Self::Stou { is_declared: true, .. })
+    }
+}
