@@ -22,6 +22,9 @@ pub(crate) struct Socket {
     read_closed: bool,
     /// Nothing that is written will arrive.
     write_closed: bool,
+    /// The connection was reset, or has failed otherwise. The kernel says so once: what is read afterwards looks like the
+    /// proper end of the stream.
+    has_failed: bool,
 }
 
 /// What a read brought.
@@ -35,7 +38,15 @@ pub(crate) enum Received {
 
 impl Socket {
     pub(crate) fn new(stream: TcpStream, peer: SocketAddr) -> Self {
-        Self { stream, peer, readable: false, writable: false, read_closed: false, write_closed: false }
+        Self {
+            stream,
+            peer,
+            readable: false,
+            writable: false,
+            read_closed: false,
+            write_closed: false,
+            has_failed: false,
+        }
     }
 
     pub(crate) fn peer(&self) -> SocketAddr {
@@ -48,8 +59,9 @@ impl Socket {
     }
 
     /// What came of connecting, once there is something to tell.
-    pub(crate) fn connected(&self) -> io::Result<()> {
-        self.stream.take_error()?.map_or(Ok(()), Err)
+    pub(crate) fn connected(&mut self) -> io::Result<()> {
+        let result = self.stream.take_error().and_then(|error| error.map_or(Ok(()), Err));
+        self.note_failure(result)
     }
 
     /// For the poll to watch.
@@ -62,6 +74,7 @@ impl Socket {
         self.writable |= event.is_writable();
         self.read_closed |= event.is_read_closed();
         self.write_closed |= event.is_write_closed() || event.is_error();
+        self.has_failed |= event.is_error();
     }
 
     /// There may be bytes already, though no event has told of any.
@@ -106,7 +119,7 @@ impl Socket {
                     self.writable = false;
                     return Ok(0);
                 }
-                result => return result,
+                result => return self.note_failure(result),
             }
         }
     }
@@ -122,7 +135,7 @@ impl Socket {
                     self.writable = false;
                     return Ok(0);
                 }
-                result => return result.map_err(io::Error::from),
+                result => return self.note_failure(result.map_err(io::Error::from)),
             }
         }
     }
@@ -136,8 +149,11 @@ impl Socket {
     /// Sends a part of a file from the page cache, and moves `offset` behind it.
     pub(crate) fn send_file(&mut self, file: &File, offset: &mut u64, length: usize) -> Result<usize, Errno> {
         let result = rustix::fs::sendfile(&self.stream, file, Some(offset), length);
-        if result == Err(Errno::AGAIN) {
-            self.writable = false;
+        match result {
+            Err(Errno::AGAIN) => self.writable = false,
+            // Others are about the file, or come to nothing.
+            Err(Errno::PIPE | Errno::CONNRESET) => self.has_failed = true,
+            Ok(_) | Err(_) => {}
         }
         result
     }
@@ -153,7 +169,16 @@ impl Socket {
         self.stream.shutdown(Shutdown::Write)
     }
 
+    fn note_failure<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        self.has_failed |= result.is_err();
+        result
+    }
+
     fn unlatch(&mut self, received: Received) -> Received {
+        self.has_failed |= received == Received::Failed;
+        if received == Received::End && self.has_failed {
+            return Received::Failed;
+        }
         if received == Received::Blocked {
             // After the peer's last byte no event comes any more: what is there must be asked for again.
             self.readable = self.read_closed;
@@ -171,5 +196,50 @@ fn received(mut call: impl FnMut() -> io::Result<usize>) -> Received {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Received::Blocked,
             Err(_) => return Received::Failed,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream as Blocking};
+
+    /// A socket whose peer has sent this and then ended the connection, properly or not.
+    fn ended(sent: &[u8], is_reset: bool) -> Socket {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = Blocking::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, address) = listener.accept().unwrap();
+        peer.write_all(sent).unwrap();
+        if is_reset {
+            SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        drop(peer);
+        stream.set_nonblocking(true).unwrap();
+        Socket::new(TcpStream::from_std(stream), address)
+    }
+
+    #[test]
+    fn a_reset_never_looks_like_a_proper_end() {
+        let mut buffer = [0; 10];
+        for (is_reset, end) in [(false, Received::End), (true, Received::Failed)] {
+            let mut socket = ended(b"abc", is_reset);
+            if socket.read(&mut buffer) != Received::Bytes(3) {
+                assert!(is_reset, "a reset may take what was not read yet with it");
+            }
+            for _ in 0..3 {
+                assert_eq!(socket.read(&mut buffer), end);
+                assert_eq!(socket.peek(), end);
+            }
+        }
+    }
+
+    #[test]
+    fn a_failure_that_another_call_was_told_of_is_one_for_the_reads_as_well() {
+        let mut socket = ended(b"", true);
+        assert!(socket.write(b"x").is_err());
+        assert_eq!(socket.read(&mut [0; 10]), Received::Failed);
+        let mut socket = ended(b"", true);
+        assert!(socket.connected().is_err());
+        assert_eq!(socket.read(&mut [0; 10]), Received::Failed);
     }
 }
