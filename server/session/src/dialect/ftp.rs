@@ -64,6 +64,8 @@ pub struct Ftp {
     client: Client,
     inbox: Inbox,
     login: Login,
+    /// Now or before.
+    has_logged_in: bool,
     /// Lines in a row, up to the newest, that were no commands.
     lines_not_commands: usize,
     /// The folder that the session is in.
@@ -155,7 +157,10 @@ impl Dialect for Ftp {
     }
 
     fn interruption(&mut self, running: Option<Running<'_>>) -> Option<Interruption> {
-        let verb = self.inbox.take_interruption()?;
+        // In the midst of a reply, nothing is told.
+        let is_replying = matches!(self.asked, Asked::Stat { .. });
+        let verbs: &[Verb] = if is_replying { &[Verb::Abor] } else { &[Verb::Abor, Verb::Stat] };
+        let verb = self.inbox.take_interruption(verbs)?;
         Some(if verb == Verb::Abor {
             Interruption::Abort(line(226, "ABOR command successful."))
         } else {
@@ -168,7 +173,7 @@ impl Dialect for Ftp {
     }
 
     fn awaits_login(&self) -> bool {
-        self.login != Login::Done
+        !self.has_logged_in
     }
 }
 
@@ -179,6 +184,7 @@ impl Ftp {
             client,
             inbox: Inbox::default(),
             login: Login::NeedsUser,
+            has_logged_in: false,
             lines_not_commands: 0,
             folder: RemotePath::root(),
             is_ascii: true,

@@ -48,19 +48,26 @@ pub(super) fn parse_port(argument: &[u8]) -> Result<SocketAddr, BadAddress> {
     }
 }
 
-/// `|family|address|port|`, with any other character in place of the bars.
-pub(super) fn parse_eprt(argument: &[u8]) -> Result<SocketAddr, BadAddress> {
+/// `|family|address|port|`, with any other character in place of the bars, from a client of this family.
+pub(super) fn parse_eprt(argument: &[u8], own: Family) -> Result<SocketAddr, BadAddress> {
     let Some((&bar, _)) = argument.split_first() else { return Err(BadAddress::Form) };
     let parts: Vec<&[u8]> = argument.split(|&byte| byte == bar).collect();
     let &[b"", family, address, port, b""] = parts.as_slice() else { return Err(BadAddress::Form) };
-    let port = parse_number(port).ok_or(BadAddress::Form)?;
-    let address: IpAddr = match family {
-        b"1" => IpAddr::V4(parse_text(address)?),
-        b"2" => IpAddr::V6(parse_text(address)?),
-        _ if parse_number::<u32>(family).is_some() => return Err(BadAddress::Family),
-        _ => return Err(BadAddress::Form),
+    let family: u32 = parse_number(family).ok_or(BadAddress::Form)?;
+    let parsed: Result<IpAddr, BadAddress> = match family {
+        1 => parse_text(address).map(IpAddr::V4),
+        2 => parse_text(address).map(IpAddr::V6),
+        _ => return Err(BadAddress::Family),
     };
-    Ok((address, port).into())
+    // An address of IPv6 may be one of IPv4 all the same.
+    let is_own = match parsed {
+        Ok(address) => Family::of(address) == own,
+        Err(_) => family == u32::from(own.number()),
+    };
+    if !is_own {
+        return Err(BadAddress::Family);
+    }
+    Ok((parsed?, parse_number(port).ok_or(BadAddress::Form)?).into())
 }
 
 /// The port, where it is one of the client's that may be connected to.
@@ -111,24 +118,34 @@ mod tests {
         ] {
             assert_eq!(parse_port(text), expected.map(|text| text.parse().unwrap()));
         }
-        for (text, expected) in [
-            (&b"|1|127.0.0.1|2049|"[..], Ok("127.0.0.1:2049")),
-            (b"!2!::1!65535!", Ok("[::1]:65535")),
-            (b"|2|fe80::1%eth0|2049|", Err(BadAddress::Form)),
-            (b"|3|127.0.0.1|2049|", Err(BadAddress::Family)),
-            (b"|1|::1|2049|", Err(BadAddress::Form)),
-            (b"|2|127.0.0.1|2049|", Err(BadAddress::Form)),
-            (b"|1|1.2.3.4.5|2048|", Err(BadAddress::Form)),
-            (b"|1|127.0.0.1|65536|", Err(BadAddress::Form)),
-            (b"|1|127.0.0.1|-1|", Err(BadAddress::Form)),
-            (b"|1|127.0.0.1|2049", Err(BadAddress::Form)),
-            (b"|1|127.0.0.1|2049||", Err(BadAddress::Form)),
-            (b"|x|127.0.0.1|2049|", Err(BadAddress::Form)),
-            (b"||||", Err(BadAddress::Form)),
-            (b"||", Err(BadAddress::Form)),
-            (b"", Err(BadAddress::Form)),
+    }
+
+    #[test]
+    fn addresses_that_tell_their_family_are_understood() {
+        use Family::{V4, V6};
+        for (text, own, expected) in [
+            (&b"|1|127.0.0.1|2049|"[..], V4, Ok("127.0.0.1:2049")),
+            (b"!2!::1!65535!", V6, Ok("[::1]:65535")),
+            (b"|2|::ffff:127.0.0.1|2049|", V4, Ok("[::ffff:127.0.0.1]:2049")),
+            (b"|2|fe80::1%eth0|2049|", V6, Err(BadAddress::Form)),
+            (b"|3|127.0.0.1|2049|", V4, Err(BadAddress::Family)),
+            (b"|1|127.0.0.1|2049|", V6, Err(BadAddress::Family)),
+            (b"|2|::1|2049|", V4, Err(BadAddress::Family)),
+            (b"|2|1.2.3.256|2049|", V4, Err(BadAddress::Family)),
+            (b"|1|::1|2049|", V4, Err(BadAddress::Form)),
+            (b"|2|127.0.0.1|2049|", V6, Err(BadAddress::Form)),
+            (b"|1|1.2.3.4.5|2048|", V4, Err(BadAddress::Form)),
+            (b"|1|127.0.0.1|65536|", V4, Err(BadAddress::Form)),
+            (b"|1|127.0.0.1|-1|", V4, Err(BadAddress::Form)),
+            (b"|1|127.0.0.1|2049", V4, Err(BadAddress::Form)),
+            (b"|1|127.0.0.1|2049||", V4, Err(BadAddress::Form)),
+            (b"|x|127.0.0.1|2049|", V4, Err(BadAddress::Form)),
+            (b"||||", V4, Err(BadAddress::Form)),
+            (b"||", V4, Err(BadAddress::Form)),
+            (b"", V4, Err(BadAddress::Form)),
         ] {
-            assert_eq!(parse_eprt(text), expected.map(|text| text.parse().unwrap()));
+            let expected = expected.map(|text| text.parse().unwrap());
+            assert_eq!(parse_eprt(text, own), expected, "{}", text.escape_ascii());
         }
     }
 

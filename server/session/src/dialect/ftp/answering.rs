@@ -9,11 +9,13 @@ use crate::action::Way;
 use crate::answer::{Answer, Subject};
 use crate::entry_format::date::Date;
 use ferry_common::error::ErrorCode;
+use ferry_common::path::RemotePath;
+use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::{Entry, EntryKind};
 use std::net::{IpAddr, SocketAddr};
 
 /// What is said of a file that is not there, by commands that files alone have an answer to.
-const NOT_RETRIEVABLE: &str = "Not retrievable: no such file.";
+const NOT_RETRIEVABLE: &str = "This is not retrievable: no such file.";
 
 impl Ftp {
     pub(super) fn word(&mut self, answer: Answer) -> Vec<u8> {
@@ -29,10 +31,7 @@ impl Ftp {
             Answer::Listed { entries, left_out } => self.listed(entries, left_out),
             Answer::Entry(entry) => self.entry(&entry),
             Answer::Done => self.done(),
-            Answer::Moved { length, digest } => match digest {
-                Some(digest) => line(226, format_args!("Stored {length} bytes, xxh3-128 {digest}.")),
-                None => line(226, format_args!("Sent {length} bytes.")),
-            },
+            Answer::Moved { length, digest } => self.moved(length, digest),
             Answer::Refused { code, subject } => self.refused(code, &subject),
             Answer::Ending { reason, .. } => line(421, format_args!("{reason}; closing")),
             // A client that is told something before its time takes it for the end of what it waits for.
@@ -78,25 +77,32 @@ impl Ftp {
     }
 
     fn receiving(&mut self) -> Vec<u8> {
-        let text = if let Asked::Stou { path, .. } = &self.asked {
-            [b"150 FILE: ", path.file_name().unwrap_or_default(), b"\r\n"].concat()
+        let text = if let Asked::Stou { name, .. } = &self.asked {
+            [&b"150 FILE: "[..], name, b"\r\n"].concat()
         } else {
             line(150, "Send the file.")
         };
         self.begun(text)
     }
 
+    fn moved(&self, length: u64, digest: Option<Digest>) -> Vec<u8> {
+        let done = if matches!(self.asked, Asked::Retr { .. }) { "Sent" } else { "Stored" };
+        let digest = digest.map(|digest| format!(", xxh3-128 {digest}")).unwrap_or_default();
+        line(226, format_args!("{done} {length} bytes{digest}."))
+    }
+
     fn listed(&mut self, entries: u64, left_out: u64) -> Vec<u8> {
         let also = match left_out {
             0 => String::new(),
-            _ => format!("; left out {left_out} whose names have line breaks"),
+            _ => format!("; left out, since their names have line breaks: {left_out}"),
         };
+        let text = format!("Entries listed: {entries}{also}.");
         if matches!(self.asked, Asked::Stat { .. }) {
             // There is a first line even where nothing is listed.
             let first = self.entries(Vec::new());
-            [first, line(213, format_args!("Listed {entries} entries{also}."))].concat()
+            [first, line(213, text)].concat()
         } else {
-            line(226, format_args!("Listed {entries} entries{also}."))
+            line(226, text)
         }
     }
 
@@ -110,7 +116,9 @@ impl Ftp {
             (Asked::Cwd { .. }, EntryKind::File) => line(550, reason(ErrorCode::NotDirectory)),
             (Asked::Size, EntryKind::File) => line(213, entry.size_bytes),
             (Asked::Mdtm, EntryKind::File) => line(213, Date::of(entry.mtime).stamp()),
-            (Asked::Size | Asked::Mdtm, EntryKind::Dir) => line(550, "Not retrievable: is a directory."),
+            (Asked::Size | Asked::Mdtm, EntryKind::Dir) => {
+                line(550, "This is not retrievable: is a directory.")
+            }
             (Asked::Mlst { path, facts }, _) => {
                 let shown = absolute(&path);
                 let facts = facts.of(entry).to_string();
@@ -179,24 +187,41 @@ impl Ftp {
     fn refused(&self, code: ErrorCode, subject: &Subject) -> Vec<u8> {
         match subject {
             Subject::DataConnection => line(425, format_args!("No data connection: {code}.")),
-            Subject::Path(_) | Subject::Rename { .. } | Subject::Sessions => {
-                if self.has_begun && self.asked.is_transfer() {
-                    self.broken_off(code)
-                } else {
-                    self.not_begun(code)
-                }
+            Subject::Path(_) | Subject::Rename { .. } | Subject::Sessions
+                if self.has_begun && self.asked.is_transfer() =>
+            {
+                self.broken_off(code)
             }
+            // The reply goes to its end with the code that it has begun with.
+            Subject::Path(_) if self.has_begun && matches!(self.asked, Asked::Stat { .. }) => {
+                line(213, format_args!("The listing is not whole: {}", reason(code)))
+            }
+            Subject::Path(path) if code == ErrorCode::NotFound && self.lists_pattern(path) => {
+                line(550, "Globbing not supported.")
+            }
+            Subject::Path(_) | Subject::Rename { .. } | Subject::Sessions => self.not_begun(code),
         }
+    }
+
+    /// True where a listing of what matches is expected, as some servers have it.
+    fn lists_pattern(&self, path: &RemotePath) -> bool {
+        let is_listing = matches!(self.asked, Asked::List | Asked::Stat { .. });
+        is_listing && path.as_bytes().iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
     }
 
     /// A refusal in place of what was asked for.
     fn not_begun(&self, code: ErrorCode) -> Vec<u8> {
-        let is_transfer = self.asked.is_transfer();
-        match (&self.asked, code) {
+        let asked = &self.asked;
+        let is_of_data = matches!(code, ErrorCode::TimedOut | ErrorCode::BrokenOff | ErrorCode::Busy);
+        if is_of_data && asked.is_transfer() {
+            return line(425, format_args!("No data connection: {code}."));
+        }
+        if code == ErrorCode::BadPath && asked.makes_name() {
+            return line(553, reason(code));
+        }
+        match (asked, code) {
             (Asked::Mlsd, ErrorCode::NotDirectory) => line(501, reason(code)),
-            (Asked::Size | Asked::Mdtm, ErrorCode::NotFound | ErrorCode::IsDirectory) => {
-                line(550, NOT_RETRIEVABLE)
-            }
+            (Asked::Size | Asked::Mdtm, ErrorCode::NotFound) => line(550, NOT_RETRIEVABLE),
             (Asked::Rmd, ErrorCode::BadPath) => line(550, "Can't remove root directory."),
             (Asked::Retr { offset }, ErrorCode::BadOffset) => {
                 line(554, format_args!("Restart position {offset} > file size."))
@@ -208,11 +233,7 @@ impl Ftp {
                 line(550, "An upload to this name broke off; send it whole.")
             }
             (Asked::Stou { .. }, ErrorCode::Exists) => line(450, "No usable unique file name; try again."),
-            (_, ErrorCode::TimedOut | ErrorCode::BrokenOff | ErrorCode::Busy) if is_transfer => {
-                line(425, format_args!("No data connection: {code}."))
-            }
-            (asked, ErrorCode::BadPath) if asked.makes_name() => line(553, reason(code)),
-            _ => line(refusal(code), reason(code)),
+            (_, _) => line(refusal(code), reason(code)),
         }
     }
 

@@ -23,7 +23,8 @@ pub(super) enum Asked {
         is_declared: bool,
     },
     Stou {
-        path: RemotePath,
+        /// The path that was made up, seen from the session's folder.
+        name: Vec<u8>,
         is_declared: bool,
     },
     /// `LIST` or `NLST`.

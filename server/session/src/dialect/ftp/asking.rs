@@ -78,7 +78,7 @@ impl Ftp {
     }
 
     pub(super) fn eprt(&mut self, argument: &[u8]) -> Heard {
-        self.active(Verb::Eprt, parse_eprt(argument))
+        self.active(Verb::Eprt, parse_eprt(argument, Family::of(self.client.address)))
     }
 
     fn active(&mut self, verb: Verb, told: Result<SocketAddr, BadAddress>) -> Heard {
@@ -163,12 +163,13 @@ impl Ftp {
         self.unique_names += 1;
         let prefix = if path.is_empty() { UNIQUE_NAME } else { path };
         let number = format!(".{:x}-{}", self.client.seed, self.unique_names);
-        self.upload(Verb::Stou, &[prefix, number.as_bytes()].concat(), Beginning::Empty, ahead)
+        let name = [prefix, number.as_bytes()].concat();
+        self.upload(Verb::Stou, &name, Beginning::Empty, ahead)
     }
 
     /// Nothing of an earlier data connection may be taken for the file: the way must be one that no transfer has used, come
     /// about or not.
-    fn upload(&mut self, verb: Verb, path: &[u8], beginning: Beginning, ahead: &Ahead) -> Heard {
+    fn upload(&mut self, verb: Verb, name: &[u8], beginning: Beginning, ahead: &Ahead) -> Heard {
         let Ahead { declared_bytes, .. } = *ahead;
         let new = verb == Verb::Stou;
         let Some(way) = self.way.take() else { return answered(verb, line(425, NEEDS_WAY)) };
@@ -185,9 +186,9 @@ impl Ftp {
             needs_client: true,
         };
         let is_declared = declared_bytes.is_some();
-        self.ask_at(verb, path, |path| {
+        self.ask_at(verb, name, |path| {
             let asked = if new {
-                Asked::Stou { path: path.clone(), is_declared }
+                Asked::Stou { name: name.to_vec(), is_declared }
             } else {
                 Asked::Stor { is_declared }
             };

@@ -12,6 +12,8 @@ use std::ops::Range;
 pub(super) struct Inbox {
     bytes: Vec<u8>,
     telnet: TelnetFilter,
+    /// Where the next line begins; what is before it leaves when more comes.
+    start: usize,
     /// Lines whose end has come.
     whole_lines: usize,
     /// Up to where nothing is that interrupts; at the beginning of a line.
@@ -24,6 +26,9 @@ pub(super) struct LineTooLong;
 
 impl Inbox {
     pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.bytes.drain(..self.start);
+        self.looked_at = self.looked_at.saturating_sub(self.start);
+        self.start = 0;
         let before = self.bytes.len();
         self.telnet.pass(bytes, &mut self.bytes);
         self.whole_lines += self.bytes[before..].iter().filter(|&&byte| byte == b'\n').count();
@@ -32,26 +37,30 @@ impl Inbox {
     /// The next whole line without its end, or `None` before that has come.
     pub(super) fn next_line(&mut self, max_bytes: usize) -> Result<Option<Vec<u8>>, LineTooLong> {
         if self.whole_lines == 0 {
-            let is_too_long = self.bytes.len() >= max_bytes + FTP_LINE_END_BYTES;
+            let is_too_long = self.bytes().len() >= max_bytes + FTP_LINE_END_BYTES;
             return if is_too_long { Err(LineTooLong) } else { Ok(None) };
         }
-        let line = without_end(&self.bytes[self.line_at(0)]).to_vec();
+        let place = self.line_at(self.start);
+        let line = without_end(&self.bytes[place.clone()]).to_vec();
         if line.len() > max_bytes {
             return Err(LineTooLong);
         }
-        self.take_out(self.line_at(0));
+        self.take_out(place);
         Ok(Some(line))
     }
 
-    /// Takes out the first line that is to be heard before its turn.
-    pub(super) fn take_interruption(&mut self) -> Option<Verb> {
+    /// Takes out the first line with one of these commands, which are heard before their turn.
+    pub(super) fn take_interruption(&mut self, verbs: &[Verb]) -> Option<Verb> {
+        self.looked_at = self.looked_at.max(self.start);
         loop {
             let line = self.line_at(self.looked_at);
             if !self.bytes[line.clone()].ends_with(b"\n") {
                 return None;
             }
             let parsed = command::parse(without_end(&self.bytes[line.clone()]));
-            if let Some(Parsed { verb: verb @ (Verb::Abor | Verb::Stat), argument: b"" }) = parsed {
+            if let Some(Parsed { verb, argument: b"" }) = parsed
+                && verbs.contains(&verb)
+            {
                 self.take_out(line);
                 return Some(verb);
             }
@@ -61,18 +70,18 @@ impl Inbox {
 
     /// True where a whole line has this command.
     pub(super) fn has(&self, verb: Verb) -> bool {
-        let whole_lines = self.bytes.split_inclusive(|&byte| byte == b'\n').take(self.whole_lines);
+        let whole_lines = self.bytes().split_inclusive(|&byte| byte == b'\n').take(self.whole_lines);
         whole_lines.filter_map(|line| command::parse(without_end(line))).any(|parsed| parsed.verb == verb)
     }
 
     /// All that is held.
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes[self.start..]
     }
 
     /// True where what is held is known to be a line without its end.
     pub(super) fn awaits_end(&self) -> bool {
-        !self.bytes.is_empty() && self.whole_lines == 0
+        !self.bytes().is_empty() && self.whole_lines == 0
     }
 
     /// The line that begins here, with its end as far as that has come.
@@ -81,15 +90,17 @@ impl Inbox {
         start..length.map_or(self.bytes.len(), |length| start + length + 1)
     }
 
-    /// A whole line leaves.
+    /// A whole line leaves. What is behind one in the midst moves up.
     fn take_out(&mut self, line: Range<usize>) {
-        if line.start < self.looked_at {
-            self.looked_at -= line.len();
-        }
-        self.bytes.drain(line);
         self.whole_lines -= 1;
-        if self.bytes.is_empty() {
+        if line.start == self.start {
+            self.start = line.end;
+        } else {
+            self.bytes.drain(line);
+        }
+        if self.start == self.bytes.len() {
             self.bytes = Vec::new();
+            (self.start, self.looked_at) = (0, 0);
         }
     }
 }
@@ -97,11 +108,12 @@ impl Inbox {
 /// Passwords are among what is held.
 impl fmt::Debug for Inbox {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { bytes, telnet, whole_lines, looked_at } = self;
+        let Self { bytes, telnet, start, whole_lines, looked_at } = self;
         formatter
             .debug_struct("Inbox")
             .field("bytes", &bytes.len())
             .field("telnet", telnet)
+            .field("start", start)
             .field("whole_lines", whole_lines)
             .field("looked_at", looked_at)
             .finish()

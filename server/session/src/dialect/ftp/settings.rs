@@ -30,6 +30,7 @@ impl Ftp {
             Login::NeedsUser => (503, "Login with USER first."),
             Login::NeedsPassword => {
                 self.login = Login::Done;
+                self.has_logged_in = true;
                 (230, "Login successful.")
             }
             Login::Done => (503, "User already authenticated."),
@@ -39,8 +40,9 @@ impl Ftp {
 
     /// Everything is as it was at the beginning of the session.
     pub(super) fn log_out(&mut self) {
-        let (inbox, unique_names) = (std::mem::take(&mut self.inbox), self.unique_names);
-        *self = Self { inbox, unique_names, ..Self::new(self.policy, self.client) };
+        let inbox = std::mem::take(&mut self.inbox);
+        let Self { unique_names, has_logged_in, .. } = *self;
+        *self = Self { inbox, unique_names, has_logged_in, ..Self::new(self.policy, self.client) };
     }
 
     pub(super) fn pwd(&self) -> Heard {
