@@ -43,10 +43,14 @@ impl Ftp {
     }
 
     pub fn try_login(server: SocketAddr, limit: Duration) -> io::Result<Self> {
+        Self::try_login_as(server, limit, "somebody", "something")
+    }
+
+    pub fn try_login_as(server: SocketAddr, limit: Duration, user: &str, password: &str) -> io::Result<Self> {
         let mut ftp = Self::try_connect(server, limit)?;
-        for (command, code) in [("USER somebody", 331), ("PASS something", 230), ("TYPE I", 200)] {
-            ftp.try_command(command)?.expect_code(code)?;
-        }
+        ftp.try_command(format!("USER {user}"))?.expect_code(331)?;
+        ftp.try_command(format!("PASS {password}"))?.expect_code(230)?;
+        ftp.try_command("TYPE I")?.expect_code(200)?;
         Ok(ftp)
     }
 

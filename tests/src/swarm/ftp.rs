@@ -6,6 +6,7 @@ use crate::content::Content;
 use crate::ftp::{Ftp, Reply};
 use crate::process::Process;
 use crate::random::Random;
+use crate::wait::WAIT_LIMIT;
 use clap::Parser;
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -40,6 +41,15 @@ pub struct Config {
     /// How many of them do something at once
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
     threads: u32,
+    /// The name that they log in with
+    #[arg(long, default_value = "somebody")]
+    user: String,
+    /// Their password
+    #[arg(long, default_value = "something")]
+    password: String,
+    /// When all are in, say so and stay until the end of standard input
+    #[arg(long)]
+    hold: bool,
     /// Tell how much memory this process has grown by for each session
     #[arg(long, value_name = "PID")]
     server: Option<u32>,
@@ -95,6 +105,11 @@ pub fn run(config: &Config) -> io::Result<Report> {
         let grown_bytes = before_bytes
             .zip(config.server)
             .map(|(before, pid)| Process::new(pid).resident_bytes().saturating_sub(before));
+        if config.hold {
+            println!("{} clients are in", config.clients);
+            // Whatever its end is, it is one.
+            let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        }
         let begun = Instant::now();
         go.wait();
         let is_right = threads.into_iter().fold(true, |is_right, thread| thread.join().is_ok() && is_right);
@@ -110,7 +125,8 @@ fn log_in(config: &Config, address: SocketAddr, thread: u32) -> Vec<Client> {
     (thread..config.clients)
         .step_by(config.threads as usize)
         .map(|number| Client {
-            ftp: Ftp::login(address),
+            ftp: Ftp::try_login_as(address, WAIT_LIMIT, &config.user, &config.password)
+                .expect("the server lets them in"),
             name: format!("swarm-ftp-{number}"),
             seed: config.seed << 32 | u64::from(number),
             stored: None,
