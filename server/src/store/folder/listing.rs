@@ -162,6 +162,7 @@ mod tests {
     use crate::config::Durability;
     use crate::store::staging::Retention;
     use crate::store::tests::cleared;
+    use ferry_session::entry_format::facts::FactSet;
 
     /// The file system may well give the second directory the inode of the first.
     #[test]
@@ -196,5 +197,27 @@ mod tests {
         std::fs::remove_dir_all(&many).unwrap();
         std::fs::write(&many, "").unwrap();
         assert_eq!(list(next).unwrap_err(), ErrorCode::Changed, "a file has the name");
+    }
+
+    #[test]
+    fn names_that_a_format_cannot_tell_are_counted_and_files_are_listed_where_it_lists_them() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["a", "b\nb", "c\rc"] {
+            std::fs::write(root.path().join(name), "").unwrap();
+        }
+        let retention = Retention { age_s: 1, bytes: 1 };
+        let folder = Folder::open(root.path(), Durability::None, retention).unwrap();
+        let list = |path, format| folder.list(&ListQuery { path: cleared(path), cursor: None, format });
+        let facts = EntryFormat::Facts(FactSet::none(true));
+        for (format, entries, left_out) in
+            [(EntryFormat::Ferry, 3, 0), (EntryFormat::Unix, 1, 2), (EntryFormat::Names, 1, 2), (facts, 1, 2)]
+        {
+            let part = list(".", format).unwrap();
+            assert_eq!((part.entries, part.left_out), (entries, left_out), "{format:?}");
+        }
+        assert_eq!(list("a", EntryFormat::Names).unwrap().text, b"a\r\n");
+        assert_eq!(list("a", facts).unwrap_err(), ErrorCode::NotDirectory);
+        let line = String::from_utf8(list("a", EntryFormat::Unix).unwrap().text).unwrap();
+        assert!(line.ends_with(" a\r\n") && line.contains(':'), "it was made just now: {line}");
     }
 }
