@@ -16,10 +16,12 @@ pub enum Request {
         path: RemotePath,
         format: EntryFormat,
         /// Over the control connection where there is none.
-        way: Option<Way>,
+        via: Option<Via>,
     },
-    /// Have a data connection come to a port of its own, ahead of the request that uses it and in place of any other.
-    Offer,
+    /// Have a data connection come about ahead of the request that uses it, and in place of any other.
+    Offer {
+        way: Way,
+    },
     /// Give up the data connection that was asked for ahead, if there is one.
     DropOffer,
     /// Of all sessions of the server.
@@ -38,6 +40,15 @@ pub enum Request {
     },
 }
 
+/// Which data connection something goes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// The one that the session keeps from transfer to transfer; where there is none, it is asked for by a ticket.
+    Kept,
+    /// The one that was asked for ahead, by [`Request::Offer`], for this alone.
+    Ahead,
+}
+
 /// Which part of a file is wanted, and what beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DownloadSpec {
@@ -46,7 +57,7 @@ pub struct DownloadSpec {
     pub digest: bool,
     /// The client takes the end of the data connection for that of the file.
     pub until_close: bool,
-    pub way: Way,
+    pub via: Via,
 }
 
 /// What is known of an upload before it begins.
@@ -65,7 +76,7 @@ pub struct UploadSpec {
     /// Whether the file shall be executable.
     pub executable: Option<bool>,
     pub beginning: Beginning,
-    pub way: Way,
+    pub via: Via,
     /// What the client says will come, where its end is that of the data connection: all of it is, or none.
     pub declared_bytes: Option<u64>,
     /// The file gets its name only while the client is there.
@@ -88,7 +99,7 @@ impl Request {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::List { .. } => LIST_NAME,
-            Self::Offer => "offer",
+            Self::Offer { .. } => "offer",
             Self::DropOffer => "drop-offer",
             Self::Survey { .. } => "who",
             Self::Query(query) => query.name(),

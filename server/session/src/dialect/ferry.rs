@@ -3,10 +3,10 @@
 use super::foreign::ForeignProtocol;
 use super::{Answered, Dialect, Heard};
 use crate::Policy;
-use crate::action::{Beginning, Change, Event, Length, Query, Removable, Way};
+use crate::action::{Beginning, Change, Event, Length, Query, Removable};
 use crate::answer::{Answer, Subject};
 use crate::entry_format::EntryFormat;
-use crate::request::{DownloadSpec, Request, UploadSpec};
+use crate::request::{DownloadSpec, Request, UploadSpec, Via};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{EAGER_MAX_BYTES, LINE_MAX_BYTES, NO_COMMAND_LINES_MAX, PROTOCOL_VERSION};
 use ferry_common::wire::command::{Command, CommandError, UploadOptions, Verb};
@@ -111,7 +111,7 @@ impl Ferry {
     /// Makes a request of a command, or answers one that needs no work.
     fn understand(&self, command: Command) -> Heard {
         Heard::Request(match command {
-            Command::Ls { path } => Request::List { path, format: EntryFormat::Ferry, way: None },
+            Command::Ls { path } => Request::List { path, format: EntryFormat::Ferry, via: None },
             Command::Stat { path } => Request::Query(Query::Stat { path }),
             Command::Sum { path, length } => Request::Query(Query::Sum { path, length }),
             Command::Partial { path } => Request::Query(Query::Partial { path }),
@@ -123,7 +123,7 @@ impl Ferry {
             Command::Mtime { path, mtime } => Request::Change(Change::Mtime { path, mtime }),
             Command::Download { path, offset, digest } => Request::Download {
                 path,
-                spec: DownloadSpec { offset, digest, until_close: false, way: Way::Ticket },
+                spec: DownloadSpec { offset, digest, until_close: false, via: Via::Kept },
             },
             Command::Upload { path, size, options } => {
                 Request::Upload { path, spec: upload_spec(size, &options) }
@@ -188,7 +188,7 @@ fn upload_spec(size: u64, options: &UploadOptions) -> UploadSpec {
         mtime,
         executable,
         beginning: resume.map_or(Beginning::Empty, Beginning::Kept),
-        way: Way::Ticket,
+        via: Via::Kept,
         declared_bytes: None,
         needs_client: false,
     }

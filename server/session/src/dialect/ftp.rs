@@ -18,7 +18,7 @@ mod verb;
 use super::foreign::ForeignProtocol;
 use super::{Answered, Dialect, Heard, Interruption};
 use crate::Running;
-use crate::action::{Direction, Event, Way};
+use crate::action::{Direction, Event};
 use crate::answer::Answer;
 use crate::entry_format::EntryFormat;
 use crate::entry_format::facts::FactSet;
@@ -76,11 +76,17 @@ pub struct Ftp {
     facts: FactSet,
     /// `EPSV ALL` was said.
     only_epsv: bool,
-    /// For the next transfer, which uses it up.
-    way: Option<Way>,
+    /// A data connection was asked for that no transfer has used up.
+    has_offer: bool,
     ahead: Ahead,
     /// What the next command renames, if it is one that does.
     rename_from: Option<RemotePath>,
+    /// The client ends the transfer under way.
+    is_aborting: bool,
+    /// The last transfer was broken off, not by its client, and nothing has been heard since.
+    has_broken_off: bool,
+    /// The client was told goodbye in the middle of a transfer, which is its last.
+    has_said_goodbye: bool,
     /// How many names `STOU` has made.
     unique_names: u64,
     asked: Asked,
@@ -111,6 +117,9 @@ impl Dialect for Ftp {
     }
 
     fn next(&mut self) -> Heard {
+        if self.has_said_goodbye {
+            return last(answered(Verb::Quit, Vec::new()));
+        }
         match self.inbox.next_line(self.line_max_bytes()) {
             Ok(Some(line)) => self.hear(&line),
             Ok(None) => match ForeignProtocol::of_beginning(self.inbox.bytes()) {
@@ -160,16 +169,19 @@ impl Dialect for Ftp {
         // In the midst of a reply, nothing is told.
         let is_replying = matches!(self.asked, Asked::Stat { .. });
         let verbs: &[Verb] = if is_replying { &[Verb::Abor] } else { &[Verb::Abor, Verb::Stat] };
-        let verb = self.inbox.take_interruption(verbs)?;
-        Some(if verb == Verb::Abor {
-            Interruption::Abort(line(226, "ABOR command successful."))
-        } else {
-            Interruption::Told(progress(running))
-        })
+        match self.inbox.take_interruption(verbs) {
+            Some(Verb::Abor) => {
+                self.is_aborting = true;
+                Some(Interruption::Abort(line(226, "ABOR command successful.")))
+            }
+            Some(_) => Some(Interruption::Told(progress(running))),
+            None if is_replying => None,
+            None => self.leave_meanwhile().map(Interruption::Told),
+        }
     }
 
     fn has_said_goodbye(&self) -> bool {
-        self.inbox.has(Verb::Quit)
+        self.has_said_goodbye || self.inbox.has(Verb::Quit)
     }
 
     fn awaits_login(&self) -> bool {
@@ -190,9 +202,12 @@ impl Ftp {
             is_ascii: true,
             facts: FactSet::all(!policy.read_only),
             only_epsv: false,
-            way: None,
+            has_offer: false,
             ahead: Ahead::default(),
             rename_from: None,
+            is_aborting: false,
+            has_broken_off: false,
+            has_said_goodbye: false,
             unique_names: 0,
             asked: Asked::Nothing,
             has_begun: false,
@@ -225,6 +240,34 @@ impl Ftp {
         }
     }
 
+    /// Answers a client that logs out or leaves while a transfer runs, which goes on: what it had a right to before must not wait
+    /// for that. Where it has logged out, the commands behind are refused at once.
+    fn leave_meanwhile(&mut self) -> Option<Vec<u8>> {
+        let Parsed { verb, .. } = command::parse(self.inbox.front()?)?;
+        let text = match verb {
+            _ if self.has_said_goodbye || !self.has_logged_in => return None,
+            Verb::Quit => {
+                self.has_said_goodbye = true;
+                line(221, "Goodbye, once the transfer is over.")
+            }
+            Verb::Rein | Verb::User => {
+                let (asked, has_begun) = (self.asked.clone(), self.has_begun);
+                self.log_out();
+                (self.asked, self.has_begun) = (asked, has_begun);
+                if verb == Verb::Rein {
+                    line(220, "Ready for a new user.")
+                } else {
+                    self.login = Login::NeedsPassword;
+                    line(331, "Previous account information was flushed, send password.")
+                }
+            }
+            _ if self.login != Login::Done && !verb.is_for_everybody() => line(530, reply::NEEDS_LOGIN),
+            _ => return None,
+        };
+        self.inbox.drop_front();
+        Some(text)
+    }
+
     /// Answers a line that is no command, and hears no more where too many of them came in a row, or where it belongs to
     /// another protocol: a command behind it would be one by chance.
     fn refuse_line(&mut self, text: &[u8]) -> Answered {
@@ -240,10 +283,12 @@ impl Ftp {
 
     fn obey(&mut self, verb: Verb, argument: &[u8]) -> Heard {
         let rename_from = self.rename_from.take();
+        let has_broken_off = std::mem::take(&mut self.has_broken_off);
+        self.is_aborting = false;
         let keeps = verb.prepares_transfer();
         let ahead = if keeps { Ahead::default() } else { std::mem::take(&mut self.ahead) };
         match verb {
-            Verb::Abor => self.abor(),
+            Verb::Abor => self.abor(has_broken_off),
             Verb::Acct => answered(verb, line(202, "No account is needed.")),
             Verb::Allo => self.declare(argument),
             Verb::Appe => self.appe(argument, &ahead),

@@ -13,11 +13,11 @@ impl Work {
         let Phase::Listing(listing) = &mut self.phase else { return self.handle_next_part(part, now) };
         match part {
             Err(code) => {
-                let (path, way) = (listing.path.clone(), listing.way);
-                way.into_iter().for_each(|way| self.drop_line_of(way));
+                let (path, via) = (listing.path.clone(), listing.via);
+                via.into_iter().for_each(|via| self.drop_line_of(via));
                 self.refuse(&path, code, now);
             }
-            Ok(part) if listing.way.is_some() => {
+            Ok(part) if listing.via.is_some() => {
                 let Phase::Listing(listing) = self.phase.take() else { return };
                 self.send_listing(&listing, part, now);
             }

@@ -3,10 +3,10 @@
 use super::Work;
 use super::phase::{Listing, Phase};
 use crate::access::Need;
-use crate::action::{Action, Beginning, Change, Event, Length, ListQuery, Way};
+use crate::action::{Action, Beginning, Change, Event, Length, ListQuery};
 use crate::answer::{Answer, Subject};
 use crate::entry_format::EntryFormat;
-use crate::request::{Request, UploadSpec};
+use crate::request::{Request, UploadSpec, Via};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::PUBLISHING_MAX;
 use ferry_common::path::RemotePath;
@@ -24,7 +24,7 @@ impl Work {
                     spec.is_eager && self.owed.admits_upload() && self.owed.publishing() < PUBLISHING_MAX
                 }
                 Request::List { .. }
-                | Request::Offer
+                | Request::Offer { .. }
                 | Request::DropOffer
                 | Request::Survey { .. }
                 | Request::Query(_)
@@ -38,8 +38,8 @@ impl Work {
         self.command = request.name();
         self.log(Event::Received { command: self.command });
         match request {
-            Request::List { path, format, way } => self.list(&path, format, way, now),
-            Request::Offer => self.offer(now),
+            Request::List { path, format, via } => self.list(&path, format, via, now),
+            Request::Offer { way } => self.offer(way, now),
             Request::DropOffer => self.drop_offer(now),
             Request::Survey { format } => self.survey(format, now),
             Request::Query(query) => match query.cleared(&self.access) {
@@ -65,7 +65,7 @@ impl Work {
                     self.act(Action::Open { path });
                 }
                 Err(code) => {
-                    self.drop_line_of(spec.way);
+                    self.drop_line_of(spec.via);
                     self.refuse(&path, code, now);
                 }
             },
@@ -73,11 +73,11 @@ impl Work {
         }
     }
 
-    fn list(&mut self, path: &RemotePath, format: EntryFormat, way: Option<Way>, now: Instant) {
+    fn list(&mut self, path: &RemotePath, format: EntryFormat, via: Option<Via>, now: Instant) {
         match self.access.clear(Need::List, path) {
             Ok(path) => {
                 let listing =
-                    Listing { path: path.clone(), format, way, entries: 0, left_out: 0, paused_at: None };
+                    Listing { path: path.clone(), format, via, entries: 0, left_out: 0, paused_at: None };
                 self.enter(Phase::Listing(listing), now);
                 self.act(Action::List(ListQuery { path, cursor: None, format }));
             }

@@ -8,7 +8,7 @@ use super::{Output, Work};
 use crate::action::{Action, End, Length, Opened, Way};
 use crate::answer::{Answer, Subject};
 use crate::consent::Consenting;
-use crate::request::UploadSpec;
+use crate::request::{UploadSpec, Via};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{EAGER_MAX_BYTES, RECEIVED_INTERVAL, TRAILER_BYTES};
 use ferry_common::path::RemotePath;
@@ -31,7 +31,7 @@ impl Work {
             }
             Err(code) => {
                 self.act(Action::Discard);
-                self.drop_line_of(spec.way);
+                self.drop_line_of(spec.via);
                 self.refuse(&path, code, now);
             }
         }
@@ -235,18 +235,15 @@ impl Work {
         if self.data_line.is_attached() {
             return self.begin_moving(transfer, now);
         }
-        let way = transfer.way();
+        let via = transfer.via();
         self.enter(Phase::Connecting(transfer), now);
-        if way == Way::Passive {
-            if !self.data_line.is_offered() {
-                // It was to be asked for ahead, and has not come in time.
-                self.break_off(ErrorCode::TimedOut, now);
-            }
-        } else if self.owed.is_empty()
+        match via {
+            // It has not come in time.
+            Via::Ahead if !self.data_line.is_offered() => self.break_off(ErrorCode::TimedOut, now),
+            Via::Ahead => {}
             // While uploads are owed, the offer would not be heard before they are answered.
-            && let Some(action) = self.data_line.want(way)
-        {
-            self.act(action);
+            Via::Kept if !self.owed.is_empty() => {}
+            Via::Kept => self.want_data(Way::Ticket),
         }
     }
 
@@ -335,7 +332,7 @@ impl Work {
         code: ErrorCode,
         now: Instant,
     ) {
-        self.drop_line_of(spec.way);
+        self.drop_line_of(spec.via);
         self.refuse(path, code, now);
         self.drop_payload(spec.eager_bytes(), now);
     }

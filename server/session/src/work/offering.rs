@@ -4,15 +4,20 @@ use super::Work;
 use super::phase::Phase;
 use crate::action::{End, Way};
 use crate::answer::{Answer, Subject};
+use crate::request::Via;
 use ferry_common::error::ErrorCode;
 use std::net::SocketAddr;
 use std::time::Instant;
 
 impl Work {
-    pub(super) fn offer(&mut self, now: Instant) {
+    pub(super) fn offer(&mut self, way: Way, now: Instant) {
         self.end_data_line(End::Clean);
         self.enter(Phase::Offering, now);
-        if let Some(action) = self.data_line.want(Way::Passive) {
+        self.want_data(way);
+    }
+
+    pub(super) fn want_data(&mut self, way: Way) {
+        if let Some(action) = self.data_line.want(way) {
             self.act(action);
         }
     }
@@ -30,8 +35,8 @@ impl Work {
 
     /// There is room for a connection to the client, which is being made.
     pub(crate) fn handle_connecting(&mut self, now: Instant) {
-        if self.data_line.offer() {
-            self.since = now;
+        if matches!(self.phase, Phase::Offering) && self.data_line.offer() {
+            self.finish(Answer::Done, now);
         }
     }
 
@@ -57,10 +62,10 @@ impl Work {
     }
 
     /// A request is refused whose data connection was for it alone, whether that has come yet or not.
-    pub(super) fn drop_line_of(&mut self, way: Way) {
-        match way {
-            Way::Ticket => {}
-            Way::Passive | Way::Active { .. } => self.end_data_line(End::Clean),
+    pub(super) fn drop_line_of(&mut self, via: Via) {
+        match via {
+            Via::Kept => {}
+            Via::Ahead => self.end_data_line(End::Clean),
         }
     }
 

@@ -3,9 +3,9 @@
 
 use super::transfer::Transfer;
 use crate::access::Cleared;
-use crate::action::{Change, Cursor, Query, Way};
+use crate::action::{Change, Cursor, Query};
 use crate::entry_format::EntryFormat;
-use crate::request::{DownloadSpec, UploadSpec};
+use crate::request::{DownloadSpec, UploadSpec, Via};
 use ferry_common::wire::session_entry::SessionTotals;
 
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub(crate) struct Listing {
     pub(crate) path: Cleared,
     pub(crate) format: EntryFormat,
     /// Over which data connection it goes, where it goes over one.
-    pub(crate) way: Option<Way>,
+    pub(crate) via: Option<Via>,
     pub(crate) entries: u64,
     pub(crate) left_out: u64,
     /// Where the next part begins, while the client is to read the last one.

@@ -11,11 +11,11 @@ use std::time::Instant;
 impl Work {
     /// The beginning of a listing is read: there is something to be told.
     pub(super) fn send_listing(&mut self, listing: &Listing, part: ListingPart, now: Instant) {
-        let Some(way) = listing.way else { return };
+        let Some(via) = listing.via else { return };
         let ListingPart { text, entries, left_out, next } = part;
         let kind = TransferKind::Listing(SentListing {
             format: listing.format,
-            way,
+            via,
             entries,
             left_out,
             text,

@@ -2,10 +2,10 @@
 
 use crate::Running;
 use crate::access::Cleared;
-use crate::action::{BrokenOff, Cursor, Direction, Event, Length, Publication, Way};
+use crate::action::{BrokenOff, Cursor, Direction, Event, Length, Publication};
 use crate::consent::Consent;
 use crate::entry_format::EntryFormat;
-use crate::request::{DownloadSpec, LIST_NAME, UploadSpec};
+use crate::request::{DownloadSpec, LIST_NAME, UploadSpec, Via};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::digest::Digest;
@@ -38,7 +38,7 @@ pub(crate) enum TransferKind {
 #[derive(Debug)]
 pub(crate) struct SentListing {
     pub(crate) format: EntryFormat,
-    pub(crate) way: Way,
+    pub(crate) via: Via,
     pub(crate) entries: u64,
     pub(crate) left_out: u64,
     /// The part that is to be sent once there is a data connection.
@@ -90,11 +90,11 @@ impl Transfer {
         }
     }
 
-    pub(crate) fn way(&self) -> Way {
+    pub(crate) fn via(&self) -> Via {
         match &self.kind {
-            TransferKind::Download { spec, .. } => spec.way,
-            TransferKind::Upload { spec, .. } => spec.way,
-            TransferKind::Listing(listing) => listing.way,
+            TransferKind::Download { spec, .. } => spec.via,
+            TransferKind::Upload { spec, .. } => spec.via,
+            TransferKind::Listing(listing) => listing.via,
         }
     }
 

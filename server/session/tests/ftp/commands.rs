@@ -5,7 +5,7 @@ use ferry_common::wire::file_time::FileTime;
 use ferry_session::action::{Change, Event, Query, Removable, Way};
 use ferry_session::dialect::ftp::FtpPolicy;
 use ferry_session::dialect::{Dialect, Heard};
-use ferry_session::request::Request;
+use ferry_session::request::{Request, Via};
 
 /// Every command, and the code of the last reply to it: of a client that is not logged in, and of one that is.
 const COMMANDS: &[(&str, u16, u16)] = &[
@@ -383,7 +383,7 @@ fn the_operator_decides_what_is_told_and_who_is_connected_to() {
     for line in ["PORT 127,0,0,1,8,1", "EPRT |1|127.0.0.1|2049|"] {
         assert_eq!(desk.code(line), 502);
     }
-    assert_eq!(desk.asked, [Request::Offer, Request::Offer]);
+    assert_eq!(desk.asked, [Request::Offer { way: Way::Passive }, Request::Offer { way: Way::Passive }]);
 }
 
 #[test]
@@ -395,7 +395,7 @@ fn epsv_all_leaves_no_other_way() {
     }
     assert_eq!(desk.asked, []);
     assert_eq!((desk.code("EPSV"), desk.code("STOR x")), (229, 226));
-    assert!(matches!(desk.asked.last(), Some(Request::Upload { spec, .. }) if spec.way == Way::Passive));
+    assert!(matches!(desk.asked.last(), Some(Request::Upload { spec, .. }) if spec.via == Via::Ahead));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use ferry_session::answer::{Answer, Subject};
 use ferry_session::dialect::ftp::{Client, FtpPolicy};
 use ferry_session::dialect::{Answered, AnyDialect, Dialect, Heard};
 use ferry_session::entry_format::EntryFormat;
-use ferry_session::request::{DownloadSpec, Request, UploadSpec};
+use ferry_session::request::{DownloadSpec, Request, UploadSpec, Via};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -112,9 +112,10 @@ impl Desk {
 
     fn answers(&mut self, request: Request) -> Vec<Answer> {
         match request {
-            Request::Offer => vec![Answer::Listening(SocketAddr::from(([127, 0, 0, 1], 2049)))],
+            Request::Offer { way: Way::Active { .. } } => vec![Answer::Done],
+            Request::Offer { .. } => vec![Answer::Listening(SocketAddr::from(([127, 0, 0, 1], 2049)))],
             Request::DropOffer => vec![Answer::Done],
-            Request::List { path, format, way } => self.list(path, format, way),
+            Request::List { path, format, via } => self.list(path, format, via),
             Request::Query(Query::Stat { path }) => vec![match self.entry(&path) {
                 Some(entry) => Answer::Entry(entry),
                 None => refused(ErrorCode::NotFound, path),
@@ -134,7 +135,7 @@ impl Desk {
         Some(Entry { kind, size_bytes, mtime: MTIME, executable: false, link: false, name })
     }
 
-    fn list(&mut self, path: RemotePath, format: EntryFormat, way: Option<Way>) -> Vec<Answer> {
+    fn list(&mut self, path: RemotePath, format: EntryFormat, via: Option<Via>) -> Vec<Answer> {
         let Some(entry) = self.entry(&path) else { return vec![refused(ErrorCode::NotFound, path)] };
         let listed: Vec<Entry> = match entry.kind {
             EntryKind::File if !format.lists_files() => {
@@ -148,7 +149,7 @@ impl Desk {
             left_out += u64::from(!format.write(entry, NOW, &mut text));
         }
         let end = Answer::Listed { entries: listed.len() as u64 - left_out, left_out };
-        if way.is_some() {
+        if via.is_some() {
             self.data = text;
             return vec![Answer::SendingListing, end];
         }

@@ -151,6 +151,30 @@ fn a_transfer_that_is_aborted_ends_and_the_session_goes_on() {
     }
 }
 
+/// The end of the data, or its loss, may come to the server first.
+#[test]
+fn an_abort_right_behind_a_transfer_that_was_broken_off_is_no_surprise() {
+    let mut line = Line::uploading();
+    line.fact(Fact::DataEnded(End::Torn));
+    line.tell("ABOR\r\nABOR\r\n");
+    assert_eq!(line.codes(), "426 226 225");
+}
+
+#[test]
+fn a_client_that_logs_out_while_a_transfer_runs_has_no_rights_from_then_on_and_gets_the_transfer() {
+    for (said, code) in [("REIN\r\n", "220"), ("USER other\r\n", "331")] {
+        let mut line = Line::uploading();
+        line.tell(said);
+        line.tell("PWD\r\nNOOP\r\n");
+        assert_eq!(line.codes(), format!("{code} 530"), "the NOOP waits");
+        line.fact(Fact::DataEnded(End::Clean));
+        line.publish(Ok(Digest::of(b"")));
+        assert_eq!(line.codes(), "226 200");
+        line.tell("PWD\r\n");
+        assert_eq!(line.codes(), "530");
+    }
+}
+
 #[test]
 fn an_abort_with_the_bytes_of_telnet_is_one() {
     let mut line = Line::uploading();
@@ -208,9 +232,9 @@ fn a_session_ends_when_its_transfer_has() {
     for make in [Line::uploading as fn() -> Line, Line::downloading] {
         let mut line = make();
         line.tell("QUIT\r\nNOOP\r\n");
-        assert_eq!((line.codes(), &line.actions[..]), (String::new(), &[][..]));
+        assert_eq!((&*line.codes(), &line.actions[..]), ("221", &[][..]), "and goes on");
         line.tell("ABOR\r\n");
-        assert_eq!(line.codes(), "426 226 221");
+        assert_eq!(line.codes(), "426 226");
         assert_eq!(line.actions.last(), Some(&Action::Close));
     }
 }
@@ -228,7 +252,7 @@ fn the_end_of_the_control_connection_takes_an_upload_back_unless_quit_was_said()
         if !is_taken_back {
             line.fact(Fact::DataEnded(End::Clean));
             line.publish(Ok(Digest::of(b"")));
-            assert_eq!(line.codes(), "226 221");
+            assert_eq!(line.codes(), "221 226");
         }
         assert_eq!(line.actions.last(), Some(&Action::Close), "{said}");
     }

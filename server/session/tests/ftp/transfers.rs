@@ -4,7 +4,7 @@ use crate::desk::{Desk, SENT, path};
 use ferry_common::wire::digest::Digest;
 use ferry_session::action::{Beginning, Length, Way};
 use ferry_session::entry_format::EntryFormat;
-use ferry_session::request::{DownloadSpec, Request, UploadSpec};
+use ferry_session::request::{DownloadSpec, Request, UploadSpec, Via};
 
 fn download(desk: &mut Desk, line: &str) -> DownloadSpec {
     match desk.request(line) {
@@ -29,8 +29,7 @@ fn files_are_sent_with_their_length_told() {
     desk.tell("REST 2");
     desk.tell("PORT 127,0,0,1,8,1");
     let spec = download(&mut desk, "RETR a.txt");
-    let way = Way::Active { port: 2049 };
-    assert_eq!(spec, DownloadSpec { offset: 2, digest: false, until_close: true, way });
+    assert_eq!(spec, DownloadSpec { offset: 2, digest: false, until_close: true, via: Via::Ahead });
     assert_eq!(desk.data, b"llo");
     desk.tell("REST 6");
     desk.tell("PASV");
@@ -59,7 +58,7 @@ fn files_are_received_and_their_digest_told() {
         mtime: None,
         executable: None,
         beginning: Beginning::Empty,
-        way: Way::Passive,
+        via: Via::Ahead,
         declared_bytes: None,
         needs_client: true,
     };
@@ -99,7 +98,7 @@ fn what_is_sent_is_looked_for_before_the_way() {
     let mut desk = Desk::binary();
     assert_eq!(desk.code("RETR nothing"), 550);
     assert_eq!(desk.code("REST 9\r\nRETR a.txt"), 554);
-    assert_eq!(download(&mut desk, "RETR a.txt").way, Way::Passive);
+    assert_eq!(download(&mut desk, "RETR a.txt").via, Via::Ahead);
     assert_eq!(desk.code("LIST nothing"), 550);
 }
 
@@ -107,15 +106,15 @@ fn what_is_sent_is_looked_for_before_the_way() {
 fn a_way_is_replaced_by_the_next() {
     let mut desk = Desk::binary();
     desk.tell("PASV");
-    assert_eq!(desk.request("PORT 127,0,0,1,8,1"), Request::DropOffer);
-    assert_eq!(upload(&mut desk, "STOR x").way, Way::Active { port: 2049 });
+    assert_eq!(desk.request("PORT 127,0,0,1,8,1"), Request::Offer { way: Way::Active { port: 2049 } });
+    assert_eq!(upload(&mut desk, "STOR x").via, Via::Ahead);
     desk.tell("PORT 127,0,0,1,8,1");
-    assert_eq!(desk.request("PASV"), Request::Offer);
-    assert_eq!(upload(&mut desk, "STOR x").way, Way::Passive);
+    assert_eq!(desk.request("PASV"), Request::Offer { way: Way::Passive });
+    assert_eq!(upload(&mut desk, "STOR x").via, Via::Ahead);
     // One that is refused leaves it as it was.
     desk.tell("PORT 127,0,0,1,8,1");
     assert_eq!(desk.code("PORT 127,0,0,2,8,1"), 501);
-    assert_eq!(upload(&mut desk, "STOR x").way, Way::Active { port: 2049 });
+    assert_eq!(upload(&mut desk, "STOR x").via, Via::Ahead);
 }
 
 #[test]
@@ -264,7 +263,7 @@ fn listings_are_of_the_folder_or_of_what_is_named() {
         let mut desk = Desk::binary();
         desk.tell("CWD sub");
         desk.tell("PASV");
-        let expected = Request::List { path: path(listed), format, way: Some(Way::Passive) };
+        let expected = Request::List { path: path(listed), format, via: Some(Via::Ahead) };
         assert_eq!(desk.request(line), expected, "{line}");
     }
     let mut desk = Desk::binary();

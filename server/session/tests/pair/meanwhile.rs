@@ -194,17 +194,28 @@ fn a_refused_request_takes_its_data_connection_with_it() {
 #[test]
 fn the_server_connects_where_the_client_wants_that() {
     let mut world = World::new();
-    world.hear("ACTIVE GET a\n");
-    assert_eq!(world.tell(opened(3)), [Action::RequestData(Way::Active { port: PORT })]);
+    assert_eq!(world.hear("ACTIVE\n"), [Action::RequestData(Way::Active { port: PORT })]);
     assert_eq!(world.tell(Fact::Connecting), []);
+    assert_eq!(world.take_said(), "DONE\n");
+    world.hear("GET a\n");
+    assert_eq!(world.tell(opened(3)), [], "the connection is not there yet");
     assert!(matches!(world.tell(Fact::DataAttached)[..], [Action::Send { .. }]));
     assert_eq!(world.take_said(), "LENGTH 3\n");
-    let mut world = World::new();
-    world.hear("ACTIVE GET a\n");
-    world.tell(opened(3));
-    world.tell(Fact::Connecting);
-    assert_eq!(world.tell(Fact::Unreachable), [Action::Discard], "the client refuses it");
-    assert_eq!(world.take_said(), "FAILED timed-out\n");
+    // The client refuses it, before its transfer or behind it.
+    for is_before in [true, false] {
+        let mut world = World::new();
+        world.hear("ACTIVE\n");
+        world.tell(Fact::Connecting);
+        world.take_said();
+        if is_before {
+            world.tell(Fact::Unreachable);
+        }
+        world.hear("GET a\n");
+        let opened = world.tell(opened(3));
+        let ended = if is_before { opened } else { world.tell(Fact::Unreachable) };
+        assert_eq!(ended, [Action::Discard]);
+        assert_eq!(world.take_said(), "FAILED timed-out\n");
+    }
 }
 
 #[test]
@@ -289,7 +300,7 @@ fn a_client_that_has_said_goodbye_gets_what_it_has_asked_for() {
 fn nothing_that_a_client_has_asked_for_before_it_went_is_uploaded_behind_its_back() {
     let mut world = World::new();
     world.upload("PUT a\n", 10);
-    world.hear("ACTIVE PUT b\n");
+    world.hear("PUT b\n");
     let gone = world.tell(Fact::EndOfInput);
     assert!(!gone.iter().any(|action| matches!(action, Action::Stage { .. })), "{gone:?}");
     assert_eq!(world.take_said(), "FAILED broken-off\nFAILED broken-off\n");

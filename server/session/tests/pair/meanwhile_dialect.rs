@@ -1,6 +1,6 @@
 //! A dialect in which input is heard while a transfer runs, with data connections that come ahead or are made by the server,
-//! and in which the end of the control connection takes an upload back. Lines: `OFFER`, `DROP`, `GET NAME`, `PUT NAME`,
-//! `PUT NAME BYTES`, `LIST NAME`, each of the last four behind `ACTIVE` where the server is to connect; `ABORT`, `WHAT`, `BYE`.
+//! and in which the end of the control connection takes an upload back. Lines: `OFFER`, `ACTIVE` (where the server is to
+//! connect), `DROP`, `GET NAME`, `PUT NAME`, `PUT NAME BYTES`, `LIST NAME`, `ABORT`, `WHAT`, `BYE`.
 
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
@@ -9,7 +9,7 @@ use ferry_session::action::{Beginning, Event, Length, Way};
 use ferry_session::answer::Answer;
 use ferry_session::dialect::{Answered, Dialect, Heard, Interruption};
 use ferry_session::entry_format::EntryFormat;
-use ferry_session::request::{DownloadSpec, Request, UploadSpec};
+use ferry_session::request::{DownloadSpec, Request, UploadSpec, Via};
 use std::collections::VecDeque;
 
 pub(crate) const PORT: u16 = 4000;
@@ -38,24 +38,23 @@ impl Dialect for Meanwhile {
     fn next(&mut self) -> Heard {
         let Some(line) = self.lines.pop_front() else { return Heard::Nothing };
         self.has_begun = true;
-        let (way, line) = match line.strip_prefix("ACTIVE ") {
-            Some(rest) => (Way::Active { port: PORT }, rest),
-            None => (Way::Passive, &line[..]),
-        };
         let path = |name: &str| RemotePath::parse(name.as_bytes()).unwrap();
         let words: Vec<&str> = line.split(' ').collect();
         Heard::Request(match words[..] {
-            ["OFFER"] => Request::Offer,
+            ["OFFER"] => Request::Offer { way: Way::Passive },
+            ["ACTIVE"] => Request::Offer { way: Way::Active { port: PORT } },
             ["DROP"] => Request::DropOffer,
             ["GET", name] => {
-                let spec = DownloadSpec { offset: 0, digest: false, until_close: true, way };
+                let spec = DownloadSpec { offset: 0, digest: false, until_close: true, via: Via::Ahead };
                 Request::Download { path: path(name), spec }
             }
-            ["PUT", name] => Request::Upload { path: path(name), spec: upload(way, None) },
+            ["PUT", name] => Request::Upload { path: path(name), spec: upload(None) },
             ["PUT", name, bytes] => {
-                Request::Upload { path: path(name), spec: upload(way, Some(bytes.parse().unwrap())) }
+                Request::Upload { path: path(name), spec: upload(Some(bytes.parse().unwrap())) }
             }
-            ["LIST", name] => Request::List { path: path(name), format: EntryFormat::Ferry, way: Some(way) },
+            ["LIST", name] => {
+                Request::List { path: path(name), format: EntryFormat::Ferry, via: Some(Via::Ahead) }
+            }
             _ => {
                 let event = Event::NotUnderstood { code: ErrorCode::UnknownCommand };
                 let (is_mistake, is_last) = (line != "BYE", line == "BYE");
@@ -129,7 +128,7 @@ impl Dialect for Meanwhile {
     }
 }
 
-fn upload(way: Way, declared_bytes: Option<u64>) -> UploadSpec {
+fn upload(declared_bytes: Option<u64>) -> UploadSpec {
     UploadSpec {
         size: Length::UntilClose,
         is_eager: false,
@@ -138,7 +137,7 @@ fn upload(way: Way, declared_bytes: Option<u64>) -> UploadSpec {
         mtime: None,
         executable: None,
         beginning: Beginning::Empty,
-        way,
+        via: Via::Ahead,
         declared_bytes,
         needs_client: true,
     }

@@ -3,10 +3,10 @@
 
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
-use ferry_session::action::{Beginning, Event, Length, Way};
+use ferry_session::action::{Beginning, Event, Length};
 use ferry_session::answer::Answer;
 use ferry_session::dialect::{Answered, Dialect, Heard};
-use ferry_session::request::{DownloadSpec, Request, UploadSpec};
+use ferry_session::request::{DownloadSpec, Request, UploadSpec, Via};
 
 #[derive(Debug, Default)]
 pub(crate) struct Toy {
@@ -23,7 +23,7 @@ impl Dialect for Toy {
         let line: Vec<u8> = self.input.drain(..=end).collect();
         let path_behind = |verb: &[u8]| RemotePath::parse(line.strip_prefix(verb)?.strip_suffix(b"\n")?).ok();
         if let Some(path) = path_behind(b"GET ") {
-            let spec = DownloadSpec { offset: 0, digest: false, until_close: true, way: Way::Ticket };
+            let spec = DownloadSpec { offset: 0, digest: false, until_close: true, via: Via::Kept };
             return Heard::Request(Request::Download { path, spec });
         }
         if let Some(path) = path_behind(b"PUT ") {
@@ -36,7 +36,7 @@ impl Dialect for Toy {
                 mtime,
                 executable,
                 beginning: Beginning::Empty,
-                way: Way::Ticket,
+                via: Via::Kept,
                 declared_bytes: None,
                 needs_client: false,
             };

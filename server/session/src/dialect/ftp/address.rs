@@ -56,7 +56,8 @@ pub(super) fn parse_eprt(argument: &[u8], own: Family) -> Result<SocketAddr, Bad
     let family: u32 = parse_number(family).ok_or(BadAddress::Form)?;
     let parsed: Result<IpAddr, BadAddress> = match family {
         1 => parse_text(address).map(IpAddr::V4),
-        2 => parse_text(address).map(IpAddr::V6),
+        // One that cannot be read is nobody's; whatever it is, it is not the client's.
+        2 => parse_text(address).map(IpAddr::V6).map_err(|_| BadAddress::Foreign),
         _ => return Err(BadAddress::Family),
     };
     // An address of IPv6 may be one of IPv4 all the same.
@@ -127,13 +128,14 @@ mod tests {
             (&b"|1|127.0.0.1|2049|"[..], V4, Ok("127.0.0.1:2049")),
             (b"!2!::1!65535!", V6, Ok("[::1]:65535")),
             (b"|2|::ffff:127.0.0.1|2049|", V4, Ok("[::ffff:127.0.0.1]:2049")),
-            (b"|2|fe80::1%eth0|2049|", V6, Err(BadAddress::Form)),
+            (b"|2|fe80::1%eth0|2049|", V6, Err(BadAddress::Foreign)),
+            (b"|2|::foo|2049|", V6, Err(BadAddress::Foreign)),
             (b"|3|127.0.0.1|2049|", V4, Err(BadAddress::Family)),
             (b"|1|127.0.0.1|2049|", V6, Err(BadAddress::Family)),
             (b"|2|::1|2049|", V4, Err(BadAddress::Family)),
             (b"|2|1.2.3.256|2049|", V4, Err(BadAddress::Family)),
             (b"|1|::1|2049|", V4, Err(BadAddress::Form)),
-            (b"|2|127.0.0.1|2049|", V6, Err(BadAddress::Form)),
+            (b"|2|127.0.0.1|2049|", V6, Err(BadAddress::Foreign)),
             (b"|1|1.2.3.4.5|2048|", V4, Err(BadAddress::Form)),
             (b"|1|127.0.0.1|65536|", V4, Err(BadAddress::Form)),
             (b"|1|127.0.0.1|-1|", V4, Err(BadAddress::Form)),

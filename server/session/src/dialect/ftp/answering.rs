@@ -5,7 +5,6 @@ use super::asked::Asked;
 use super::path::absolute;
 use super::reply::{first_path_line, line, path_line, reason};
 use super::{Ftp, NOT_OVER_V6};
-use crate::action::Way;
 use crate::answer::{Answer, Subject};
 use crate::entry_format::date::Date;
 use ferry_common::error::ErrorCode;
@@ -64,7 +63,7 @@ impl Ftp {
     fn listening(&mut self, address: SocketAddr) -> Vec<u8> {
         let port = address.port();
         if self.asked == Asked::Epsv {
-            self.way = Some(Way::Passive);
+            self.has_offer = true;
             return line(229, format_args!("Entering extended passive mode (|||{port}|)."));
         }
         let own = match address.ip().to_canonical() {
@@ -72,7 +71,7 @@ impl Ftp {
             IpAddr::V6(_) => None,
         };
         let Some(told) = self.policy.address.or(own) else { return line(425, NOT_OVER_V6) };
-        self.way = Some(Way::Passive);
+        self.has_offer = true;
         line(227, format_args!("Entering passive mode ({}).", in_numbers(told, port)))
     }
 
@@ -155,7 +154,10 @@ impl Ftp {
 
     fn done(&mut self) -> Vec<u8> {
         match &self.asked {
-            Asked::Active => line(200, "Your port is noted; passive mode passes more firewalls."),
+            Asked::Active => {
+                self.has_offer = true;
+                line(200, "Connecting to your port; passive mode passes more firewalls.")
+            }
             Asked::Abor => line(225, "ABOR command successful; data channel closed."),
             Asked::Rein => line(220, "Ready for a new user."),
             Asked::Rnto => line(250, "Renamed."),
@@ -184,12 +186,13 @@ impl Ftp {
         }
     }
 
-    fn refused(&self, code: ErrorCode, subject: &Subject) -> Vec<u8> {
+    fn refused(&mut self, code: ErrorCode, subject: &Subject) -> Vec<u8> {
         match subject {
             Subject::DataConnection => line(425, format_args!("No data connection: {code}.")),
             Subject::Path(_) | Subject::Rename { .. } | Subject::Sessions
                 if self.has_begun && self.asked.is_transfer() =>
             {
+                self.has_broken_off = !std::mem::take(&mut self.is_aborting);
                 self.broken_off(code)
             }
             // The reply goes to its end with the code that it has begun with.

@@ -11,7 +11,7 @@ use crate::action::{Beginning, Change, Length, Query, Removable, Way};
 use crate::dialect::Heard;
 use crate::entry_format::EntryFormat;
 use crate::entry_format::date::parse_stamp;
-use crate::request::{DownloadSpec, Request, UploadSpec};
+use crate::request::{DownloadSpec, Request, UploadSpec, Via};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
 use std::net::SocketAddr;
@@ -50,7 +50,7 @@ impl Ftp {
         }
         match Family::of(self.client.address) {
             Family::V6 => answered(Verb::Pasv, line(425, NOT_OVER_V6)),
-            Family::V4 => self.offer(Asked::Pasv),
+            Family::V4 => self.offer(Asked::Pasv, Way::Passive),
         }
     }
 
@@ -61,16 +61,16 @@ impl Ftp {
             return answered(Verb::Epsv, line(200, "Other commands than EPSV are refused from now on."));
         }
         match parse_number::<u32>(argument) {
-            _ if argument.is_empty() => self.offer(Asked::Epsv),
-            Some(number) if number == u32::from(own) => self.offer(Asked::Epsv),
+            _ if argument.is_empty() => self.offer(Asked::Epsv, Way::Passive),
+            Some(number) if number == u32::from(own) => self.offer(Asked::Epsv, Way::Passive),
             Some(_) => answered(Verb::Epsv, wrong_family(own)),
             None => refused(ErrorCode::Usage, line(501, "Unknown argument to EPSV.")),
         }
     }
 
-    fn offer(&mut self, asked: Asked) -> Heard {
-        self.way = None;
-        self.ask(asked, Request::Offer)
+    fn offer(&mut self, asked: Asked, way: Way) -> Heard {
+        self.has_offer = false;
+        self.ask(asked, Request::Offer { way })
     }
 
     pub(super) fn port(&mut self, argument: &[u8]) -> Heard {
@@ -90,10 +90,7 @@ impl Ftp {
             return answered(verb, line(502, "This server connects to nobody; use PASV or EPSV."));
         }
         match told.and_then(|told| admitted_port(told, client)) {
-            Ok(port) => {
-                self.way = Some(Way::Active { port });
-                self.ask(Asked::Active, Request::DropOffer)
-            }
+            Ok(port) => self.offer(Asked::Active, Way::Active { port }),
             Err(BadAddress::Form) => {
                 refused(ErrorCode::Usage, line(501, format_args!("Invalid {word} format.")))
             }
@@ -108,10 +105,14 @@ impl Ftp {
     }
 
     /// Nothing is under way: a transfer would have been broken off by this already.
-    pub(super) fn abor(&mut self) -> Heard {
-        match self.way.take() {
-            Some(_) => self.ask(Asked::Abor, Request::DropOffer),
-            None => answered(Verb::Abor, line(225, "No transfer to abort.")),
+    pub(super) fn abor(&mut self, has_broken_off: bool) -> Heard {
+        if has_broken_off {
+            // The client could not know.
+            answered(Verb::Abor, line(226, "ABOR command successful; the transfer was broken off before."))
+        } else if std::mem::take(&mut self.has_offer) {
+            self.ask(Asked::Abor, Request::DropOffer)
+        } else {
+            answered(Verb::Abor, line(225, "No transfer to abort."))
         }
     }
 
@@ -120,21 +121,18 @@ impl Ftp {
         self.ask(Asked::Rein, Request::DropOffer)
     }
 
-    /// A transfer uses up the way. Where there is none that is not used up, there may still be what is left of one: the work
-    /// knows, and finds out first whether there is something to be sent at all.
-    fn way_for_sending(&mut self) -> Way {
-        self.way.take().unwrap_or(Way::Passive)
-    }
-
     pub(super) fn retr(&mut self, path: &[u8], ahead: &Ahead) -> Heard {
-        let (offset, way) = (ahead.rest, self.way_for_sending());
-        let spec = DownloadSpec { offset, digest: false, until_close: true, way };
+        // Whether there is anything to be sent is found out first; the work knows whether there is a way for it.
+        self.has_offer = false;
+        let offset = ahead.rest;
+        let spec = DownloadSpec { offset, digest: false, until_close: true, via: Via::Ahead };
         self.ask_at(Verb::Retr, path, |path| (Asked::Retr { offset }, Request::Download { path, spec }))
     }
 
     pub(super) fn list(&mut self, verb: Verb, asked: Asked, path: &[u8], format: EntryFormat) -> Heard {
-        let way = Some(self.way_for_sending());
-        self.ask_at(verb, path, |path| (asked, Request::List { path, format, way }))
+        self.has_offer = false;
+        let via = Some(Via::Ahead);
+        self.ask_at(verb, path, |path| (asked, Request::List { path, format, via }))
     }
 
     pub(super) fn list_like_ls(&mut self, verb: Verb, argument: &[u8], format: EntryFormat) -> Heard {
@@ -172,7 +170,9 @@ impl Ftp {
     fn upload(&mut self, verb: Verb, name: &[u8], beginning: Beginning, ahead: &Ahead) -> Heard {
         let Ahead { declared_bytes, .. } = *ahead;
         let new = verb == Verb::Stou;
-        let Some(way) = self.way.take() else { return answered(verb, line(425, NEEDS_WAY)) };
+        if !std::mem::take(&mut self.has_offer) {
+            return answered(verb, line(425, NEEDS_WAY));
+        }
         let spec = UploadSpec {
             size: Length::UntilClose,
             is_eager: false,
@@ -181,7 +181,7 @@ impl Ftp {
             mtime: None,
             executable: None,
             beginning,
-            way,
+            via: Via::Ahead,
             declared_bytes,
             needs_client: true,
         };
@@ -283,7 +283,7 @@ impl Ftp {
     pub(super) fn stat_path(&mut self, path: &[u8]) -> Heard {
         self.ask_at(Verb::Stat, path, |path| {
             let asked = Asked::Stat { path: path.clone() };
-            (asked, Request::List { path, format: EntryFormat::Unix, way: None })
+            (asked, Request::List { path, format: EntryFormat::Unix, via: None })
         })
     }
 }

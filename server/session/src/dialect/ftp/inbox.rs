@@ -49,6 +49,17 @@ impl Inbox {
         Ok(Some(line))
     }
 
+    /// The next whole line without its end, which stays.
+    pub(super) fn front(&self) -> Option<&[u8]> {
+        (self.whole_lines > 0).then(|| without_end(&self.bytes[self.line_at(self.start)]))
+    }
+
+    pub(super) fn drop_front(&mut self) {
+        if self.whole_lines > 0 {
+            self.take_out(self.line_at(self.start));
+        }
+    }
+
     /// Takes out the first line with one of these commands, which are heard before their turn.
     pub(super) fn take_interruption(&mut self, verbs: &[Verb]) -> Option<Verb> {
         self.looked_at = self.looked_at.max(self.start);
