@@ -27,7 +27,6 @@ use crate::store::staging::StagedFile;
 use crossbeam_channel::{Receiver, Sender};
 use digester::DigestRun;
 use ferry_common::error::ErrorCode;
-use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
 use ferry_session::access::Cleared;
 use ferry_session::action::{Beginning, Change, Found, Length, ListQuery, ListingPart, Publication, Query};
@@ -105,8 +104,8 @@ pub(crate) enum Outcome {
     /// A file whose digest was asked for, and how much of it.
     SumOpened(Result<(HeldFile, u64), ErrorCode>),
     Opened(Result<OpenFile, ErrorCode>),
-    /// A staged file, and what is still to be hashed of it.
-    Staged(Result<(Arc<StagedFile>, Option<Resume>), ErrorCode>),
+    /// A staged file, and how much it begins with that is still to be gone through.
+    Staged(Result<(Arc<StagedFile>, Option<u64>), ErrorCode>),
     Written {
         buffers: Vec<Vec<u8>>,
         result: Result<u64, ErrorCode>,
@@ -225,7 +224,7 @@ impl Disk {
         self.lanes.get(file.lane(), now).digest(asker, run, now);
     }
 
-    /// Begins to hash the first `end` bytes of a resumed upload.
+    /// Begins to go through what a staged file begins with, which is `end` bytes.
     pub(crate) fn digest_staged(&self, asker: Asker, staged: &Arc<StagedFile>, end: u64) {
         let now = Instant::now();
         self.lanes.get(staged.lane(), now).digest(asker, DigestRun::of_staged(staged, end), now);

@@ -9,7 +9,7 @@ mod small_downloads;
 use crate::admission::payload_memory::PayloadMemory;
 use crate::asker::Asker;
 use crate::disk::{Completion, Disk, Job};
-use crate::limits::{DISK_FINISH_TIMEOUT, GIVING_WAY_MAX, SMALL_UPLOAD_MAX_BYTES};
+use crate::limits::{DISK_FINISH_TIMEOUT, GIVING_WAY_MAX, KEPT_LOOK_TIME, SMALL_UPLOAD_MAX_BYTES};
 use crate::net::slots::Key;
 use crate::seat::{Filled, Resource, Seat};
 use crate::store::digest_cache::{Digests, FileIdentity};
@@ -20,7 +20,6 @@ use crate::store::readers::Readers;
 use crate::store::staging::StagedFile;
 pub(crate) use digests::DigestNews;
 use ferry_common::error::ErrorCode;
-use ferry_common::wire::command::Resume;
 use ferry_session::access::Cleared;
 use ferry_session::action::{Beginning, Change, Length, ListQuery, Opened, Publication, Query};
 use ferry_session::fact::Fact;
@@ -170,6 +169,10 @@ impl Files {
         memory: &mut PayloadMemory,
     ) -> Option<Fact<'static>> {
         let Upload { path, size, new, beginning } = upload;
+        if beginning == Beginning::Published && self.uploads.has_receivers(&path) {
+            // It may be about to break off, or to replace what this one goes on with.
+            return Some(Fact::Staged(Err(ErrorCode::InUse)));
+        }
         if beginning == Beginning::Empty
             && seat.data.attached().is_some()
             && let Length::Exact(bytes) = size
@@ -184,21 +187,21 @@ impl Files {
         None
     }
 
-    /// A staged file is there; what was kept of it is hashed before the client is told to go on.
+    /// A staged file is there; what it begins with is gone through before the client is told to go on.
     pub(crate) fn handle_staged(
         &mut self,
         asker: Asker,
         seat: &mut Seat,
-        staged: Result<(Arc<StagedFile>, Option<Resume>), ErrorCode>,
+        staged: Result<(Arc<StagedFile>, Option<u64>), ErrorCode>,
     ) -> Option<Fact<'static>> {
         match staged {
-            Ok((file, resume)) => {
-                if let Some(resume) = resume {
-                    self.disk.digest_staged(asker, &file, resume.offset);
+            Ok((file, beginning_bytes)) => {
+                if let Some(bytes) = beginning_bytes {
+                    self.disk.digest_staged(asker, &file, bytes);
                 }
                 self.uploads.begin(file.path(), asker.session);
-                seat.hold_staged(file, resume);
-                resume.is_none().then_some(Fact::Staged(Ok(0)))
+                seat.hold_staged(file, beginning_bytes.is_some());
+                beginning_bytes.is_none().then_some(Fact::Staged(Ok(0)))
             }
             Err(code) => Some(Fact::Staged(Err(code))),
         }
@@ -349,6 +352,11 @@ impl Files {
     fn note_taken(&mut self, session: Key, resource: &Resource) {
         if let Resource::Staged { file, .. } = resource {
             self.uploads.end(file.path(), session);
+            if file.leaves_record() {
+                // Whatever comes of it: a thread that fails with it leaves it on record, and tells nothing of that.
+                let look_at = Instant::now() + KEPT_LOOK_TIME;
+                self.sweep_at = Some(self.sweep_at.map_or(look_at, |at| at.min(look_at)));
+            }
         }
     }
 }

@@ -109,6 +109,15 @@ pub const SPACE_CREDIT_TIME: Duration = Duration::from_secs(1);
 /// Staged files that are whole and kept open until they are flushed, so that no error of writing them back is
 /// lost; those beyond are flushed at once, or with their whole file system.
 pub const STAGED_OPEN_MAX: u64 = 32;
+/// Staged files that are copied from another at once: each holds that one open beside what its session's place is counted
+/// with.
+pub const COPIES_MAX: u64 = 16;
+/// Uploads that broke off of which something is kept on one file system, be it nothing but that; the oldest go first...
+pub const KEPT_UPLOADS_MAX: usize = 16 * 1024;
+/// ...and what each counts at least among the bytes that are kept.
+pub const KEPT_UPLOAD_MIN_BYTES: u64 = 4096;
+/// After an upload of which anything is kept has ended, what is kept is looked through within this time.
+pub const KEPT_LOOK_TIME: Duration = Duration::from_secs(60);
 /// Uploads up to this size are gathered in memory and reach the disk in one piece...
 pub const SMALL_UPLOAD_MAX_BYTES: u64 = 64 * 1024;
 /// ...as long as all of these together are no more than this.
@@ -140,7 +149,8 @@ pub const READ_PIECES_MAX: usize = 2;
 /// Descriptors kept aside for listeners, the folder, the log, and what the disk threads open in passing.
 pub const RESERVED_DESCRIPTORS: u64 = 52
     + 4 * (NAME_THREADS + CHANGE_THREADS + READ_THREADS + WRITE_THREADS + FLUSH_THREADS) as u64
-    + STAGED_OPEN_MAX;
+    + STAGED_OPEN_MAX
+    + COPIES_MAX;
 /// Sessions that may have a file open before there is a place for their data connection; as many more for a
 /// digest.
 pub const FILES_AHEAD_MAX: usize = 32;

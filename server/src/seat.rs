@@ -9,7 +9,6 @@ use crate::store::held_file::HeldFile;
 use crate::store::mounts::Medium;
 use crate::store::staging::StagedFile;
 use ferry_common::error::ErrorCode;
-use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::ticket::Ticket;
 use ferry_session::action::{Found, Way};
@@ -82,8 +81,8 @@ enum AwaitedDigest {
     None,
     /// To tell the client.
     Sum,
-    /// To see whether what was kept is what the client believes.
-    Resume(Resume),
+    /// To go on with an upload behind the bytes with which its file begins.
+    Beginning,
     /// To go with a download.
     Download {
         found: Option<Result<Digest, ErrorCode>>,
@@ -155,10 +154,10 @@ impl Seat {
         self.resource = Resource::Small { bytes };
     }
 
-    /// Holds a staged file for an upload. Where one was kept, its digest is awaited first.
-    pub(crate) fn hold_staged(&mut self, file: Arc<StagedFile>, resume: Option<Resume>) {
+    /// Holds a staged file for an upload. Where it begins with something, that is gone through first.
+    pub(crate) fn hold_staged(&mut self, file: Arc<StagedFile>, has_beginning: bool) {
         self.resource = Resource::Staged { file, queued: Vec::new(), is_writing: false };
-        self.awaited = resume.map_or(AwaitedDigest::None, AwaitedDigest::Resume);
+        self.awaited = if has_beginning { AwaitedDigest::Beginning } else { AwaitedDigest::None };
     }
 
     /// Holds a file whose digest the client asks for.
@@ -228,14 +227,14 @@ impl Seat {
                 *is_due = true;
                 found.map(|found| Fact::Checked(found.map(Some)))
             }
-            AwaitedDigest::None | AwaitedDigest::Sum | AwaitedDigest::Resume(_) => {
+            AwaitedDigest::None | AwaitedDigest::Sum | AwaitedDigest::Beginning => {
                 Some(Fact::Checked(Ok(None)))
             }
         }
     }
 
-    /// The digest has come that the session waits for, of so many bytes. A staged file that comes with the fact is not
-    /// what the client has, and is to be discarded.
+    /// The digest has come that the session waits for, of so many bytes. A staged file that comes with the fact does not
+    /// begin as it should, and is to be discarded.
     pub(crate) fn handle_digest(
         &mut self,
         length: u64,
@@ -247,12 +246,8 @@ impl Seat {
                 let found = result.map(|digest| Found::Digest { length, digest });
                 (Some(Fact::Found(found)), self.take_resource())
             }
-            AwaitedDigest::Resume(resume) => {
-                let staged = match result {
-                    Ok(digest) if digest == resume.digest => Ok(resume.offset),
-                    Ok(_) => Err(ErrorCode::NoPartial),
-                    Err(code) => Err(code),
-                };
+            AwaitedDigest::Beginning => {
+                let staged = result.map(|_| length);
                 let unwanted = if staged.is_err() { self.take_resource() } else { Resource::None };
                 (Some(Fact::Staged(staged)), unwanted)
             }

@@ -11,7 +11,7 @@ use crate::limits::{BATCH_DIRECTORIES_MAX, BATCH_UPLOADS_MAX};
 use crate::store::folder::{Destination, Folder};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
-use ferry_session::action::{Beginning, Length, Publication};
+use ferry_session::action::{Length, Publication};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -113,12 +113,8 @@ impl Batcher<'_> {
         let (staged, is_flushed) = match upload {
             Upload::Staged { staged, is_flushed } => (staged, is_flushed),
             Upload::Small { content } => {
-                let staged = destination.stage(
-                    &publication.path,
-                    Length::Exact(small_bytes),
-                    Beginning::Empty,
-                    asker.address,
-                )?;
+                let size = Length::Exact(small_bytes);
+                let staged = destination.stage(&publication.path, size, asker.address)?;
                 staged.append(&content)?;
                 (Arc::new(staged), false)
             }

@@ -48,6 +48,9 @@ impl Batch {
             self.each_home(flush_directories);
         }
         for commit in self.commits {
+            if commit.result.is_ok() {
+                commit.staged.remove_superseded();
+            }
             let result = commit.result.map(|()| commit.staged.digest());
             let (id, small_bytes) = (commit.publication.id, commit.small_bytes);
             reports.complete(commit.asker, Outcome::Published { id, result, small_bytes });

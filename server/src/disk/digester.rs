@@ -34,7 +34,7 @@ enum Source {
         file: Weak<HeldFile>,
         hasher: Box<Hasher>,
     },
-    /// Keeps the hasher itself, to go on with what is yet to come.
+    /// Goes through what it begins with, and keeps the hasher itself, to go on with what is yet to come.
     Staged(Weak<StagedFile>),
 }
 
@@ -78,7 +78,7 @@ impl DigestRun {
             }
             Source::Staged(staged) => {
                 let staged = staged.upgrade().ok_or(ErrorCode::BrokenOff)?;
-                let done = staged.hash_step(DIGEST_STEP_BYTES, scratch)?;
+                let done = staged.begin_step(DIGEST_STEP_BYTES, scratch)?;
                 Ok(done.then(|| staged.digest()))
             }
         }

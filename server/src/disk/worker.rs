@@ -10,7 +10,7 @@ use crate::store::errors::Call;
 use crate::store::folder::{Lookup, OpenFile};
 use crate::store::staging::StagedFile;
 use ferry_common::error::ErrorCode;
-use ferry_session::action::{Beginning, Found, ListQuery, Publication, Query};
+use ferry_session::action::{Found, ListQuery, Publication, Query};
 use rustix::fs::Advice;
 use rustix::thread::sched_yield;
 use std::fs::File;
@@ -74,15 +74,12 @@ impl Lane {
                 Some(Outcome::Opened(open.and_then(OpenFile::with_known_size)))
             }
             Job::Stage { path, size, new, beginning } => {
-                let staged = self.folder.destination(&path).and_then(|destination| {
-                    destination.admit(&path, new)?;
-                    destination.stage(&path, size, beginning, asker.address)
-                });
-                let resume = match beginning {
-                    Beginning::Kept(resume) => Some(resume),
-                    Beginning::Empty | Beginning::Unconfirmed { .. } | Beginning::Published => None,
-                };
-                Some(Outcome::Staged(staged.map(|file| (Arc::new(file), resume))))
+                let upload = (size, new, beginning);
+                let staged = self.folder.stage(&path, upload, asker.address, &self.closer);
+                Some(Outcome::Staged(staged.map(|file| {
+                    let beginning_bytes = file.beginning_bytes();
+                    (Arc::new(file), beginning_bytes)
+                })))
             }
             Job::Write { staged, buffers } => Some(write(&staged, buffers)),
             Job::Warm { file, part, reading } => match warm(file.file(), part, self.reading_time()) {

@@ -12,7 +12,7 @@ use ferry_common::error::ErrorCode;
 use ferry_common::limits::{KEPT_ATTRIBUTES_MAX_BYTES, XATTR_MAX_BYTES};
 use ferry_common::path::RemotePath;
 use rustix::fd::{AsRawFd, OwnedFd};
-use rustix::fs::{Gid, Mode, OFlags, Stat, Uid, XattrFlags};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Stat, Uid, XattrFlags};
 use rustix::io::Errno;
 
 /// The mode with which programs make files, before the umask.
@@ -47,6 +47,39 @@ pub(crate) struct Replaced {
     /// `None` where it cannot be read.
     file: Option<OwnedFd>,
     acl: Result<Option<Acl>, Errno>,
+}
+
+/// What a file is like that was given no attributes yet.
+#[derive(Debug)]
+pub(crate) struct Undressed(Stat);
+
+impl Undressed {
+    pub(crate) fn of(file: &OwnedFd) -> Result<Self, Errno> {
+        rustix::fs::fstat(file).map(Self)
+    }
+
+    /// Takes back from a file what it was given, but for what only adorns it: the file that it was to replace may not be
+    /// there any more when it gets its name, and until then its server has to be able to write to it.
+    pub(crate) fn give_back_to(&self, directory: &OwnedFd, name: &str) {
+        let mode = Mode::from_raw_mode(self.0.st_mode & PERMISSION_BITS);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let given_back = rustix::fs::chmodat(directory, name, mode, AtFlags::empty()).and_then(|()| {
+            let file = rustix::fs::openat(directory, name, flags, Mode::empty())?;
+            let has = rustix::fs::fstat(&file)?;
+            if (has.st_uid, has.st_gid) != (self.0.st_uid, self.0.st_gid) {
+                let (uid, gid) = (Uid::from_raw(self.0.st_uid), Gid::from_raw(self.0.st_gid));
+                rustix::fs::fchown(&file, Some(uid), Some(gid))?;
+            }
+            match rustix::fs::fremovexattr(&file, ACCESS_NAME) {
+                Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => {}
+                Err(errno) => return Err(errno),
+            }
+            rustix::fs::fchmod(&file, mode)
+        });
+        if let Err(errno) = given_back {
+            log::debug!("What is kept of an upload has attributes that were for its name ({errno})");
+        }
+    }
 }
 
 impl Attributes<'_> {
@@ -191,6 +224,23 @@ impl Replaced {
         Shortfall::Owner.tell(file, path, errno);
         let gets_group = has_group || !has_owner && rustix::fs::fchown(file, None, group).is_ok();
         (has_owner, gets_group)
+    }
+}
+
+/// Makes a file that has its name executable, or not, as an upload would be.
+pub(crate) fn set_executable(file: &OwnedFd, executable: bool, path: &RemotePath) -> Result<(), ErrorCode> {
+    let refused = Call::Chmod.of(path);
+    let stat = rustix::fs::fstat(file).map_err(&refused)?;
+    let of_mode = Acl::of_mode(stat.st_mode & PERMISSION_BITS);
+    let before = read_acl(file, ACCESS_NAME).map_err(&refused)?.unwrap_or(of_mode);
+    let mut acl = before.clone();
+    acl.set_executable(executable);
+    if acl == before {
+        Ok(())
+    } else if acl.is_mode() {
+        rustix::fs::fchmod(file, Mode::from_raw_mode(acl.to_mode())).map_err(&refused)
+    } else {
+        rustix::fs::fsetxattr(file, ACCESS_NAME, &acl.encode(), XattrFlags::empty()).map_err(&refused)
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) enum Call {
     Mv,
     /// Setting the time of what has a name.
     Touch,
+    /// Setting the permissions of what has a name.
+    Chmod,
     /// Giving a staged file its name.
     Publish,
     /// Whatever concerns Ferry's own files alone.
@@ -82,7 +84,7 @@ impl Call {
                 Errno::XDEV => Some(ErrorCode::CrossDevice),
                 _ => of_renaming(errno),
             },
-            Self::Touch => of_naming(errno),
+            Self::Touch | Self::Chmod => of_naming(errno),
             Self::Publish => match errno {
                 // The file was staged on the file system of its directory, so another directory has come there.
                 Errno::XDEV => Some(ErrorCode::Changed),
@@ -126,6 +128,7 @@ impl Display for Call {
             Self::Rm => "remove",
             Self::Mv => "rename",
             Self::Touch => "set the time of",
+            Self::Chmod => "set the permissions of",
             Self::Publish => "give its name to",
             Self::Stage => "stage",
         })
@@ -205,6 +208,7 @@ mod tests {
         Call::Rm,
         Call::Mv,
         Call::Touch,
+        Call::Chmod,
         Call::Publish,
         Call::Stage,
     ];

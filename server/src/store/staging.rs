@@ -3,35 +3,38 @@
 //!
 //! Each server process has a subdirectory of its own there, which it claims by a lock while it lives. What a
 //! dead server left is looked through when the next one starts: large uploads are kept for their clients to
-//! go on with, the rest is removed. What a living one has is left alone. Nothing is ever written to a file that
+//! go on with, as are small ones of which it must be known that they broke off, and the rest is removed. What a living one has is left alone. Nothing is ever written to a file that
 //! has got its name.
 
+mod beginning;
 mod claim;
 mod error;
 mod home;
-mod open_whole;
+mod naming;
 mod partials;
+mod permits;
 mod space;
 
 use crate::limits::{SPACE_STEP_BYTES, UPLOAD_UNFLUSHED_BYTES};
 use crate::net::address::Address;
-use crate::store::attributes::Attributes;
+use crate::store::attributes::{Attributes, Undressed};
 use crate::store::errors::Call;
 use crate::store::lane_id::LaneId;
 use crate::store::names::{self, Name, Renamed};
 use crate::store::shortfalls::{Shortfall, is_unsupported_flush};
+pub(crate) use beginning::{KeptPart, Original, Replaceable};
+use beginning::{Lead, Origin, Source};
 pub(crate) use error::StagingError;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{EAGER_MAX_BYTES, FILE_MAX_BYTES};
-use ferry_common::path::RemotePath;
-use ferry_common::wire::command::Resume;
 use ferry_common::wire::digest::{Digest, Hasher};
 use ferry_common::wire::file_time::FileTime;
 use ferry_session::access::Cleared;
 use ferry_session::action::Length;
-pub(crate) use home::Home;
-use open_whole::OpenWhole;
+pub(crate) use home::{Home, Superseded};
+use naming::Remains;
 pub(crate) use partials::Retention;
+use permits::{OPEN_WHOLE, Permit};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
@@ -42,8 +45,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A file that has no name that a client could use. When it is dropped and was not renamed, a new one is removed,
-/// and one that was kept before is kept again.
+/// A file that has no name that a client could use. When it is dropped and was not renamed, a new one is removed, and
+/// one that was kept before is kept again.
 #[derive(Debug)]
 pub(crate) struct StagedFile {
     home: Arc<Home>,
@@ -53,8 +56,7 @@ pub(crate) struct StagedFile {
     size: Length,
     /// Data is brought to the disk while it comes.
     flush: bool,
-    /// What was kept of a resumed upload.
-    resume: Option<Resume>,
+    origin: Origin,
     content: Mutex<Content>,
     renamed: AtomicBool,
 }
@@ -70,9 +72,14 @@ struct Content {
     announcement: Option<Announcement>,
     flushing: Flushing,
     /// To have the file open though it is whole; held until the file is let go of.
-    _permit: Option<OpenWhole>,
-    /// What was kept is not what its client has, or is not known to be yet: nothing of it may be changed.
-    is_unconfirmed: bool,
+    _permit: Option<Permit>,
+    lead: Lead,
+    /// From where it is copied, until that is done.
+    source: Option<Source>,
+    /// What it was like before it was given what belongs to its name.
+    undressed: Option<Undressed>,
+    /// What was kept before of uploads to the name that it has got.
+    superseded: Option<Superseded>,
 }
 
 /// How a whole file is to come to the disk.
@@ -95,6 +102,19 @@ impl StagedFile {
         flush: bool,
         address: Address,
     ) -> Result<Self, ErrorCode> {
+        let staged = Self::make(home, path, size, flush, Origin::Nothing, address)?;
+        staged.close_if_whole()?;
+        Ok(staged)
+    }
+
+    fn make(
+        home: &Arc<Home>,
+        path: &Cleared,
+        size: Length,
+        flush: bool,
+        origin: Origin,
+        address: Address,
+    ) -> Result<Self, ErrorCode> {
         let announcement = match size {
             Length::Exact(bytes) if bytes <= EAGER_MAX_BYTES => {
                 home.space().take(home.directory(), bytes)?;
@@ -104,40 +124,13 @@ impl StagedFile {
                 Some(home.space().announce(home.directory(), address, announced_bytes(size, 0))?)
             }
         };
-        let name = home.new_name(path);
+        let name = home.new_name(path, origin.remains(size));
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         // As any new file; the directory around it keeps others out until it is published.
         let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
         let file = rustix::fs::openat(home.directory(), &name, flags, mode).map_err(Call::Stage.of(path))?;
-        let staged = Self::new(home, name, path, size, flush, None, File::from(file));
+        let staged = Self::new(home, name, path, size, flush, origin, File::from(file));
         staged.content().announcement = announcement;
-        staged.close_if_whole()?;
-        Ok(staged)
-    }
-
-    /// Takes up the kept part of an upload. Nothing of it is changed before its first bytes were found to be what
-    /// the client has, by [`StagedFile::hash_step`].
-    pub(crate) fn resume(
-        home: &Arc<Home>,
-        path: &Cleared,
-        size: Length,
-        resume: Resume,
-        flush: bool,
-        address: Address,
-    ) -> Result<Self, ErrorCode> {
-        let missing_bytes = announced_bytes(size, resume.offset);
-        let announcement = home.space().announce(home.directory(), address, missing_bytes)?;
-        let name = home.new_name(path);
-        home.claim_partial(path, &name).map_err(|errno| match errno {
-            Errno::NOENT => ErrorCode::NoPartial,
-            other => Call::Stage.of(path)(other),
-        })?;
-        let file = open_kept(home, &name, path, resume.offset).inspect_err(|_| {
-            // The kept part is as good as before, for the next session that asks.
-            let _ = home.put_back(&name, path);
-        })?;
-        let staged = Self::new(home, name, path, size, flush, Some(resume), file);
-        staged.content().announcement = Some(announcement);
         Ok(staged)
     }
 
@@ -163,49 +156,38 @@ impl StagedFile {
         let mut content = self.content();
         let offset = content.hasher.length();
         // The session has let go of it.
-        if content.file.is_none() || content.is_unconfirmed {
+        if content.file.is_none() || content.lead == Lead::Unread {
             return Err(ErrorCode::BrokenOff);
         }
+        self.drop_rest(&mut content)?;
         self.make_room(&mut content, bytes.len() as u64)?;
         let Some(file) = &content.file else { return Err(ErrorCode::BrokenOff) };
         file.write_all_at(bytes, offset).map_err(Call::Write.of_file_io(file))?;
         content.hasher.update(bytes);
-        content.unflushed_bytes += bytes.len() as u64;
+        self.note_written(&mut content, bytes.len() as u64)?;
+        drop(content);
+        self.close_if_whole()
+    }
+
+    /// Now and then, what is written is brought to the disk while more comes.
+    fn note_written(&self, content: &mut Content, bytes: u64) -> Result<(), ErrorCode> {
+        content.unflushed_bytes += bytes;
         if self.flush && content.unflushed_bytes >= UPLOAD_UNFLUSHED_BYTES {
             if let Some(file) = &content.file {
                 self.flushed(rustix::fs::fdatasync(file))?;
             }
             content.unflushed_bytes = 0;
         }
-        drop(content);
-        self.close_if_whole()
-    }
-
-    /// Reads on what was there before, up to the offset that its client goes on from and at most `step_bytes`; tells
-    /// whether that is reached. Only if it is what the client has, the file is made ready for what follows.
-    pub(crate) fn hash_step(&self, step_bytes: u64, scratch: &mut [u8]) -> Result<bool, ErrorCode> {
-        let Some(resume) = self.resume else { return Ok(true) };
-        let mut content = self.content();
-        let Content { file: Some(file), hasher, .. } = &mut *content else {
-            return Err(ErrorCode::BrokenOff);
-        };
-        crate::store::digest_cache::read_step(file, hasher, resume.offset, step_bytes, scratch)?;
-        if hasher.length() < resume.offset {
-            return Ok(false);
-        }
-        if hasher.digest() != resume.digest {
-            return Err(ErrorCode::NoPartial);
-        }
-        rustix::fs::ftruncate(&*file, resume.offset).map_err(Call::Stage.of(&self.path))?;
-        content.is_unconfirmed = false;
-        drop(content);
-        self.close_if_whole()?;
-        Ok(true)
+        Ok(())
     }
 
     /// Nothing follows what is written: an upload whose size was not known is whole.
     pub(crate) fn complete(&self) -> Result<(), ErrorCode> {
         let mut content = self.content();
+        if content.lead == Lead::Unread {
+            return Err(ErrorCode::BrokenOff);
+        }
+        self.drop_rest(&mut content)?;
         if self.size == Length::UntilClose
             && let Content { file: Some(file), hasher, .. } = &*content
         {
@@ -243,6 +225,8 @@ impl StagedFile {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(directory, &self.name, flags, Mode::empty())
             .map_err(Call::Stage.of(&self.path))?;
+        let undressed = Undressed::of(&file).map_err(Call::Stage.of(&self.path))?;
+        self.content().undressed.get_or_insert(undressed);
         attributes.give_to(&file, executable, &self.path)
     }
 
@@ -289,6 +273,7 @@ impl StagedFile {
     pub(crate) fn rename_to(&self, directory: &OwnedFd, name: &[u8], new: bool) -> Result<(), ErrorCode> {
         // From now on nothing can be written to it.
         self.content().file = None;
+        let superseded = self.home.superseded(&self.path);
         let from = Name { directory: self.home.directory(), name: self.name.as_bytes() };
         let to = Name { directory, name };
         let renamed = if new {
@@ -306,26 +291,53 @@ impl StagedFile {
             Err(Errno::NOENT) if !self.is_staged() => return Err(Call::Stage.of(&self.path)(Errno::NOENT)),
             Err(errno) => return Err(Call::Publish.of(&self.path)(errno)),
         }
+        self.content().superseded = superseded;
         Ok(())
+    }
+
+    /// Its name is on the disk: what was kept before of uploads to it is nobody's any more.
+    pub(crate) fn remove_superseded(&self) {
+        let superseded = self.content().superseded.take();
+        superseded.into_iter().for_each(Superseded::remove);
     }
 
     fn is_staged(&self) -> bool {
         rustix::fs::statat(self.home.directory(), &self.name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
-    /// Puts what has come of a large upload where its client can find it again. Of a small one nothing is
-    /// kept: sending it again costs no more than asking.
+    /// True where something is kept of it, be it nothing but that it broke off, when it ends without being published.
+    pub(crate) fn leaves_record(&self) -> bool {
+        self.remains() == Remains::Any
+    }
+
+    fn remains(&self) -> Remains {
+        self.origin.remains(self.size)
+    }
+
+    /// Puts what has come of it where its client can find it again, as far as [`Remains`] says.
     pub(crate) fn keep(&self) {
         let mut content = self.content();
         // A write that is still on its way must not reach a file that another session goes on with.
         let file = content.file.take();
         let written = content.hasher.length();
-        if content.is_unconfirmed || written <= EAGER_MAX_BYTES {
+        let is_worth = match self.remains() {
+            Remains::Nothing => false,
+            Remains::Large => written > EAGER_MAX_BYTES,
+            Remains::Any => true,
+        };
+        if content.lead != Lead::Done || !is_worth {
             return;
         }
-        // Gives back the space that was set aside for more; a matter of tidiness only.
         if let Some(file) = file {
+            // Gives back the space that was set aside for more; a matter of tidiness only.
             let _ = rustix::fs::ftruncate(&file, written);
+            // Whoever goes on with it may not be able to tell what is missing after a power cut.
+            if self.leaves_record() && self.flush && self.flushed(rustix::fs::fsync(&file)).is_err() {
+                return;
+            }
+        }
+        if let Some(undressed) = content.undressed.take() {
+            undressed.give_back_to(self.home.directory(), &self.name);
         }
         if self.home.keep(&self.name, &self.path).is_ok() {
             self.renamed.store(true, Ordering::Relaxed);
@@ -338,21 +350,29 @@ impl StagedFile {
         path: &Cleared,
         size: Length,
         flush: bool,
-        resume: Option<Resume>,
+        origin: Origin,
         file: File,
     ) -> Self {
+        let (lead, kept_bytes) = match &origin {
+            Origin::Kept(kept) => (Lead::Unread, kept.offset),
+            Origin::Copy(..) if origin.bytes().is_some() => (Lead::Unread, 0),
+            Origin::Nothing | Origin::Copy(..) => (Lead::Done, 0),
+        };
         let content = Content {
             file: Some(file),
             hasher: Hasher::default(),
             unflushed_bytes: 0,
-            reserved_bytes: resume.map_or(0, |resume| resume.offset),
+            reserved_bytes: kept_bytes,
             announcement: None,
             flushing: Flushing::ByFile,
             _permit: None,
-            is_unconfirmed: resume.is_some(),
+            lead,
+            source: None,
+            undressed: None,
+            superseded: None,
         };
         let (home, path, content) = (Arc::clone(home), path.clone(), Mutex::new(content));
-        Self { home, name, path, size, flush, resume, content, renamed: AtomicBool::new(false) }
+        Self { home, name, path, size, flush, origin, content, renamed: AtomicBool::new(false) }
     }
 
     /// Sees that so much more can be written, and has space set aside for it and some of what follows. A small
@@ -381,7 +401,9 @@ impl StagedFile {
         });
         content.reserved_bytes = start + reserved_bytes;
         if let Some(announcement) = &mut content.announcement {
-            announcement.shrink_to(announced_bytes(self.size, start + reserved_bytes));
+            let copied_later = self.origin.bytes().unwrap_or(0).saturating_sub(start + reserved_bytes);
+            let later_bytes = announced_bytes(self.size, start + reserved_bytes);
+            announcement.shrink_to(copied_later.saturating_add(later_bytes));
         }
         Ok(())
     }
@@ -391,14 +413,15 @@ impl StagedFile {
     fn close_if_whole(&self) -> Result<(), ErrorCode> {
         let mut content = self.content();
         let is_whole = matches!(self.size, Length::Exact(bytes) if content.hasher.length() >= bytes);
-        if !is_whole || content.is_unconfirmed {
+        if !is_whole || content.lead == Lead::Unread {
             return Ok(());
         }
+        self.drop_rest(&mut content)?;
         content.announcement = None;
         let Some(file) = &content.file else { return Ok(()) };
         if !self.flush {
             content.flushing = Flushing::Done;
-        } else if let Some(permit) = OpenWhole::try_new() {
+        } else if let Some(permit) = OPEN_WHOLE.try_take() {
             content._permit = Some(permit);
             return Ok(());
         } else if self.home.is_flushable() {
@@ -414,22 +437,6 @@ impl StagedFile {
     fn content(&self) -> MutexGuard<'_, Content> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Puts the kept part of an upload back, as it was before this upload went on with it. False where there is
-    /// none, or something newer is kept.
-    fn restore(&self) -> bool {
-        let Some(resume) = self.resume else { return false };
-        if !self.content().is_unconfirmed {
-            let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let file = rustix::fs::openat(self.home.directory(), &self.name, flags, Mode::empty());
-            if resume.offset <= EAGER_MAX_BYTES
-                || file.and_then(|file| rustix::fs::ftruncate(file, resume.offset)).is_err()
-            {
-                return false;
-            }
-        }
-        self.home.put_back(&self.name, &self.path).is_ok()
-    }
 }
 
 /// What an upload of this size may still write behind the offset, as far as that is known.
@@ -440,21 +447,18 @@ fn announced_bytes(size: Length, offset: u64) -> u64 {
     }
 }
 
-/// Opens what was kept of an upload, if it has `offset` bytes at least and no second name.
-fn open_kept(home: &Home, name: &str, path: &RemotePath, offset: u64) -> Result<File, ErrorCode> {
-    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file =
-        rustix::fs::openat(home.directory(), name, flags, Mode::empty()).map_err(Call::Stage.of(path))?;
-    let kept = rustix::fs::fstat(&file).map_err(Call::Stage.of(path))?;
-    let is_enough = u64::try_from(kept.st_size).unwrap_or(0) >= offset;
-    if is_enough && kept.st_nlink == 1 { Ok(File::from(file)) } else { Err(ErrorCode::NoPartial) }
-}
-
 impl Drop for StagedFile {
     fn drop(&mut self) {
-        if !self.renamed.load(Ordering::Relaxed) && !self.restore() {
-            // What cannot be removed now is looked at again at the next start.
-            let _ = rustix::fs::unlinkat(self.home.directory().as_fd(), &self.name, AtFlags::empty());
+        if self.renamed.load(Ordering::Relaxed) || self.restore() {
+            return;
+        }
+        // It is on record before nothing else tells of it, where there is room for that yet.
+        let record = || !self.leaves_record() || self.home.record(&self.path).is_ok();
+        let is_recorded = record();
+        // What cannot be removed now is looked at again at the next start.
+        let _ = rustix::fs::unlinkat(self.home.directory().as_fd(), &self.name, AtFlags::empty());
+        if !is_recorded && !record() {
+            log::warn!("It is not on record that an upload to {} broke off", self.path);
         }
     }
 }

@@ -1,15 +1,19 @@
-//! Changes of names, `mkdir`, `rm` and `mv`, and of the time of what has one, `mtime`. Each is answered only when it is on the disk, as far as the
-//! durability in force and the file system go. None ever leaves a file without a name.
+//! Changes of names, `mkdir`, `rm` and `mv`, and of what has one: its time, `mtime`, and whether it is executable, `chmod`.
+//! Each is answered only when it is on the disk, as far as the durability in force and the file system go. None ever leaves
+//! a file without a name.
 
 use super::target::{Target, flush_change, is_same_inode};
 use super::{Folder, Lookup};
 use crate::config::Durability;
+use crate::store::attributes;
 use crate::store::errors::Call;
 use crate::store::names::{self, Name, Renamed};
+use crate::store::staging::Superseded;
 use ferry_common::error::ErrorCode;
 use ferry_common::wire::file_time::FileTime;
 use ferry_session::access::Cleared;
 use ferry_session::action::{Change, Removable};
+use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 use std::fmt::{self, Display};
@@ -33,7 +37,7 @@ impl Folder {
             Change::Rm { path, what } => self.remove(path, *what),
             Change::Mv { from, to, replace } => self.rename(from, to, *replace),
             Change::Mtime { path, mtime } => self.set_mtime(path, *mtime),
-            Change::Chmod { .. } => Err(ErrorCode::Unsupported),
+            Change::Chmod { path, executable } => self.set_executable(path, *executable),
         }
     }
 
@@ -69,8 +73,11 @@ impl Folder {
                 _,
             ) => return Err(ErrorCode::NotRegular),
         };
+        let superseded = self.superseded(path, &target);
         rustix::fs::unlinkat(target.directory(), name, flags).map_err(Call::Rm.of(path))?;
-        self.flush_names(&target)
+        self.flush_names(&target)?;
+        superseded.into_iter().for_each(Superseded::remove);
+        Ok(())
     }
 
     fn rename(&self, from: &Cleared, to: &Cleared, replace: bool) -> Result<(), ErrorCode> {
@@ -91,6 +98,7 @@ impl Folder {
             | FileType::BlockDevice
             | FileType::Unknown => return Err(ErrorCode::NotRegular),
         };
+        let superseded = self.superseded(to, &target).filter(|_| from != to);
         let change = Move { from, to, source, target, from_name, to_name, moved };
         if replace {
             self.rename_over(&change)?;
@@ -103,7 +111,9 @@ impl Folder {
             }
         }
         self.flush_names(&change.target)?;
-        self.flush_names(&change.source)
+        self.flush_names(&change.source)?;
+        superseded.into_iter().for_each(Superseded::remove);
+        Ok(())
     }
 
     fn rename_over(&self, change: &Move<'_>) -> Result<(), ErrorCode> {
@@ -152,15 +162,30 @@ impl Folder {
         Ok(())
     }
 
-    /// Of what the path leads to, as `stat` tells it.
-    fn set_mtime(&self, path: &Cleared, mtime: FileTime) -> Result<(), ErrorCode> {
+    /// Opens what the path leads to, as `stat` tells it, where `check` has nothing against that.
+    fn open_to_change(
+        &self,
+        path: &Cleared,
+        check: fn(&Stat) -> Result<(), ErrorCode>,
+    ) -> Result<OwnedFd, ErrorCode> {
         let cannot_open = Call::Open.of(path);
         let seen = self.resolve(path, OFlags::PATH, Lookup::MayBlock).map_err(&cannot_open)?;
         // What is neither file nor directory is not even opened.
-        check_served(&rustix::fs::fstat(&seen).map_err(&cannot_open)?)?;
+        check(&rustix::fs::fstat(&seen).map_err(&cannot_open)?)?;
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         let opened = self.resolve(path, flags, Lookup::MayBlock).map_err(&cannot_open)?;
-        check_served(&rustix::fs::fstat(&opened).map_err(&cannot_open)?)?;
+        check(&rustix::fs::fstat(&opened).map_err(&cannot_open)?)?;
+        Ok(opened)
+    }
+
+    fn set_executable(&self, path: &Cleared, executable: bool) -> Result<(), ErrorCode> {
+        let opened = self.open_to_change(path, check_file)?;
+        attributes::set_executable(&opened, executable, path)?;
+        if self.durability == Durability::Full { flush_change(&opened, path) } else { Ok(()) }
+    }
+
+    fn set_mtime(&self, path: &Cleared, mtime: FileTime) -> Result<(), ErrorCode> {
+        let opened = self.open_to_change(path, check_served)?;
         let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
         let last_modification = Timespec { tv_sec: mtime.seconds(), tv_nsec: mtime.nanoseconds().into() };
         let times = Timestamps { last_access, last_modification };
@@ -234,6 +259,11 @@ fn check_served(stat: &Stat) -> Result<(), ErrorCode> {
         | FileType::BlockDevice
         | FileType::Unknown => Err(ErrorCode::NotRegular),
     }
+}
+
+fn check_file(stat: &Stat) -> Result<(), ErrorCode> {
+    check_served(stat)?;
+    if kind_of(stat) == FileType::Directory { Err(ErrorCode::IsDirectory) } else { Ok(()) }
 }
 
 fn kind_of(stat: &Stat) -> FileType {

@@ -1,5 +1,6 @@
 //! A directory in which a name is to be made or taken away.
 
+use crate::store::digest_cache::FileIdentity;
 use crate::store::errors::Call;
 use crate::store::shortfalls::{Shortfall, is_unsupported_flush};
 use ferry_common::error::ErrorCode;
@@ -35,6 +36,15 @@ impl Target {
         match rustix::fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(is_same_inode(&stat, inode)),
             Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(Call::Open.of(&self.path)(errno)),
+        }
+    }
+
+    /// The state of what has a name here; of a link, of the link itself.
+    pub(super) fn state_of(&self, name: &[u8]) -> Result<Option<FileIdentity>, ErrorCode> {
+        match rustix::fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(FileIdentity::from_stat(&stat))),
+            Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(Call::Open.of(&self.path)(errno)),
         }
     }

@@ -1,7 +1,7 @@
 //! Where uploads go, and where they wait until they are whole.
 
 use super::target::Target;
-use super::{Folder, Lookup, size_of_file};
+use super::{Folder, Lookup, OpenFile, size_of_file};
 use crate::config::Durability;
 use crate::net::address::Address;
 use crate::store::attributes::{Attributes, Inherited, Replaced};
@@ -9,9 +9,12 @@ use crate::store::errors::Call;
 use crate::store::held_file::{Closer, HeldFile};
 use crate::store::lane_id::LaneId;
 use crate::store::mounts::Medium;
-use crate::store::staging::{Home, Room, StagedFile, StagingError};
+use crate::store::staging::{
+    Home, KeptPart, Original, Replaceable, Room, StagedFile, StagingError, Superseded,
+};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
+use ferry_common::wire::command::Resume;
 use ferry_session::access::Cleared;
 use ferry_session::action::{Beginning, Found, Length, Publication};
 use rustix::fd::{AsFd, OwnedFd};
@@ -54,7 +57,66 @@ impl Folder {
         Ok(Destination { target, home, durability: self.durability, inherited: OnceCell::new() })
     }
 
-    /// Opens what is kept of an upload to this path, and tells how much it is.
+    /// Makes a staged file that is to become `path`, with what it begins with.
+    pub(crate) fn stage(
+        &self,
+        path: &Cleared,
+        (size, new, beginning): (Length, bool, Beginning),
+        address: Address,
+        closer: &Closer,
+    ) -> Result<StagedFile, ErrorCode> {
+        let destination = self.destination(path)?;
+        destination.admit(path, new)?;
+        match beginning {
+            Beginning::Empty => destination.stage(path, size, address),
+            Beginning::Kept(Resume { offset, digest }) => {
+                let kept = KeptPart { offset, expected: Some(digest) };
+                StagedFile::resume(&destination.home, path, size, kept, destination.flushes(), address)
+            }
+            Beginning::Unconfirmed { offset } => {
+                let kept = KeptPart { offset, expected: None };
+                StagedFile::resume(&destination.home, path, size, kept, destination.flushes(), address)
+            }
+            Beginning::Published => {
+                if destination.home.has_partial(path).map_err(Call::Stage.of(path))? {
+                    return Err(ErrorCode::InUse);
+                }
+                let original = self.original(&destination.target, path, closer)?;
+                StagedFile::copy(&destination.home, path, size, original, destination.flushes(), address)
+            }
+        }
+    }
+
+    /// What the path leads to, opened to be copied, and what has its name: a link is replaced itself.
+    fn original(
+        &self,
+        target: &Target,
+        path: &Cleared,
+        closer: &Closer,
+    ) -> Result<(Option<Original>, Replaceable), ErrorCode> {
+        let named = target.state_of(file_name(path)?)?;
+        match self.open_file(path, Lookup::MayBlock, closer) {
+            Ok(open) => {
+                let OpenFile { file, facts, identity } = open.with_known_size()?;
+                let original = Original { file, identity, size_bytes: facts.size_bytes };
+                Ok((Some(original), Replaceable(named)))
+            }
+            Err(Errno::NOENT) => Ok((None, Replaceable(named))),
+            Err(errno) => Err(Call::Open.of(path)(errno)),
+        }
+    }
+
+    /// What is kept of uploads to a path that has got another file just now, or none. Only of a file system to which
+    /// something was uploaded since the start: what is kept on others is on record until it is old.
+    pub(super) fn superseded(&self, path: &Cleared, target: &Target) -> Option<Superseded> {
+        let homes = self.homes.as_ref()?;
+        let mount = mount_of(target.directory()).ok()?;
+        let home = homes.lock().get(&mount).cloned()?;
+        home.superseded(path)
+    }
+
+    /// Opens what is kept of an upload to this path, and tells how much it is. That one broke off of which nothing has come
+    /// is of no use to a client that wants to go on.
     pub(crate) fn open_partial(&self, path: &Cleared, closer: &Closer) -> Result<(HeldFile, u64), ErrorCode> {
         let target = self.target(path)?;
         let partial = self.home_of(path, &target)?.open_partial(path).map_err(|errno| match errno {
@@ -62,6 +124,9 @@ impl Folder {
             other => Call::Stage.of(path)(other),
         })?;
         let stat = rustix::fs::fstat(&partial).map_err(Call::Stage.of(path))?;
+        if size_of_file(&stat) == 0 {
+            return Err(ErrorCode::NoPartial);
+        }
         let medium = Medium::of(&partial);
         Ok((HeldFile::new(File::from(partial), medium, closer), size_of_file(&stat)))
     }
@@ -164,20 +229,18 @@ impl Destination {
         self.target.admits(file_name(path)?, new).map(drop)
     }
 
-    /// Makes a staged file that is to become `path`, or takes up the kept one.
+    /// Makes an empty staged file that is to become `path`.
     pub(crate) fn stage(
         &self,
         path: &Cleared,
         size: Length,
-        beginning: Beginning,
         address: Address,
     ) -> Result<StagedFile, ErrorCode> {
-        let flush = self.durability != Durability::None;
-        match beginning {
-            Beginning::Empty => StagedFile::create(&self.home, path, size, flush, address),
-            Beginning::Unconfirmed { .. } | Beginning::Published => Err(ErrorCode::Unsupported),
-            Beginning::Kept(resume) => StagedFile::resume(&self.home, path, size, resume, flush, address),
-        }
+        StagedFile::create(&self.home, path, size, self.flushes(), address)
+    }
+
+    fn flushes(&self) -> bool {
+        self.durability != Durability::None
     }
 
     /// Checks and dresses a staged file for its name.
@@ -225,6 +288,9 @@ impl Destination {
         if publication.consent.as_ref().is_some_and(|consent| !consent.holds()) {
             staged.keep();
             return Err(ErrorCode::BrokenOff);
+        }
+        if staged.is_copy() {
+            staged.check_replaced(self.target.state_of(name)?, Medium::of(self.target.directory()))?;
         }
         staged.rename_to(self.target.directory(), name, publication.new)
     }

@@ -4,13 +4,13 @@
 
 use super::claim::{Claim, LOCK_NAME};
 use super::error::StagingError;
-use super::partials::{Kept, Retention, names_in};
+use super::naming::{self, Remains, partial_name};
+use super::partials::{Entry, Kept, Retention, names_in};
 use super::space::Space;
 use crate::store::acl;
 use crate::store::lane_id::LaneId;
 use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::{HIDDEN_NAME, RemotePath};
-use ferry_common::wire::digest::Digest;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Access, AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -21,8 +21,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const PARTIAL_NAME: &str = "partial";
-/// Between the digest of a path and the number of the file.
-const SEPARATOR: char = '-';
 /// Attempts at preparing while another server, as the last, takes its directories away.
 const ATTEMPTS: usize = 16;
 
@@ -49,6 +47,14 @@ pub(crate) struct Home {
     space: Arc<Space>,
     next_number: AtomicU64,
     is_flushable: AtomicBool,
+}
+
+/// What was kept of an upload to a name, before another file came to have it.
+#[derive(Debug)]
+pub(crate) struct Superseded {
+    home: Arc<Home>,
+    name: String,
+    entry: Entry,
 }
 
 impl Home {
@@ -170,16 +176,19 @@ impl Home {
         }
     }
 
-    /// A free name that tells, after a crash, what the file was to become.
-    pub(super) fn new_name(&self, path: &RemotePath) -> String {
-        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
-        format!("{}{SEPARATOR}{number}", partial_name(path))
+    /// A free name that tells, after a crash, what the file was to become, and what is to be kept of it.
+    pub(super) fn new_name(&self, path: &RemotePath, remains: Remains) -> String {
+        naming::staged_name(path, remains, self.next_number())
     }
 
     /// A free name for what is set aside for a moment. It tells of no upload, so that after a crash the file is
     /// removed and never taken for a kept one.
     pub(crate) fn new_aside_name(&self) -> String {
-        format!("aside{SEPARATOR}{}", self.next_number.fetch_add(1, Ordering::Relaxed))
+        naming::aside_name(self.next_number())
+    }
+
+    fn next_number(&self) -> u64 {
+        self.next_number.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Takes the kept part of an upload, so that no other session can go on with it.
@@ -220,10 +229,49 @@ impl Home {
         Ok(())
     }
 
+    /// Keeps nothing of an upload but that it broke off.
+    pub(super) fn record(&self, path: &RemotePath) -> rustix::io::Result<()> {
+        let name = self.new_name(path, Remains::Any);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // The permissions of whatever goes on with it are set when that gets its name.
+        rustix::fs::openat(&self.directory, &name, flags, Mode::RUSR | Mode::WUSR).map(drop)?;
+        self.keep(&name, path).inspect_err(|_| {
+            let _ = rustix::fs::unlinkat(&self.directory, &name, AtFlags::empty());
+        })
+    }
+
+    /// True where an upload to this path broke off and has not been made up for.
+    pub(crate) fn has_partial(&self, path: &RemotePath) -> rustix::io::Result<bool> {
+        match rustix::fs::statat(&self.partial, partial_name(path), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// What this process has kept of an upload to this path, now that another file has come to have the name, or none.
+    pub(crate) fn superseded(self: &Arc<Self>, path: &RemotePath) -> Option<Superseded> {
+        let kept = self.kept();
+        if kept.is_empty() {
+            return None;
+        }
+        let name = partial_name(path);
+        let entry = kept.get(&name)?;
+        Some(Superseded { home: Arc::clone(self), name, entry })
+    }
+
     /// Opens the kept part of an upload, to look at it.
     pub(crate) fn open_partial(&self, path: &RemotePath) -> rustix::io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         rustix::fs::openat(&self.partial, partial_name(path), flags, Mode::empty())
+    }
+}
+
+impl Superseded {
+    /// To be called when the other file is on the disk. What was kept since is left alone.
+    pub(crate) fn remove(self) {
+        let Self { home, name, entry } = self;
+        home.kept().remove(home.partial_directory(), name.as_bytes(), entry);
     }
 }
 
@@ -242,11 +290,6 @@ impl Drop for Home {
             let _ = rustix::fs::unlinkat(&self.top, HIDDEN_NAME, AtFlags::REMOVEDIR);
         }
     }
-}
-
-/// The name by which the kept part of an upload is found again.
-fn partial_name(path: &RemotePath) -> String {
-    Digest::of(path.as_bytes()).to_string()
 }
 
 /// Opens a directory of Ferry's own, made where it is missing; never what stands in its place.
@@ -285,32 +328,34 @@ fn sweep(parent: BorrowedFd<'_>, partial: BorrowedFd<'_>) {
     }
 }
 
-/// Keeps what a killed server had of a large upload.
+/// Keeps of what a killed server was receiving what it would have kept itself.
 fn adopt_or_remove(directory: BorrowedFd<'_>, name: &[u8], partial: BorrowedFd<'_>) {
-    let kept = std::str::from_utf8(name)
-        .ok()
-        .and_then(|name| name.split_once(SEPARATOR))
-        .filter(|(stem, _)| Digest::parse(stem.as_bytes()).is_some() && is_adoptable(directory, name));
+    let kept = naming::kept_name(name).filter(|(_, remains)| is_adoptable(directory, name, *remains));
     let is_kept = kept.is_some_and(|(stem, _)| rustix::fs::renameat(directory, name, partial, stem).is_ok());
     if !is_kept {
         let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
     }
 }
 
-/// True for a large file without a second name: a published one must never be written to again.
-fn is_adoptable(directory: BorrowedFd<'_>, name: &[u8]) -> bool {
+/// True for a file of which something is to be kept and that has no second name: a published one must never be written to
+/// again.
+fn is_adoptable(directory: BorrowedFd<'_>, name: &[u8], remains: Remains) -> bool {
+    let is_enough = |bytes: u64| match remains {
+        Remains::Nothing => false,
+        Remains::Large => bytes > EAGER_MAX_BYTES,
+        Remains::Any => true,
+    };
     rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
-        .is_ok_and(|stat| u64::try_from(stat.st_size).unwrap_or(0) > EAGER_MAX_BYTES && stat.st_nlink == 1)
+        .is_ok_and(|stat| is_enough(u64::try_from(stat.st_size).unwrap_or(0)) && stat.st_nlink == 1)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::StagedFile;
+    use super::super::{KeptPart, StagedFile};
     use super::*;
     use crate::net::address::Address;
     use crate::store::tests::cleared;
     use ferry_common::error::ErrorCode;
-    use ferry_common::wire::command::Resume;
     use ferry_common::wire::digest::Digest;
     use ferry_session::access::Cleared;
     use ferry_session::action::Length;
@@ -336,7 +381,7 @@ mod tests {
 
     fn hash(staged: &StagedFile) -> Result<(), ErrorCode> {
         let mut scratch = vec![0; 4096];
-        while !staged.hash_step(1 << 20, &mut scratch)? {}
+        while !staged.begin_step(1 << 20, &mut scratch)? {}
         Ok(())
     }
 
@@ -380,10 +425,10 @@ mod tests {
         let dead = hidden(folder.path()).join("dead");
         std::fs::create_dir(&dead).unwrap();
         std::fs::write(dead.join(LOCK_NAME), "").unwrap();
-        std::fs::write(dead.join(living.new_name(&path())), "small").unwrap();
+        std::fs::write(dead.join(living.new_name(&path(), Remains::Large)), "small").unwrap();
         let large = RemotePath::parse(b"large").unwrap();
         let content = vec![7; 1 + usize::try_from(EAGER_MAX_BYTES).unwrap()];
-        std::fs::write(dead.join(living.new_name(&large)), &content).unwrap();
+        std::fs::write(dead.join(living.new_name(&large, Remains::Large)), &content).unwrap();
 
         let second = home_in(folder.path());
         assert!(!dead.exists());
@@ -404,13 +449,13 @@ mod tests {
         staged.keep();
         drop(staged);
 
-        let resume = Resume { offset: 2 << 20, digest: Digest::of(&half) };
+        let resume = KeptPart { offset: 2 << 20, expected: Some(Digest::of(&half)) };
         let go_on =
             |resume| StagedFile::resume(&home, &path(), Length::Exact(4 << 20), resume, true, Address::OWN);
         let resumed = go_on(resume).unwrap();
         assert!(go_on(resume).is_err());
         hash(&resumed).unwrap();
-        assert_eq!(resumed.digest(), resume.digest);
+        assert_eq!(Some(resumed.digest()), resume.expected);
         resumed.append(&half).unwrap();
         assert_eq!(resumed.digest(), Digest::of(&vec![1; 4 << 20]));
     }
@@ -429,7 +474,7 @@ mod tests {
             rustix::fs::fstat(kept).unwrap().st_size
         };
         let go_on = |offset, digest| {
-            let resume = Resume { offset, digest };
+            let resume = KeptPart { offset, expected: Some(digest) };
             StagedFile::resume(&home, &path(), Length::Exact(4 << 20), resume, true, Address::OWN)
         };
 
@@ -460,7 +505,7 @@ mod tests {
         drop(staged);
         let kept = hidden(folder.path()).join(PARTIAL_NAME).join(partial_name(&path()));
         std::fs::hard_link(kept, folder.path().join("published")).unwrap();
-        let resume = Resume { offset: 2 << 20, digest: Digest::of(&content) };
+        let resume = KeptPart { offset: 2 << 20, expected: Some(Digest::of(&content)) };
         let resumed = StagedFile::resume(&home, &path(), Length::Exact(4 << 20), resume, true, Address::OWN);
         assert_eq!(resumed.unwrap_err(), ErrorCode::NoPartial);
     }

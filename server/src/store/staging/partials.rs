@@ -2,8 +2,10 @@
 //! directory; every change by this process goes through here. Of what other servers on the same folder keep it
 //! knows nothing, and touches nothing: each server looks after its own.
 
+use crate::limits::{KEPT_UPLOAD_MIN_BYTES, KEPT_UPLOADS_MAX};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, Stat};
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -20,12 +22,15 @@ pub(super) struct Kept {
     entries: HashMap<Vec<u8>, Entry>,
 }
 
+/// Tells something that is kept from whatever else was, or will be, kept under its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Entry {
-    /// Seconds since 1970: the change time, which the rename that kept the upload has set. The modification time
-    /// would not do, since clients choose it.
+pub(super) struct Entry {
+    /// Seconds since 1970, and nanoseconds: the change time, which the rename that kept the upload has set. The modification
+    /// time would not do, since clients choose it.
     since_s: u64,
+    since_ns: u64,
     bytes: u64,
+    inode: u64,
 }
 
 impl Kept {
@@ -46,44 +51,57 @@ impl Kept {
         }
     }
 
-    /// Removes what is too old, then the oldest until the rest is not too much. Tells when the next will be too
-    /// old, if there is any left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// What is kept under this name, as far as this process knows.
+    pub(super) fn get(&self, name: &str) -> Option<Entry> {
+        self.entries.get(name.as_bytes()).copied()
+    }
+
+    /// Removes what is too old, then the oldest until the rest is not too much, and not too many. Tells when the next will
+    /// be too old, if there is any left.
     pub(super) fn sweep(
         &mut self,
         directory: &OwnedFd,
         retention: Retention,
         now_s: u64,
     ) -> Option<Duration> {
-        let mut by_age: Vec<(Vec<u8>, Entry)> =
-            self.entries.iter().map(|(name, entry)| (name.clone(), *entry)).collect();
-        by_age.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.since_s));
-        let mut total_bytes: u64 = 0;
-        let mut oldest_s = None;
+        let mut by_age: Vec<(&[u8], Entry)> =
+            self.entries.iter().map(|(name, entry)| (name.as_slice(), *entry)).collect();
+        by_age.sort_unstable_by_key(|(_, entry)| Reverse((entry.since_s, entry.since_ns)));
+        let (mut total_bytes, mut count): (u64, usize) = (0, 0);
+        let mut surplus = Vec::new();
         for (name, entry) in by_age {
-            let age_s = now_s.saturating_sub(entry.since_s);
-            let grown = total_bytes.saturating_add(entry.bytes);
-            if (age_s >= retention.age_s || grown > retention.bytes) && self.remove(directory, &name, entry) {
-                continue;
+            let grown = total_bytes.saturating_add(entry.bytes.max(KEPT_UPLOAD_MIN_BYTES));
+            let is_old = now_s.saturating_sub(entry.since_s) >= retention.age_s;
+            if is_old || grown > retention.bytes || count >= KEPT_UPLOADS_MAX {
+                surplus.push((name.to_vec(), entry));
+            } else {
+                total_bytes = grown;
+                count += 1;
             }
-            total_bytes = grown;
-            oldest_s = oldest_s.max(Some(age_s));
         }
+        for (name, entry) in surplus {
+            self.remove(directory, &name, entry);
+        }
+        let oldest_s = self.entries.values().map(|entry| now_s.saturating_sub(entry.since_s)).max();
         oldest_s.map(|age_s| Duration::from_secs(retention.age_s.saturating_sub(age_s)))
     }
 
-    /// True where the index has it no more; what cannot be removed is left for the next start. What another server
-    /// has kept under the name since is left alone, too.
-    fn remove(&mut self, directory: &OwnedFd, name: &[u8], entry: Entry) -> bool {
+    /// Removes what is kept, if it is still this; what cannot be removed is left for the next start. What was kept under the
+    /// name since, by this server or another, is left alone.
+    pub(super) fn remove(&mut self, directory: &OwnedFd, name: &[u8], entry: Entry) {
         let there = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
         if let Ok(stat) = &there
             && Entry::of(stat) != entry
         {
             self.entries.insert(name.to_vec(), Entry::of(stat));
-            return false;
+            return;
         }
         let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
         self.entries.remove(name);
-        true
     }
 }
 
@@ -91,7 +109,9 @@ impl Entry {
     fn of(stat: &Stat) -> Self {
         Self {
             since_s: u64::try_from(stat.st_ctime).unwrap_or(0),
+            since_ns: stat.st_ctime_nsec,
             bytes: u64::try_from(stat.st_size).unwrap_or(0),
+            inode: stat.st_ino,
         }
     }
 }
@@ -119,12 +139,12 @@ mod tests {
         let path = |name: &str| folder.path().join(name);
         for name in ["a", "b", "c", "d"] {
             let file = File::create(path(name)).unwrap();
-            file.set_len(100).unwrap();
+            file.set_len(10_000).unwrap();
             file.set_modified(UNIX_EPOCH).unwrap();
         }
         let mut kept = Kept::read(&directory);
         let now_s = kept.entries[b"a".as_slice()].since_s;
-        let retention = Retention { age_s: 1000, bytes: 250 };
+        let retention = Retention { age_s: 1000, bytes: 25_000 };
         assert_eq!(kept.entries.len(), 4);
         for (name, age_s) in [("a", 5000), ("b", 300), ("c", 200)] {
             // As if it had been there for so long; what is on the disk is of the same age.
@@ -141,8 +161,34 @@ mod tests {
             (names.len(), std::fs::read_dir(folder.path()).unwrap().count())
         };
         assert_eq!(kept.sweep(&directory, retention, now_s + 10), Some(Duration::from_secs(990)));
-        assert_eq!(left(&kept), (2, 2), "two of them are 200 bytes");
+        assert_eq!(left(&kept), (2, 2), "two of them are 20 000 bytes");
         assert_eq!(kept.sweep(&directory, retention, now_s + 1000), None);
         assert_eq!(left(&kept), (0, 0));
+    }
+
+    #[test]
+    fn empty_ones_count_and_of_very_many_the_oldest_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = rustix::fs::open(folder.path(), OFlags::RDONLY, Mode::empty()).unwrap();
+        for number in 0..4 {
+            File::create(folder.path().join(number.to_string())).unwrap();
+        }
+        let mut kept = Kept::read(&directory);
+        let now_s = kept.entries[b"0".as_slice()].since_s;
+        let retention = Retention { age_s: 1000, bytes: 3 * KEPT_UPLOAD_MIN_BYTES };
+        kept.sweep(&directory, retention, now_s);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
+
+        for number in 0..KEPT_UPLOADS_MAX + 5 {
+            let since_s = now_s - (number as u64 % 500);
+            let entry = Entry { since_s, since_ns: 0, bytes: 0, inode: number as u64 };
+            kept.entries.insert(format!("more-{number}").into_bytes(), entry);
+        }
+        kept.sweep(&directory, Retention { age_s: 1000, bytes: u64::MAX }, now_s);
+        assert_eq!(kept.entries.len(), KEPT_UPLOADS_MAX);
+        // Each of those seconds has some dozens of them.
+        let oldest_s = kept.entries.values().map(|entry| now_s.saturating_sub(entry.since_s)).max();
+        assert_eq!(oldest_s, Some(499), "only some of the oldest went");
+        assert!((0..4).any(|number| kept.entries.contains_key(number.to_string().as_bytes())));
     }
 }
