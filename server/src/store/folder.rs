@@ -5,6 +5,7 @@
 //! name leads to is looked at by `O_PATH` before it is opened, so a FIFO or device is never touched.
 //! All of these calls may wait for a disk, except [`Folder::open_file`] with [`Lookup::CachedOnly`].
 
+mod beginnings;
 mod changes;
 mod listing;
 mod target;

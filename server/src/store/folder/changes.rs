@@ -269,3 +269,94 @@ fn check_file(stat: &Stat) -> Result<(), ErrorCode> {
 fn kind_of(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::staging::Retention;
+    use crate::store::tests::cleared;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use tempfile::TempDir;
+
+    fn folder() -> (TempDir, Folder) {
+        let files = tempfile::tempdir().unwrap();
+        let retention = Retention { age_s: 1000, bytes: u64::MAX };
+        let folder = Folder::open(files.path(), Durability::Full, retention).unwrap();
+        (files, folder)
+    }
+
+    #[test]
+    fn what_is_removed_is_what_was_meant() {
+        let (files, folder) = folder();
+        let make = || {
+            fs::create_dir_all(files.path().join("dir")).unwrap();
+            fs::write(files.path().join("file"), "").unwrap();
+            for (link, target) in [("to-dir", "dir"), ("to-file", "file"), ("to-nothing", "nothing")] {
+                let _ = symlink(target, files.path().join(link));
+            }
+        };
+        for (name, what, expected) in [
+            ("file", Removable::File, Ok(())),
+            ("file", Removable::Directory, Err(ErrorCode::NotDirectory)),
+            ("file", Removable::Any, Ok(())),
+            ("dir", Removable::File, Err(ErrorCode::IsDirectory)),
+            ("dir", Removable::Directory, Ok(())),
+            ("dir", Removable::Any, Ok(())),
+            ("to-file", Removable::File, Ok(())),
+            ("to-file", Removable::Directory, Err(ErrorCode::NotDirectory)),
+            ("to-dir", Removable::File, Ok(())),
+            ("to-dir", Removable::Directory, Err(ErrorCode::NotDirectory)),
+            ("to-dir", Removable::Any, Ok(())),
+            ("to-nothing", Removable::File, Ok(())),
+            ("missing", Removable::Any, Err(ErrorCode::NotFound)),
+        ] {
+            make();
+            let removed = folder.change(&Change::Rm { path: cleared(name), what });
+            assert_eq!(removed, expected, "{name} {what:?}");
+            let is_there = files.path().join(name).symlink_metadata().is_ok();
+            assert_eq!(is_there, expected.is_err() && name != "missing", "{name} {what:?}");
+            if name.starts_with("to-") {
+                assert!(files.path().join("dir").is_dir() && files.path().join("file").is_file());
+            }
+        }
+        make();
+        fs::write(files.path().join("dir/within"), "").unwrap();
+        let removed = folder.change(&Change::Rm { path: cleared("dir"), what: Removable::Directory });
+        assert_eq!(removed, Err(ErrorCode::NotEmpty));
+    }
+
+    #[test]
+    fn a_file_is_made_executable_or_not_and_nothing_else_is() {
+        let (files, folder) = folder();
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::write(elsewhere.path().join("out"), "").unwrap();
+        symlink(elsewhere.path().join("out"), files.path().join("leads-out")).unwrap();
+        fs::create_dir(files.path().join("dir")).unwrap();
+        let file = files.path().join("file");
+        fs::write(&file, "").unwrap();
+        symlink("file", files.path().join("link")).unwrap();
+        let chmod =
+            |name: &str, executable| folder.change(&Change::Chmod { path: cleared(name), executable });
+        for (before, name, executable, after) in [
+            (0o644, "file", true, 0o755),
+            (0o640, "link", true, 0o750),
+            (0o600, "file", false, 0o600),
+            (0o755, "file", false, 0o644),
+            (0o4644, "file", true, 0o755),
+            (0o4755, "file", true, 0o4755),
+        ] {
+            fs::set_permissions(&file, fs::Permissions::from_mode(before)).unwrap();
+            assert_eq!(chmod(name, executable), Ok(()));
+            assert_eq!(file.metadata().unwrap().mode() & 0o7777, after, "{before:o} {executable}");
+        }
+        for (name, refused) in [
+            ("dir", ErrorCode::IsDirectory),
+            ("missing", ErrorCode::NotFound),
+            ("leads-out", ErrorCode::BadLink),
+        ] {
+            assert_eq!(chmod(name, true), Err(refused), "{name}");
+        }
+        assert_eq!(elsewhere.path().join("out").metadata().unwrap().mode() & 0o111, 0);
+    }
+}

@@ -1,7 +1,7 @@
 //! Where uploads go, and where they wait until they are whole.
 
 use super::target::Target;
-use super::{Folder, Lookup, OpenFile, size_of_file};
+use super::{Folder, Lookup, size_of_file};
 use crate::config::Durability;
 use crate::net::address::Address;
 use crate::store::attributes::{Attributes, Inherited, Replaced};
@@ -9,14 +9,11 @@ use crate::store::errors::Call;
 use crate::store::held_file::{Closer, HeldFile};
 use crate::store::lane_id::LaneId;
 use crate::store::mounts::Medium;
-use crate::store::staging::{
-    Home, KeptPart, Original, Replaceable, Room, StagedFile, StagingError, Superseded,
-};
+use crate::store::staging::{Home, Room, StagedFile, StagingError, Superseded};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
-use ferry_common::wire::command::Resume;
 use ferry_session::access::Cleared;
-use ferry_session::action::{Beginning, Found, Length, Publication};
+use ferry_session::action::{Found, Length, Publication};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Access, AtFlags, FileType, OFlags, Stat, StatxFlags};
 use rustix::io::Errno;
@@ -39,8 +36,8 @@ type MountId = u64;
 /// A directory that receives uploads, and the place on its file system where they are staged.
 #[derive(Debug)]
 pub(crate) struct Destination {
-    target: Target,
-    home: Arc<Home>,
+    pub(super) target: Target,
+    pub(super) home: Arc<Home>,
     durability: Durability,
     /// What new files get here, once one has come.
     inherited: OnceCell<Inherited>,
@@ -55,55 +52,6 @@ impl Folder {
             .map_err(Call::Open.of(path))?;
         let home = self.home_of(path, &target)?;
         Ok(Destination { target, home, durability: self.durability, inherited: OnceCell::new() })
-    }
-
-    /// Makes a staged file that is to become `path`, with what it begins with.
-    pub(crate) fn stage(
-        &self,
-        path: &Cleared,
-        (size, new, beginning): (Length, bool, Beginning),
-        address: Address,
-        closer: &Closer,
-    ) -> Result<StagedFile, ErrorCode> {
-        let destination = self.destination(path)?;
-        destination.admit(path, new)?;
-        match beginning {
-            Beginning::Empty => destination.stage(path, size, address),
-            Beginning::Kept(Resume { offset, digest }) => {
-                let kept = KeptPart { offset, expected: Some(digest) };
-                StagedFile::resume(&destination.home, path, size, kept, destination.flushes(), address)
-            }
-            Beginning::Unconfirmed { offset } => {
-                let kept = KeptPart { offset, expected: None };
-                StagedFile::resume(&destination.home, path, size, kept, destination.flushes(), address)
-            }
-            Beginning::Published => {
-                if destination.home.has_partial(path).map_err(Call::Stage.of(path))? {
-                    return Err(ErrorCode::InUse);
-                }
-                let original = self.original(&destination.target, path, closer)?;
-                StagedFile::copy(&destination.home, path, size, original, destination.flushes(), address)
-            }
-        }
-    }
-
-    /// What the path leads to, opened to be copied, and what has its name: a link is replaced itself.
-    fn original(
-        &self,
-        target: &Target,
-        path: &Cleared,
-        closer: &Closer,
-    ) -> Result<(Option<Original>, Replaceable), ErrorCode> {
-        let named = target.state_of(file_name(path)?)?;
-        match self.open_file(path, Lookup::MayBlock, closer) {
-            Ok(open) => {
-                let OpenFile { file, facts, identity } = open.with_known_size()?;
-                let original = Original { file, identity, size_bytes: facts.size_bytes };
-                Ok((Some(original), Replaceable(named)))
-            }
-            Err(Errno::NOENT) => Ok((None, Replaceable(named))),
-            Err(errno) => Err(Call::Open.of(path)(errno)),
-        }
     }
 
     /// What is kept of uploads to a path that has got another file just now, or none. Only of a file system to which
@@ -239,7 +187,7 @@ impl Destination {
         StagedFile::create(&self.home, path, size, self.flushes(), address)
     }
 
-    fn flushes(&self) -> bool {
+    pub(super) fn flushes(&self) -> bool {
         self.durability != Durability::None
     }
 
@@ -301,7 +249,7 @@ impl Destination {
     }
 }
 
-fn file_name(path: &RemotePath) -> Result<&[u8], ErrorCode> {
+pub(super) fn file_name(path: &RemotePath) -> Result<&[u8], ErrorCode> {
     path.file_name().ok_or(ErrorCode::IsDirectory)
 }
 
