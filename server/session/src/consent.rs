@@ -10,7 +10,7 @@ pub struct Consent(Arc<AtomicBool>);
 
 /// The session's end of a [`Consent`]. Whatever ends the session drops it, and with it the consent.
 #[derive(Debug)]
-pub(crate) struct Consenting(Arc<AtomicBool>);
+pub struct Consenting(Arc<AtomicBool>);
 
 impl Consent {
     /// False from the moment on at which the client is known to have gone, or to have changed its mind.
@@ -29,12 +29,14 @@ impl PartialEq for Consent {
 impl Eq for Consent {}
 
 impl Consenting {
-    pub(crate) fn new() -> (Self, Consent) {
+    /// A consent that holds, and the session's end of it.
+    pub fn new() -> (Self, Consent) {
         let holds = Arc::new(AtomicBool::new(true));
         (Self(Arc::clone(&holds)), Consent(holds))
     }
 
-    pub(crate) fn withdraw(&self) {
+    /// The client has gone, or has changed its mind.
+    pub fn withdraw(&self) {
         self.0.store(false, Ordering::Release);
     }
 }

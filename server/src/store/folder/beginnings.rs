@@ -74,6 +74,7 @@ mod tests {
     use ferry_common::limits::EAGER_MAX_BYTES;
     use ferry_common::wire::digest::Digest;
     use ferry_session::action::{Change, Publication, Removable};
+    use ferry_session::consent::{Consent, Consenting};
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::path::PathBuf;
@@ -126,6 +127,16 @@ mod tests {
         }
 
         fn publish(&self, staged: &StagedFile) -> Result<(), ErrorCode> {
+            self.publish_with(staged, None, || ())
+        }
+
+        /// Does something when the file is flushed and about to be named.
+        fn publish_with(
+            &self,
+            staged: &StagedFile,
+            consent: Option<Consent>,
+            before_naming: impl FnOnce(),
+        ) -> Result<(), ErrorCode> {
             let publication = Publication {
                 id: 1,
                 path: staged.path().clone(),
@@ -134,10 +145,11 @@ mod tests {
                 executable: None,
                 new: false,
                 alone: true,
-                consent: None,
+                consent,
             };
             let destination = self.folder.destination(&publication.path)?;
             destination.flush_ahead(staged, &publication)?;
+            before_naming();
             destination.receive(staged, &publication)?;
             destination.flush()?;
             staged.remove_superseded();
@@ -310,11 +322,6 @@ mod tests {
         drop(place.stage(Beginning::Published).unwrap());
         assert_eq!((place.kept(), place.read("file")), (None, bytes(3456)));
         assert!(place.is_tidy());
-        let copies: Vec<_> =
-            (0..crate::limits::COPIES_MAX).map(|_| place.stage(Beginning::Published)).collect();
-        let busy = copies.iter().any(Result::is_err) || place.stage(Beginning::Published).is_err();
-        assert!(busy, "each holds another file open");
-        drop(copies);
         fs::remove_file(place.at("file")).unwrap();
         fs::create_dir(place.at("file")).unwrap();
         assert_eq!(place.stage(Beginning::Published).unwrap_err(), ErrorCode::IsDirectory);
@@ -351,6 +358,51 @@ mod tests {
         place.upload(Length::UntilClose, b"newer");
         assert_eq!((place.kept(), place.read("file")), (None, b"newer".to_vec()));
         assert!(place.stage(Beginning::Published).is_ok());
+    }
+
+    #[test]
+    fn an_upload_whose_client_has_gone_before_it_is_named_is_kept_for_whoever_goes_on_with_it() {
+        let place = Place::new();
+        fs::write(place.at("file"), "old").unwrap();
+        fs::set_permissions(place.at("file"), fs::Permissions::from_mode(0o441)).unwrap();
+        let staged = || {
+            let staged = place.stage(Beginning::Empty).unwrap();
+            staged.append(&bytes(5000)).unwrap();
+            staged
+        };
+        let (consenting, consent) = Consenting::new();
+        let published = place.publish_with(&staged(), Some(consent), || consenting.withdraw());
+        assert_eq!(published, Err(ErrorCode::BrokenOff));
+        assert_eq!(place.read("file"), b"old");
+        let partial = place.at(".ferry-staging/partial").join(Digest::of(b"file").to_string());
+        assert_eq!(fs::read(&partial).unwrap(), bytes(5000));
+        let usual = tempfile::Builder::new()
+            .permissions(fs::Permissions::from_mode(0o666))
+            .tempfile_in(&place.files)
+            .unwrap();
+        let mode = |path: PathBuf| path.metadata().unwrap().mode();
+        assert_eq!(mode(partial), mode(usual.path().to_owned()), "nothing of what it was to replace");
+        drop(usual);
+
+        let again = place.stage(Beginning::Unconfirmed { offset: 5000 }).unwrap();
+        go_through(&again).unwrap();
+        let (consenting, consent) = Consenting::new();
+        place.publish_with(&again, Some(consent), || ()).unwrap();
+        consenting.withdraw();
+        assert_eq!((place.read("file"), place.kept()), (bytes(5000), None));
+        assert_eq!(mode(place.at("file")) & 0o777, 0o441);
+        drop(again);
+
+        fs::remove_file(place.at("file")).unwrap();
+        fs::create_dir(place.at("file")).unwrap();
+        let failed = place.stage_sized(Length::UntilClose, Beginning::Empty);
+        assert_eq!(failed.unwrap_err(), ErrorCode::IsDirectory);
+        fs::remove_dir(place.at("file")).unwrap();
+        let in_the_way = || fs::create_dir(place.at("file")).unwrap();
+        let refused = place.publish_with(&staged(), None, in_the_way);
+        assert_eq!(refused, Err(ErrorCode::IsDirectory));
+        assert_eq!(place.kept(), Some(Vec::new()), "that it broke off is all that is left");
+        assert!(place.is_tidy());
     }
 
     #[test]

@@ -440,6 +440,36 @@ mod tests {
     }
 
     #[test]
+    fn a_record_outlives_its_server_and_what_is_a_copy_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let living = home_in(folder.path());
+        let dead = hidden(folder.path()).join("dead");
+        std::fs::create_dir(&dead).unwrap();
+        std::fs::write(dead.join(LOCK_NAME), "").unwrap();
+        let large = vec![7; 1 + usize::try_from(EAGER_MAX_BYTES).unwrap()];
+        let path = |name: &str| RemotePath::parse(name.as_bytes()).unwrap();
+        for (name, remains, content) in [
+            ("small", Remains::Any, b"small".as_slice()),
+            ("empty", Remains::Any, b""),
+            ("sized", Remains::Large, b"small"),
+            ("copy", Remains::Nothing, &large),
+        ] {
+            std::fs::write(dead.join(living.new_name(&path(name), remains)), content).unwrap();
+        }
+        let published = dead.join(living.new_name(&path("published"), Remains::Any));
+        std::fs::write(&published, "whole").unwrap();
+        std::fs::hard_link(&published, folder.path().join("published")).unwrap();
+
+        let second = home_in(folder.path());
+        assert!(!dead.exists());
+        let kept =
+            ["small", "empty", "sized", "copy", "published"].map(|name| second.has_partial(&path(name)));
+        assert_eq!(kept, [Ok(true), Ok(true), Ok(false), Ok(false), Ok(false)]);
+        assert!(second.superseded(&path("empty")).is_some(), "it is known from the start on");
+        assert_eq!(std::fs::read(folder.path().join("published")).unwrap(), b"whole");
+    }
+
+    #[test]
     fn what_is_kept_can_be_gone_on_with_once() {
         let folder = tempfile::tempdir().unwrap();
         let home = home_in(folder.path());

@@ -32,3 +32,17 @@ impl Drop for Permit {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_are_given_and_those_that_come_back_again() {
+        static FEW: Permits = Permits { taken: AtomicU64::new(0), most: 2 };
+        let (first, second) = (FEW.try_take(), FEW.try_take());
+        assert!(first.is_some() && second.is_some() && FEW.try_take().is_none());
+        drop(first);
+        assert!(FEW.try_take().is_some());
+    }
+}
