@@ -6,6 +6,7 @@
 //! go on with, as are small ones of which it must be known that they broke off, and the rest is removed. What a living one has is left alone. Nothing is ever written to a file that
 //! has got its name.
 
+mod abandoned;
 mod beginning;
 mod claim;
 mod error;

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// The file that is locked. No name of a staged or kept upload is like it.
 pub(super) const LOCK_NAME: &str = "lock";
+/// More than what is noted in it.
+const NOTE_MAX_BYTES: usize = 64;
 /// Attempts at locking a file that another server has locked for a moment, or that is replaced meanwhile...
 const ATTEMPTS: usize = 250;
 /// ...and the time between them. Waiting in the kernel would have no end, and not every file system can.
@@ -54,6 +56,19 @@ impl Claim {
             Ok(()) => Err(StagingError::LockedTwice),
             Err(errno) => Err(StagingError::NoLocks(errno)),
         }
+    }
+
+    /// Writes this into the lock, where the file system has room: it tells of the server to whoever comes after it.
+    pub(super) fn note(&self, note: &[u8]) {
+        let _ = rustix::io::pwrite(&self.lock, note, 0);
+    }
+
+    /// What was noted, as far as it is no longer than [`NOTE_MAX_BYTES`].
+    pub(super) fn noted(&self) -> Option<Vec<u8>> {
+        let mut note = vec![0; NOTE_MAX_BYTES];
+        let length = rustix::io::pread(&self.lock, &mut note, 0).ok()?;
+        note.truncate(length);
+        Some(note)
     }
 
     /// Removes the lock, and with it the claim; whatever is locked under this name next is another file.

@@ -2,14 +2,14 @@
 //! `.ferry-staging/partial/`, shared by all, for what broke off. Each process has a claim on its own directory
 //! while it lives; what a process has claimed, no other touches.
 
+use super::abandoned;
 use super::claim::{Claim, LOCK_NAME};
 use super::error::StagingError;
-use super::naming::{self, Remains, partial_name};
-use super::partials::{Entry, Kept, Retention, names_in};
+use super::naming::{self, PARTIAL_NAME, Remains, partial_name};
+use super::partials::{DIRECTORY, Entry, Kept, Retention, names_in};
 use super::space::Space;
 use crate::store::acl;
 use crate::store::lane_id::LaneId;
-use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::{HIDDEN_NAME, RemotePath};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Access, AtFlags, Mode, OFlags, RenameFlags};
@@ -18,9 +18,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const DIRECTORY: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-const PARTIAL_NAME: &str = "partial";
 /// Attempts at preparing while another server, as the last, takes its directories away.
 const ATTEMPTS: usize = 16;
 
@@ -85,7 +82,7 @@ impl Home {
         let whole = Claim::wait(parent.as_fd())?;
         whole.prove(parent.as_fd())?;
         let partial = directory_in(parent.as_fd(), PARTIAL_NAME.as_bytes())?;
-        sweep(parent.as_fd(), partial.as_fd());
+        abandoned::look_through(parent.as_fd(), partial.as_fd());
         let mut secret = [0_u8; 8];
         rustix::rand::getrandom(&mut secret, rustix::rand::GetRandomFlags::empty())?;
         let name = format!("{:016x}", u64::from_be_bytes(secret));
@@ -93,7 +90,9 @@ impl Home {
         let directory = rustix::fs::openat(&parent, &name, DIRECTORY, Mode::empty())?;
         // What is staged is to have nothing of this directory; most have no such list, and some no lists.
         let _ = rustix::fs::fremovexattr(&directory, acl::DEFAULT_NAME);
-        let claim = Some(Claim::wait(directory.as_fd())?);
+        let claim = Claim::wait(directory.as_fd())?;
+        abandoned::note_start(&claim);
+        let claim = Some(claim);
         drop(whole);
         let top = rustix::io::fcntl_dupfd_cloexec(top, 0)?;
         let magic = rustix::fs::fstatfs(&directory)?.f_type;
@@ -306,49 +305,6 @@ fn directory_in(parent: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, StagingE
     Ok(opened)
 }
 
-/// Empties the subdirectories that no server claims. What cannot be removed stays for another time, and so does
-/// what has no lock: its server may live.
-fn sweep(parent: BorrowedFd<'_>, partial: BorrowedFd<'_>) {
-    for name in names_in(parent) {
-        if name == PARTIAL_NAME.as_bytes() || name == LOCK_NAME.as_bytes() {
-            continue;
-        }
-        let Ok(directory) = rustix::fs::openat(parent, &name, DIRECTORY, Mode::empty()) else { continue };
-        if let Some(claim) = Claim::of_abandoned(directory.as_fd()) {
-            for file in names_in(directory.as_fd()) {
-                if file != LOCK_NAME.as_bytes() {
-                    adopt_or_remove(directory.as_fd(), &file, partial);
-                }
-            }
-            if names_in(directory.as_fd()) == [LOCK_NAME.as_bytes()] {
-                claim.remove(directory.as_fd());
-            }
-        }
-        let _ = rustix::fs::unlinkat(parent, &name, AtFlags::REMOVEDIR);
-    }
-}
-
-/// Keeps of what a killed server was receiving what it would have kept itself.
-fn adopt_or_remove(directory: BorrowedFd<'_>, name: &[u8], partial: BorrowedFd<'_>) {
-    let kept = naming::kept_name(name).filter(|(_, remains)| is_adoptable(directory, name, *remains));
-    let is_kept = kept.is_some_and(|(stem, _)| rustix::fs::renameat(directory, name, partial, stem).is_ok());
-    if !is_kept {
-        let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
-    }
-}
-
-/// True for a file of which something is to be kept and that has no second name: a published one must never be written to
-/// again.
-fn is_adoptable(directory: BorrowedFd<'_>, name: &[u8], remains: Remains) -> bool {
-    let is_enough = |bytes: u64| match remains {
-        Remains::Nothing => false,
-        Remains::Large => bytes > EAGER_MAX_BYTES,
-        Remains::Any => true,
-    };
-    rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
-        .is_ok_and(|stat| is_enough(u64::try_from(stat.st_size).unwrap_or(0)) && stat.st_nlink == 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{KeptPart, StagedFile};
@@ -356,6 +312,7 @@ mod tests {
     use crate::net::address::Address;
     use crate::store::tests::cleared;
     use ferry_common::error::ErrorCode;
+    use ferry_common::limits::EAGER_MAX_BYTES;
     use ferry_common::wire::digest::Digest;
     use ferry_session::access::Cleared;
     use ferry_session::action::Length;
@@ -437,36 +394,6 @@ mod tests {
         staged.rename_to(&root_of(folder.path()), b"kept", true).unwrap();
         drop((living, staged, second));
         assert_eq!(count(folder.path()), 2, "the file, and what is kept");
-    }
-
-    #[test]
-    fn a_record_outlives_its_server_and_what_is_a_copy_does_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let living = home_in(folder.path());
-        let dead = hidden(folder.path()).join("dead");
-        std::fs::create_dir(&dead).unwrap();
-        std::fs::write(dead.join(LOCK_NAME), "").unwrap();
-        let large = vec![7; 1 + usize::try_from(EAGER_MAX_BYTES).unwrap()];
-        let path = |name: &str| RemotePath::parse(name.as_bytes()).unwrap();
-        for (name, remains, content) in [
-            ("small", Remains::Any, b"small".as_slice()),
-            ("empty", Remains::Any, b""),
-            ("sized", Remains::Large, b"small"),
-            ("copy", Remains::Nothing, &large),
-        ] {
-            std::fs::write(dead.join(living.new_name(&path(name), remains)), content).unwrap();
-        }
-        let published = dead.join(living.new_name(&path("published"), Remains::Any));
-        std::fs::write(&published, "whole").unwrap();
-        std::fs::hard_link(&published, folder.path().join("published")).unwrap();
-
-        let second = home_in(folder.path());
-        assert!(!dead.exists());
-        let kept =
-            ["small", "empty", "sized", "copy", "published"].map(|name| second.has_partial(&path(name)));
-        assert_eq!(kept, [Ok(true), Ok(true), Ok(false), Ok(false), Ok(false)]);
-        assert!(second.superseded(&path("empty")).is_some(), "it is known from the start on");
-        assert_eq!(std::fs::read(folder.path().join("published")).unwrap(), b"whole");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 use ferry_common::path::RemotePath;
 use ferry_common::wire::digest::Digest;
 
+/// The directory of what is kept, beside those of the servers.
+pub(super) const PARTIAL_NAME: &str = "partial";
 /// Between the digest of a path, the number of the file, and the mark.
 const SEPARATOR: char = '-';
 /// Ends the name of a file of which [`Remains::Any`].

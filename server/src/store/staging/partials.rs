@@ -4,10 +4,14 @@
 
 use crate::limits::{KEPT_UPLOAD_MIN_BYTES, KEPT_UPLOADS_MAX};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, Dir, Stat};
+use rustix::fs::{AtFlags, Dir, OFlags, Stat};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::Duration;
+
+/// How a directory of Ferry's own is opened.
+pub(super) const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// The bounds of what is kept.
 #[derive(Debug, Clone, Copy)]
@@ -128,7 +132,7 @@ pub(super) fn names_in(directory: BorrowedFd<'_>) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::fs::{Mode, OFlags};
+    use rustix::fs::Mode;
     use std::fs::File;
     use std::time::UNIX_EPOCH;
 
