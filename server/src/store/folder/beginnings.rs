@@ -422,6 +422,14 @@ mod tests {
         failed.append(b"lost").unwrap();
         drop(failed);
         assert_eq!(place.kept(), Some(bytes(1500)));
+        for (size, rest) in [(1500, b"".as_slice()), (1502, b"xy")] {
+            place.break_off(&bytes(2000));
+            let shorter = place.stage_sized(Length::Exact(size), Beginning::Kept(resume)).unwrap();
+            go_through(&shorter).unwrap();
+            shorter.append(rest).unwrap();
+            place.publish(&shorter).unwrap();
+            assert_eq!(place.read("file"), [&bytes(1500)[..], rest].concat());
+        }
     }
 
     #[test]
