@@ -465,4 +465,5 @@ const NAMES: &[(i64, &str)] = names![
     SYS_uname,
     SYS_sendmmsg,
     SYS_readlink,
+    SYS_copy_file_range,
 ];

@@ -54,6 +54,8 @@ const FILE_CALLS: &[&str] = &[
     "utimensat",
     "getdents64",
     "lseek",
+    "ioctl",
+    "copy_file_range",
     "fstatfs",
     "fcntl",
     "flock",

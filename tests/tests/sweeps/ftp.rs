@@ -11,6 +11,19 @@ pub(crate) fn upload(server: SocketAddr, limit: Duration, command: &str, content
     ended(Ftp::try_login(server, limit).and_then(|mut ftp| ftp.try_upload(command, content)))
 }
 
+/// Goes on with an upload of which so much is kept.
+pub(crate) fn resume(
+    server: SocketAddr,
+    limit: Duration,
+    (name, kept_bytes): (&str, u64),
+    rest: &[u8],
+) -> Ended {
+    ended(Ftp::try_login(server, limit).and_then(|mut ftp| {
+        ftp.try_command(format!("REST {kept_bytes}"))?;
+        ftp.try_upload(format!("STOR {name}"), rest)
+    }))
+}
+
 /// Downloads a file, which must have this content where the server says that it was sent.
 pub(crate) fn download(server: SocketAddr, limit: Duration, name: &str, content: &[u8]) -> Ended {
     let received = Ftp::try_login(server, limit).and_then(|mut ftp| ftp.try_receive(format!("RETR {name}")));

@@ -35,6 +35,8 @@ enum Scenario {
     Listing,
     FtpUpload,
     FtpOverwrite,
+    FtpAppend,
+    FtpResume,
     FtpDownload,
 }
 
@@ -49,18 +51,43 @@ struct Bench {
 }
 
 impl Scenario {
+    /// What is sent.
     fn content(self) -> Content {
         match self {
-            Self::SmallUpload | Self::Overwrite | Self::Listing | Self::FtpUpload | Self::FtpOverwrite => {
-                SMALL
-            }
-            Self::LargeUpload | Self::ResumedUpload | Self::Download | Self::FtpDownload => LARGE,
+            Self::SmallUpload
+            | Self::Overwrite
+            | Self::Listing
+            | Self::FtpUpload
+            | Self::FtpOverwrite
+            | Self::FtpAppend => SMALL,
+            Self::LargeUpload
+            | Self::ResumedUpload
+            | Self::FtpResume
+            | Self::Download
+            | Self::FtpDownload => LARGE,
+        }
+    }
+
+    /// What the file is then.
+    fn new(self) -> Vec<u8> {
+        match self {
+            Self::FtpAppend => [OLD.bytes(), SMALL.bytes()].concat(),
+            Self::SmallUpload
+            | Self::Overwrite
+            | Self::Listing
+            | Self::FtpUpload
+            | Self::FtpOverwrite
+            | Self::LargeUpload
+            | Self::ResumedUpload
+            | Self::FtpResume
+            | Self::Download
+            | Self::FtpDownload => self.content().bytes(),
         }
     }
 
     fn old(self) -> Option<Content> {
         match self {
-            Self::Overwrite | Self::FtpOverwrite => Some(OLD),
+            Self::Overwrite | Self::FtpOverwrite | Self::FtpAppend | Self::FtpResume => Some(OLD),
             Self::Download | Self::FtpDownload => Some(LARGE),
             Self::SmallUpload | Self::LargeUpload | Self::ResumedUpload | Self::Listing | Self::FtpUpload => {
                 None
@@ -84,6 +111,11 @@ impl Scenario {
             Self::Listing => with_attempt(&Attempt::ls),
             Self::FtpUpload | Self::FtpOverwrite => {
                 ftp::upload(server.ftp_address(), limit, &format!("STOR {NAME}"), &content)
+            }
+            Self::FtpAppend => ftp::upload(server.ftp_address(), limit, &format!("APPE {NAME}"), &content),
+            Self::FtpResume => {
+                let rest = &content[usize::try_from(kept_bytes).unwrap()..];
+                ftp::resume(server.ftp_address(), limit, (NAME, kept_bytes), rest)
             }
             Self::FtpDownload => ftp::download(server.ftp_address(), limit, NAME, &content),
         }
@@ -112,7 +144,7 @@ impl Bench {
         if let Some(old) = scenario.old() {
             self.server.put(NAME, old.bytes());
         }
-        if scenario == Scenario::ResumedUpload {
+        if matches!(scenario, Scenario::ResumedUpload | Scenario::FtpResume) {
             fs::write(&self.kept_path, &self.kept).unwrap();
         }
     }
@@ -161,7 +193,7 @@ impl Bench {
             return Ok(());
         }
         let found = fs::read(self.server.path(NAME)).ok();
-        let is_new = found.as_ref().is_some_and(|found| *found == scenario.content().bytes());
+        let is_new = found.as_ref().is_some_and(|found| *found == scenario.new());
         let is_old = found == scenario.old().map(|old| old.bytes());
         if is_new || (is_old && ended != Ended::Ok) {
             Ok(())
@@ -271,5 +303,7 @@ sweeps! {
     a_listing_survives_every_error Listing,
     an_ftp_upload_survives_every_error FtpUpload,
     an_ftp_upload_over_a_file_survives_every_error FtpOverwrite,
+    what_is_appended_over_ftp_survives_every_error FtpAppend,
+    an_ftp_upload_that_is_gone_on_with_survives_every_error FtpResume,
     an_ftp_download_survives_every_error FtpDownload,
 }

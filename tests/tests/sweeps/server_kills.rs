@@ -132,6 +132,15 @@ fn what_is_appended_over_ftp_survives_a_kill_at_every_call() {
 
 #[test]
 #[ignore = "takes long, and traces; run tests/checks"]
+fn an_ftp_upload_that_is_gone_on_with_survives_a_kill_at_every_call() {
+    let ((folder, kept_bytes), large) = (template(keep_beginning), LARGE.bytes());
+    let rest = &large[usize::try_from(kept_bytes).unwrap()..];
+    let transfer = |server: &Server| ftp::resume(server.ftp_address(), WAIT_LIMIT, (NAME, kept_bytes), rest);
+    sweep_uploads("server, FTP upload that is gone on with", folder.path(), &large, &transfer);
+}
+
+#[test]
+#[ignore = "takes long, and traces; run tests/checks"]
 fn a_start_with_a_kept_upload_survives_a_kill_at_every_call() {
     // One that a killed server has left, and that this one must take up.
     let (template, kept_bytes) = template(|folder| {
