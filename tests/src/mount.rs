@@ -58,6 +58,17 @@ impl Mount {
         Ok(Self { path: path.to_owned(), _home: None })
     }
 
+    /// An XFS in a file, where files share what they have in common: of the package `xfsprogs`, and no smaller than 300 MiB.
+    pub fn xfs(size_bytes: u64) -> Result<Self, String> {
+        let (home, path) = place();
+        let image = home.path().join("image");
+        let file = std::fs::File::create(&image).map_err(|error| error.to_string())?;
+        file.set_len(size_bytes).map_err(|error| error.to_string())?;
+        run(Command::new("mkfs.xfs").args(["-q", "-f"]).arg(&image))?;
+        run(Command::new("mount").args(["-t", "xfs", "-o", "loop"]).arg(&image).arg(&path))?;
+        Ok(Self { path, _home: Some(home) })
+    }
+
     /// What is written goes to `upper`, and what is not there is read from `lower`. `work` is an empty directory beside
     /// `upper`.
     pub fn overlay(lower: &Path, upper: &Path, work: &Path) -> Result<Self, String> {

@@ -8,6 +8,7 @@ use ferry_common::wire::command::{Command, Resume, UploadOptions};
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::reply::Reply;
 use ferry_tests::content::Content;
+use ferry_tests::ftp::Ftp;
 use ferry_tests::mount::Mount;
 use ferry_tests::random::Random;
 use ferry_tests::server::{Options, Server};
@@ -161,6 +162,39 @@ fn a_full_ext4_refuses_and_recovers() {
     if let Some(mount) = mounted(Mount::ext4(32 << 20)) {
         fill_and_empty(&mount);
     }
+}
+
+/// What is added to a file takes as much room as the whole...
+#[test]
+#[ignore = "needs root to mount; run tests/checks"]
+fn nothing_is_added_to_a_file_where_its_copy_has_no_room() {
+    let Some(mount) = mounted(Mount::ext4(96 << 20)) else { return };
+    let server = Options::default().root(mount.path()).start();
+    let content = Content::new(1, 60 << 20).bytes();
+    std::fs::write(server.path("x"), &content).unwrap();
+    let before = mount.free_bytes();
+    let mut ftp = Ftp::login(server.ftp_address());
+    assert_eq!(ftp.upload("APPE x", b"tail").code, 452);
+    assert!(std::fs::read(server.path("x")).unwrap() == content);
+    assert_eq!(server.staged_files(), Vec::<String>::new());
+    wait_until("the room is given back", || mount.free_bytes() + 65536 >= before);
+    std::fs::write(server.path("y"), "small ").unwrap();
+    assert_eq!(ftp.upload("APPE y", b"tail").code, 226);
+    assert_eq!(std::fs::read(server.path("y")).unwrap(), b"small tail");
+}
+
+/// ...but where files share what they have in common.
+#[test]
+#[ignore = "needs root to mount; run tests/checks"]
+fn what_is_added_to_a_file_needs_no_room_for_a_copy_where_files_can_share() {
+    let Some(mount) = mounted(Mount::xfs(320 << 20)) else { return };
+    let server = Options::default().root(mount.path()).start();
+    let content = Content::new(1, 150 << 20).bytes();
+    std::fs::write(server.path("x"), &content).unwrap();
+    assert!(mount.free_bytes() < content.len() as u64, "a copy would have room");
+    let mut ftp = Ftp::login(server.ftp_address());
+    assert_eq!(ftp.upload("APPE x", b"tail").code, 226);
+    assert!(std::fs::read(server.path("x")).unwrap() == [&content, b"tail".as_slice()].concat());
 }
 
 /// Other writers may take the space between the start of an upload and its end.
