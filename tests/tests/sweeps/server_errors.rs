@@ -69,7 +69,7 @@ impl Scenario {
     }
 
     /// What the file is then.
-    fn new(self) -> Vec<u8> {
+    fn whole(self) -> Vec<u8> {
         match self {
             Self::FtpAppend => [OLD.bytes(), SMALL.bytes()].concat(),
             Self::SmallUpload
@@ -193,7 +193,7 @@ impl Bench {
             return Ok(());
         }
         let found = fs::read(self.server.path(NAME)).ok();
-        let is_new = found.as_ref().is_some_and(|found| *found == scenario.new());
+        let is_new = found.as_ref().is_some_and(|found| *found == scenario.whole());
         let is_old = found == scenario.old().map(|old| old.bytes());
         if is_new || (is_old && ended != Ended::Ok) {
             Ok(())
