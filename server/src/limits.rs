@@ -108,10 +108,10 @@ pub const SPACE_CREDIT_BYTES: u64 = 16 * 1024 * 1024;
 pub const SPACE_CREDIT_TIME: Duration = Duration::from_secs(1);
 /// Staged files that are whole and kept open until they are flushed, so that no error of writing them back is
 /// lost; those beyond are flushed at once, or with their whole file system.
-pub const STAGED_OPEN_MAX: u64 = 32;
+pub const STAGED_OPEN_MAX: u64 = 24;
 /// Staged files that are copied from another at once: each holds that one open beside what its session's place is counted
 /// with.
-pub const COPIES_MAX: u64 = 16;
+pub const COPIES_MAX: u64 = 8;
 /// Uploads that broke off of which something is kept on one file system, be it nothing but that; the oldest go first...
 pub const KEPT_UPLOADS_MAX: usize = 16 * 1024;
 /// ...and what each counts at least among the bytes that are kept.
