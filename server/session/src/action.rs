@@ -310,7 +310,8 @@ pub enum Beginning {
     Empty,
     /// What is kept of an upload to this path, if its beginning is what the client has.
     Kept(Resume),
-    /// The first so many bytes of what is kept of an upload to this path, in a protocol that cannot tell what the client has.
+    /// What is kept of an upload to this path, if that is so many bytes, in a protocol that cannot tell what the client has.
+    /// Refused where the file that is to be replaced has that size too: the client may mean that.
     Unconfirmed {
         offset: u64,
     },

@@ -2,7 +2,7 @@
 
 use super::target::Target;
 use super::uploads::file_name;
-use super::{Folder, Lookup, OpenFile};
+use super::{Folder, Lookup, OpenFile, size_of_file};
 use crate::net::address::Address;
 use crate::store::errors::Call;
 use crate::store::held_file::Closer;
@@ -31,6 +31,11 @@ impl Folder {
                 StagedFile::resume(&destination.home, path, size, kept, destination.flushes(), address)
             }
             Beginning::Unconfirmed { offset } => {
+                // A client that takes what is published for the beginning of what it sends names this size.
+                let replaced = destination.target.admits(file_name(path)?, new)?;
+                if replaced.is_some_and(|stat| size_of_file(&stat) == offset) {
+                    return Err(ErrorCode::NoPartial);
+                }
                 let kept = KeptPart { offset, expected: None };
                 StagedFile::resume(&destination.home, path, size, kept, destination.flushes(), address)
             }
@@ -187,24 +192,29 @@ mod tests {
     }
 
     #[test]
-    fn an_upload_goes_on_behind_the_first_bytes_of_what_is_kept_and_never_on_the_published_file() {
+    fn an_upload_goes_on_behind_all_that_is_kept_and_never_on_the_published_file() {
         let place = Place::new();
         fs::write(place.at("file"), "x".repeat(9000)).unwrap();
         let unconfirmed = |offset| place.stage(Beginning::Unconfirmed { offset });
         assert_eq!(unconfirmed(1000).unwrap_err(), ErrorCode::NoPartial, "there is only the published file");
         place.break_off(&bytes(5000));
         assert_eq!(place.kept(), Some(bytes(5000)), "however little it is");
-        assert_eq!(unconfirmed(5001).unwrap_err(), ErrorCode::NoPartial);
+        for offset in [1, 4999, 5001, 9000] {
+            assert_eq!(unconfirmed(offset).unwrap_err(), ErrorCode::NoPartial, "{offset}");
+        }
         assert_eq!(place.kept(), Some(bytes(5000)));
+        fs::write(place.at("file"), "x".repeat(5000)).unwrap();
+        assert_eq!(unconfirmed(5000).unwrap_err(), ErrorCode::NoPartial, "it may mean the published file");
+        fs::write(place.at("file"), "x".repeat(9000)).unwrap();
 
-        let staged = unconfirmed(3500).unwrap();
-        assert_eq!(staged.beginning_bytes(), Some(3500));
+        let staged = unconfirmed(5000).unwrap();
+        assert_eq!(staged.beginning_bytes(), Some(5000));
         assert_eq!(staged.append(b"early"), Err(ErrorCode::BrokenOff));
         go_through(&staged).unwrap();
         staged.append(b"end").unwrap();
         assert_eq!(place.read("file"), "x".repeat(9000).as_bytes());
         place.publish(&staged).unwrap();
-        let expected = [&bytes(5000)[..3500], b"end"].concat();
+        let expected = [&bytes(5000)[..], b"end"].concat();
         assert_eq!((place.read("file"), place.kept()), (expected.clone(), None));
         assert_eq!(staged.digest(), Digest::of(&expected));
         drop(staged);
@@ -215,7 +225,7 @@ mod tests {
     fn what_is_kept_is_as_it_was_until_a_session_goes_on_with_it() {
         let place = Place::new();
         place.break_off(&bytes(5000));
-        let staged = || place.stage(Beginning::Unconfirmed { offset: 2500 }).unwrap();
+        let staged = || place.stage(Beginning::Unconfirmed { offset: 5000 }).unwrap();
         drop(staged());
         assert_eq!(place.kept(), Some(bytes(5000)), "nothing was looked at");
         let partly = staged();
@@ -233,12 +243,13 @@ mod tests {
         gone_on.append(b"more").unwrap();
         gone_on.keep();
         drop(gone_on);
-        assert_eq!(place.kept(), Some([&bytes(2500)[..], b"more"].concat()));
-        let failed = staged();
+        let grown = [&bytes(5000)[..], b"more"].concat();
+        assert!(place.kept() == Some(grown.clone()));
+        let failed = place.stage(Beginning::Unconfirmed { offset: 5004 }).unwrap();
         go_through(&failed).unwrap();
         failed.append(b"lost").unwrap();
         drop(failed);
-        assert_eq!(place.kept(), Some(bytes(2500)), "what failed behind it is not kept");
+        assert!(place.kept() == Some(grown), "what failed behind it is not kept");
         assert!(place.is_tidy());
     }
 

@@ -129,7 +129,7 @@ impl StagedFile {
             Errno::NOENT => ErrorCode::NoPartial,
             other => Call::Stage.of(path)(other),
         })?;
-        let file = open_kept(home, &name, path, kept.offset).inspect_err(|_| {
+        let file = open_kept(home, &name, path, kept).inspect_err(|_| {
             // The kept part is as good as before, for the next session that asks.
             let _ = home.put_back(&name, path);
         })?;
@@ -265,14 +265,17 @@ impl StagedFile {
     }
 }
 
-/// Opens what was kept of an upload, if it has `offset` bytes at least and no second name.
-fn open_kept(home: &Home, name: &str, path: &RemotePath, offset: u64) -> Result<File, ErrorCode> {
+/// Opens what was kept of an upload, if it can be gone on with from there and has no second name. Where nothing tells what its
+/// client has, only one that knows how much has come may go on: what else clients name is a size of something else.
+fn open_kept(home: &Home, name: &str, path: &RemotePath, part: KeptPart) -> Result<File, ErrorCode> {
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file =
         rustix::fs::openat(home.directory(), name, flags, Mode::empty()).map_err(Call::Stage.of(path))?;
     let kept = rustix::fs::fstat(&file).map_err(Call::Stage.of(path))?;
-    let is_enough = u64::try_from(kept.st_size).unwrap_or(0) >= offset;
-    if is_enough && kept.st_nlink == 1 { Ok(File::from(file)) } else { Err(ErrorCode::NoPartial) }
+    let kept_bytes = u64::try_from(kept.st_size).unwrap_or(0);
+    let can_go_on =
+        if part.expected.is_some() { kept_bytes >= part.offset } else { kept_bytes == part.offset };
+    if can_go_on && kept.st_nlink == 1 { Ok(File::from(file)) } else { Err(ErrorCode::NoPartial) }
 }
 
 /// Copies within the kernel where that can, else through `scratch`. A file that ends before has changed.
