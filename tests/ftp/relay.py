@@ -1,0 +1,154 @@
+"""Between a client and the server, for what must happen in the middle of a transfer: stops or breaks a data connection.
+
+The control connection passes unchanged but for the ports of 227 and 229, so that data comes through here too. The first data
+connection on which more than LIMIT bytes come is held there, or broken off; all later ones pass.
+"""
+
+import re
+import selectors
+import socket
+import struct
+import threading
+
+from ftp.server import LOOPBACK
+
+PASV = re.compile(rb"^227 .*\((\d+),(\d+),(\d+),(\d+),(\d+),(\d+)\).*$", re.M)
+EPSV = re.compile(rb"^229 .*\(\|\|\|(\d+)\|\).*$", re.M)
+CHUNK_BYTES = 65536
+WAIT_S = 60
+
+
+def reset(connection):
+    """Closes with RST."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+class Relay:
+    """`do` is `hold` or `reset`. `held` is set once a data connection is held or broken."""
+
+    def __init__(self, port, limit, do="hold"):
+        self.server_port, self.limit, self.do = port, limit, do
+        self.held, self.is_over, self.lock, self.has_struck = threading.Event(), threading.Event(), threading.Lock(), False
+        self.listener = socket.create_server((LOOPBACK, 0))
+        self.port = self.listener.getsockname()[1]
+        self.start(self.accept)
+
+    def start(self, work, *arguments):
+        threading.Thread(target=work, args=arguments, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.is_over.set()
+        self.listener.close()
+
+    def accept(self):
+        while True:
+            try:
+                client = self.listener.accept()[0]
+            except OSError:
+                return
+            self.start(self.control, client)
+
+    def control(self, client):
+        server = socket.create_connection((LOOPBACK, self.server_port))
+        self.start(self.copy, client, server)
+        waiting = b""
+        try:
+            while data := server.recv(CHUNK_BYTES):
+                waiting += data
+                lines, newline, waiting = waiting.rpartition(b"\n")
+                client.sendall(self.rewritten(lines + newline))
+        except OSError:
+            pass
+        self.shut(client)
+
+    def rewritten(self, text):
+        def pasv(match):
+            numbers = [int(number) for number in match.groups()]
+            port = self.data_listener(numbers[4] * 256 + numbers[5])
+            return b"227 Entering Passive Mode (127,0,0,1,%d,%d)." % divmod(port, 256) + (b"\r" if match.group(0)[-1:] == b"\r" else b"")
+
+        def epsv(match):
+            port = self.data_listener(int(match.group(1)))
+            return b"229 Entering Extended Passive Mode (|||%d|)." % port + (b"\r" if match.group(0)[-1:] == b"\r" else b"")
+
+        return EPSV.sub(epsv, PASV.sub(pasv, text))
+
+    def data_listener(self, to):
+        listener = socket.create_server((LOOPBACK, 0))
+        listener.settimeout(WAIT_S)
+        self.start(self.data, listener, to)
+        return listener.getsockname()[1]
+
+    def data(self, listener, to):
+        try:
+            with listener:
+                client = listener.accept()[0]
+            server = socket.create_connection((LOOPBACK, to))
+        except OSError:
+            return
+        client.settimeout(None)
+        passed, ends = 0, {client: server, server: client}
+        with selectors.DefaultSelector() as selector:
+            for end in ends:
+                selector.register(end, selectors.EVENT_READ)
+            while ends:
+                for key, _ in selector.select():
+                    data = self.received(key.fileobj)
+                    passed += len(data)
+                    if passed > self.limit and self.may_strike():
+                        self.strike(client, server)
+                        return
+                    if data:
+                        self.send(ends[key.fileobj], data)
+                    else:
+                        selector.unregister(key.fileobj)
+                        self.shut(ends.pop(key.fileobj))
+        client.close()
+        server.close()
+
+    def received(self, end):
+        try:
+            return end.recv(CHUNK_BYTES)
+        except OSError:
+            return b""
+
+    def send(self, end, data):
+        try:
+            end.sendall(data)
+        except OSError:
+            pass
+
+    def may_strike(self):
+        with self.lock:
+            is_first, self.has_struck = not self.has_struck, True
+        return is_first
+
+    def strike(self, client, server):
+        if self.do == "reset":
+            reset(server)
+            reset(client)
+            self.held.set()
+            return
+        self.held.set()
+        # Nothing is read any more; what comes on is seen when one of both closes or the check is over.
+        self.is_over.wait(WAIT_S)
+        client.close()
+        server.close()
+
+    def copy(self, source, sink):
+        try:
+            while data := source.recv(CHUNK_BYTES):
+                sink.sendall(data)
+        except OSError:
+            pass
+        self.shut(sink)
+
+    def shut(self, end):
+        try:
+            end.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
