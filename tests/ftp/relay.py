@@ -1,7 +1,7 @@
-"""Between a client and the server, for what must happen in the middle of a transfer: stops or breaks a data connection.
+"""Between a client and the server, for what must happen in the middle of a transfer: slows or breaks a data connection.
 
 The control connection passes unchanged but for the ports of 227 and 229, so that data comes through here too. The first data
-connection on which more than LIMIT bytes come is held there, or broken off; all later ones pass.
+connection on which more than LIMIT bytes come is broken off there, or all but stands still from there on; all later ones pass.
 """
 
 import re
@@ -16,20 +16,17 @@ PASV = re.compile(rb"^227 .*\((\d+),(\d+),(\d+),(\d+),(\d+),(\d+)\).*$", re.M)
 EPSV = re.compile(rb"^229 .*\(\|\|\|(\d+)\|\).*$", re.M)
 CHUNK_BYTES = 65536
 WAIT_S = 60
-
-
-def reset(connection):
-    """Closes with RST."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.close()
+# 64 KiB each.
+SLOW_STEP_S = 0.03
 
 
 class Relay:
-    """`do` is `hold` or `reset`. `held` is set once a data connection is held or broken."""
+    """`do` is `slow` or `reset`. `has_come` is set once it is done."""
 
-    def __init__(self, port, limit, do="hold"):
+    def __init__(self, port, limit, do="slow"):
         self.server_port, self.limit, self.do = port, limit, do
-        self.held, self.is_over, self.lock, self.has_struck = threading.Event(), threading.Event(), threading.Lock(), False
+        self.has_come, self.is_over = threading.Event(), threading.Event()
+        self.lock, self.has_struck = threading.Lock(), False
         self.listener = socket.create_server((LOOPBACK, 0))
         self.port = self.listener.getsockname()[1]
         self.start(self.accept)
@@ -91,7 +88,7 @@ class Relay:
         except OSError:
             return
         client.settimeout(None)
-        passed, ends = 0, {client: server, server: client}
+        passed, is_slow, ends = 0, False, {client: server, server: client}
         with selectors.DefaultSelector() as selector:
             for end in ends:
                 selector.register(end, selectors.EVENT_READ)
@@ -100,8 +97,13 @@ class Relay:
                     data = self.received(key.fileobj)
                     passed += len(data)
                     if passed > self.limit and self.may_strike():
-                        self.strike(client, server)
-                        return
+                        if self.do == "reset":
+                            self.reset(server, client)
+                            return
+                        is_slow = True
+                        self.has_come.set()
+                    if is_slow:
+                        self.is_over.wait(SLOW_STEP_S)
                     if data:
                         self.send(ends[key.fileobj], data)
                     else:
@@ -127,17 +129,12 @@ class Relay:
             is_first, self.has_struck = not self.has_struck, True
         return is_first
 
-    def strike(self, client, server):
-        if self.do == "reset":
-            reset(server)
-            reset(client)
-            self.held.set()
-            return
-        self.held.set()
-        # Nothing is read any more; what comes on is seen when one of both closes or the check is over.
-        self.is_over.wait(WAIT_S)
-        client.close()
-        server.close()
+    def reset(self, *ends):
+        """Closes with RST."""
+        for end in ends:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            end.close()
+        self.has_come.set()
 
     def copy(self, source, sink):
         try:

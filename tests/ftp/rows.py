@@ -9,8 +9,9 @@ import termios
 import time
 
 from ftp.clients import EVERY_ODD_NAME, Cannot
+from ftp.raw import Raw
 from ftp.relay import Relay
-from ftp.server import Failed, holds, read, same, same_tree
+from ftp.server import Failed, holds, read, same, same_tree, told
 
 MIDDLE_BYTES = 3_000_017
 BIG_BYTES = 1 << 30
@@ -155,6 +156,53 @@ def resume_down(place, client):
     same(place.here("half"), content(MIDDLE_BYTES))
 
 
+def resume_up(place, client):
+    """Onto what came of an upload that broke off (R1), and onto nothing, which is refused."""
+    place.put_here("file", content(MIDDLE_BYTES))
+    raw = Raw(place.host, place.port)
+    raw.upload(place.path("file"), content(MIDDLE_BYTES)[:2_000_000])
+    raw.reset_data()
+    if not (said := raw.reply()).startswith("426"):
+        raise Failed(f"{said!r} to an upload that broke off")
+    raw.close_control()
+    same(place.on_server("file"), None, "what the broken upload left")
+    if client.name == "lftp":
+        client.verb(place, "put-again", "file", place.path("file"))
+    else:
+        client.verb(place, "put-from", 1_000_000, "file", place.path("file"))
+        client.verb(place, "put-from", 1_000_000, "file", place.path("nothing"), fails=True)
+        same(place.on_server("nothing"), None, "what was to be resumed onto nothing")
+    same(place.on_server("file"), content(MIDDLE_BYTES))
+
+
+def broken_upload(place, client):
+    """The first data connection is reset in the middle. Whatever the client does by itself: old or whole new; then again."""
+    if not client.can_put:
+        raise Cannot("-")
+    old, new = content(1000, 1), content(8_000_003, 2)
+    place.put_on_server("file", old)
+    place.put_here("new", new)
+    port = place.port
+    with Relay(port, MIDDLE_BYTES, "reset") as relay:
+        place.port = relay.port
+        try:
+            client.verb(place, "put", "new", place.path("file"))
+            has_failed = client.tells_nothing
+        except Failed as failed:
+            if "not done after" in str(failed):
+                raise
+            has_failed = True
+        if not relay.has_come.is_set():
+            raise Failed("nothing broke off")
+    found = read(place.on_server("file"))
+    # rclone 1.60 deletes what it thinks is the fragment.
+    if found != new and not (has_failed and (found == old or (found is None and client.name == "rclone"))):
+        raise Failed(f"{told(found)} is there, and the client {'failed' if has_failed else 'is done'}")
+    place.port = port
+    client.verb(place, "put", "new", place.path("file"))
+    same(place.on_server("file"), new, "what was sent once more")
+
+
 def append(place, client):
     place.put_on_server("file", content(100_001))
     place.put_here("more", content(200_003, 2))
@@ -288,7 +336,7 @@ def abort(place, client):
 
 
 def interrupt(place, client):
-    """Types Ctrl-C when the download stands still in the middle, and then for the small file until it is there."""
+    """Types Ctrl-C in the middle of a download that all but stands still, and then for the small file until it is there."""
     with Relay(place.port, MIDDLE_BYTES) as relay:
         place.port = relay.port
         command, typed = client.interactive(place)
@@ -299,7 +347,7 @@ def interrupt(place, client):
         said = bytearray()
         try:
             os.write(master, typed + client.typed_get(place.path("big"), "big"))
-            drain_until(master, said, relay.held.is_set)
+            drain_until(master, said, relay.has_come.is_set)
             os.write(master, b"\x03")
 
             def has_come():
@@ -353,12 +401,14 @@ ROWS = {
     "upload mtime": upload_mtime,
     "overwrite": overwrite,
     "resume down": resume_down,
+    "resume up": resume_up,
     "append": append,
     "rename": rename,
     "rename over": rename_over,
     "delete, folders": delete_and_folders,
     "mirror": mirror,
     "abort": abort,
+    "broken upload": broken_upload,
     "killed in upload": killed_in_upload,
     "active mode": active,
     "IPv6": ipv6,

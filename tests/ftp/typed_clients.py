@@ -2,7 +2,7 @@
 
 import os
 
-from ftp.clients import Cannot, CommandLine, in_quotes
+from ftp.clients import Cannot, CommandLine, escaped
 
 
 class Ncftp(CommandLine):
@@ -33,7 +33,7 @@ class Ncftp(CommandLine):
         return self.type(place, b"pwd")
 
     def cd(self, place, folder):
-        return self.type(place, b"cd " + in_quotes(folder), b"pwd")
+        return self.type(place, b"cd " + escaped(folder), b"pwd")
 
     def list(self, place, folder):
         return place.run(["ncftpls", *self.ls_options(place), "-l", f"ftp://{place.host}{os.fsdecode(folder)}/"])
@@ -56,7 +56,7 @@ class Ncftp(CommandLine):
 
     def put_again(self, place, local, remote):
         folder, name = self.named_like(place, local, remote)
-        return place.run(["ncftpput", *self.options(place), "-z", place.host, folder, name], fails=None)
+        return place.run(["ncftpput", *self.options(place), "-z", place.host, folder, name])
 
     def append(self, place, local, remote):
         folder, name = self.named_like(place, local, remote)
@@ -70,16 +70,16 @@ class Ncftp(CommandLine):
         return said
 
     def rename(self, place, one, other):
-        return self.type(place, b"rename " + in_quotes(one) + b" " + in_quotes(other))
+        return self.type(place, b"rename " + escaped(one) + b" " + escaped(other))
 
     def delete(self, place, path):
-        return self.type(place, b"rm " + in_quotes(path))
+        return self.type(place, b"rm " + escaped(path))
 
     def mkdir(self, place, path):
-        return self.type(place, b"mkdir " + in_quotes(path))
+        return self.type(place, b"mkdir " + escaped(path))
 
     def rmdir(self, place, path):
-        return self.type(place, b"rmdir " + in_quotes(path))
+        return self.type(place, b"rmdir " + escaped(path))
 
     def put_tree(self, place, local, remote):
         """It names the folder as it is named here."""
@@ -93,6 +93,8 @@ class Ncftp(CommandLine):
 
 class Typed(CommandLine):
     """BSD's ftp and what came of it."""
+
+    tells_nothing = True
 
     def lines(self, place, *commands):
         login = f"user {place.user} {place.password}".encode()
@@ -108,7 +110,7 @@ class Typed(CommandLine):
         return f"get {remote} {local}\n".encode()
 
     def put_command(self, place, local, remote):
-        command = b"put " + in_quotes(local) + b" " + in_quotes(remote)
+        command = b"put " + escaped(local) + b" " + escaped(remote)
         return self.program(place), self.lines(place, command), None
 
     def put(self, place, local, remote, **more):
@@ -119,28 +121,28 @@ class Typed(CommandLine):
         return self.type(place, b"pwd")
 
     def cd(self, place, folder):
-        return self.type(place, b"cd " + in_quotes(folder), b"pwd")
+        return self.type(place, b"cd " + escaped(folder), b"pwd")
 
     def list(self, place, folder):
-        return self.type(place, b"ls " + in_quotes(folder))
+        return self.type(place, b"ls " + escaped(folder))
 
     def get(self, place, remote, local):
-        return self.type(place, b"get " + in_quotes(remote) + b" " + in_quotes(local))
+        return self.type(place, b"get " + escaped(remote) + b" " + escaped(local))
 
     def append(self, place, local, remote):
-        return self.type(place, b"append " + in_quotes(local) + b" " + in_quotes(remote))
+        return self.type(place, b"append " + escaped(local) + b" " + escaped(remote))
 
     def rename(self, place, one, other):
-        return self.type(place, b"rename " + in_quotes(one) + b" " + in_quotes(other))
+        return self.type(place, b"rename " + escaped(one) + b" " + escaped(other))
 
     def delete(self, place, path):
-        return self.type(place, b"delete " + in_quotes(path))
+        return self.type(place, b"delete " + escaped(path))
 
     def mkdir(self, place, path):
-        return self.type(place, b"mkdir " + in_quotes(path))
+        return self.type(place, b"mkdir " + escaped(path))
 
     def rmdir(self, place, path):
-        return self.type(place, b"rmdir " + in_quotes(path))
+        return self.type(place, b"rmdir " + escaped(path))
 
 
 class Tnftp(Typed):
@@ -150,10 +152,10 @@ class Tnftp(Typed):
         return ["tnftp", "-n", "-i", "-v", "-A" if place.is_active else "-p", place.host, str(place.port)]
 
     def mlsd(self, place, folder):
-        return self.type(place, b"mlsd " + in_quotes(folder))
+        return self.type(place, b"mlsd " + escaped(folder))
 
     def get_from(self, place, _offset, remote, local):
-        return self.type(place, b"reget " + in_quotes(remote) + b" " + in_quotes(local))
+        return self.type(place, b"reget " + escaped(remote) + b" " + escaped(local))
 
 
 class Inetutils(Typed):

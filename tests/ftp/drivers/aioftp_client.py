@@ -56,6 +56,13 @@ async def change(client, folder):
     print(await client.get_current_directory())
 
 
+async def put_tree(client, local, remote):
+    """It makes folders beneath the current one only."""
+    folder, last = os.path.split(remote)
+    await client.change_directory(name(folder))
+    await client.upload(local, name(last), write_into=True)
+
+
 async def login(client):
     print(await client.get_current_directory())
 
@@ -70,7 +77,7 @@ VERBS = {
     "delete": lambda client, path: client.remove_file(name(path)),
     "mkdir": lambda client, path: client.make_directory(name(path), parents=False),
     "rmdir": lambda client, path: client.remove_directory(name(path)),
-    "put-tree": lambda client, local, remote: client.upload(local, name(remote), write_into=True),
+    "put-tree": put_tree,
     "get-tree": lambda client, remote, local: client.download(name(remote), local, write_into=True),
 }
 

@@ -22,6 +22,7 @@ VERBS = {
   "get" => ->(ftp, remote, local) { ftp.getbinaryfile(remote, local) },
   "put" => ->(ftp, local, remote) { ftp.putbinaryfile(local, remote) },
   "get-from" => lambda do |ftp, offset, remote, local|
+    ftp.resume = true
     File.open(local, "ab") { |file| ftp.retrbinary("RETR " + remote, 65536, offset.to_i) { |block| file.write(block) } }
   end,
   "append" => ->(ftp, local, remote) { File.open(local, "rb") { |file| ftp.storbinary("APPE " + remote, file, 65536) } },
