@@ -235,6 +235,7 @@ class Curl(CommandLine):
 
 class Rclone(CommandLine):
     name = needs = "rclone"
+    odd_names_not_taken = {"trailing space": "sends another character for it"}
 
     def settings(self, place):
         obscured = subprocess.check_output(["rclone", "obscure", place.password], text=True).strip()

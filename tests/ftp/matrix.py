@@ -11,6 +11,7 @@ from ftp.table import Table
 from ftp.typed_clients import Inetutils, Ncftp, Tnftp
 
 NO_TREES = ("put-tree", "get-tree")
+TEXT_ONLY = {"not UTF-8": "takes names for text"}
 
 
 def drivers(installed):
@@ -21,13 +22,13 @@ def drivers(installed):
         Driver("ftplib", "ftplib", [installed.python, beside("ftplib_client.py")]),
         Driver("aioftp", "aioftp", [installed.python, beside("aioftp_client.py")], ["active"]),
         Driver("basic-ftp", "basic-ftp", ["node", beside("basic_ftp_client.js")], ["active", "put-from", "abort"],
-               {"NODE_PATH": installed.node_modules}),
+               {"NODE_PATH": installed.node_modules}, TEXT_ONLY),
         Driver("perl", "perl", ["perl", beside("net_ftp.pl")], ["mlsd", "put-from", *NO_TREES]),
         Driver("php", "php", ["php", beside("php_client.php")], ["abort", *NO_TREES]),
-        Driver("ruby", "ruby", ["ruby", beside("net_ftp.rb")], ["put-from", *NO_TREES]),
+        Driver("ruby", "ruby", ["ruby", beside("net_ftp.rb")], ["put-from", *NO_TREES], None, TEXT_ONLY),
         Driver("commons-net", "commons-net", ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp",
-                                              f"{installed.classes}:{COMMONS_NET_JAR}", "CommonsNet"], NO_TREES),
-        Driver("suppaftp", "suppaftp", [installed.suppaftp], NO_TREES),
+                                              f"{installed.classes}:{COMMONS_NET_JAR}", "CommonsNet"], NO_TREES, None, TEXT_ONLY),
+        Driver("suppaftp", "suppaftp", [installed.suppaftp], NO_TREES, None, TEXT_ONLY),
     ]
 
 

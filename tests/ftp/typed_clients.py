@@ -7,6 +7,7 @@ from ftp.clients import Cannot, CommandLine, escaped
 
 class Ncftp(CommandLine):
     name, needs = "ncftp", "ncftpput"
+    odd_names_not_taken = {"long": "cuts paths off at 512 bytes"}
 
     def options(self, place):
         if ":" in place.host:
