@@ -117,8 +117,8 @@ class Lftp(CommandLine):
     def mlsd(self, place, folder):
         return self.do(place, b"cls -1s --block-size=1 " + in_quotes(bytes_of(folder) + b"/"))
 
-    def get(self, place, remote, local):
-        return self.do(place, b"get " + in_quotes(remote) + b" -o " + in_quotes(local))
+    def get(self, place, remote, local, **more):
+        return self.do(place, b"get " + in_quotes(remote) + b" -o " + in_quotes(local), **more)
 
     def put_command(self, place, local, remote):
         return self.line(place, b"put " + in_quotes(local) + b" -o " + in_quotes(remote)), b"", None
@@ -158,7 +158,7 @@ class Curl(CommandLine):
     name = needs = "curl"
 
     def line(self, place, *options):
-        return ["curl", "-sS", "-m", "80", "-u", f"{place.user}:{place.password}", *(["-P", "-"] if place.is_active else []), *options]
+        return ["curl", "-sS", "-u", f"{place.user}:{place.password}", *(["-P", "-"] if place.is_active else []), *options]
 
     def url(self, place, path):
         return f"ftp://{place.url_host()}:{place.port}{quote(bytes_of(path))}"
@@ -175,8 +175,8 @@ class Curl(CommandLine):
     def list(self, place, folder):
         return self.do(place, self.url(place, bytes_of(folder) + b"/"))
 
-    def get(self, place, remote, local):
-        return self.do(place, "-o", local, self.url(place, remote))
+    def get(self, place, remote, local, **more):
+        return self.do(place, "-o", local, self.url(place, remote), **more)
 
     def put_command(self, place, local, remote):
         return self.line(place, "-T", local, self.url(place, remote)), b"", None
@@ -230,7 +230,7 @@ class Curl(CommandLine):
     def do_many(self, place, transfers):
         with open(place.here("transfers"), "w") as file:
             file.writelines(transfers)
-        return self.do(place, "-m", "600", "--parallel", "--parallel-max", "8", "-K", "transfers", limit_s=600)
+        return self.do(place, "--parallel", "--parallel-max", "8", "-K", "transfers", limit_s=600)
 
 
 class Rclone(CommandLine):
@@ -256,8 +256,8 @@ class Rclone(CommandLine):
     def mlsd(self, place, folder):
         return self.do(place, "lsf", "--format", "ps", "--separator", " ", self.there(folder))
 
-    def get(self, place, remote, local):
-        return self.do(place, "copyto", self.there(remote), place.here(local))
+    def get(self, place, remote, local, **more):
+        return self.do(place, "copyto", self.there(remote), place.here(local), **more)
 
     def put_command(self, place, local, remote):
         if place.is_active:
@@ -306,8 +306,8 @@ class Wget(CommandLine):
         with open(place.here(".listing"), "rb") as file:
             return file.read()
 
-    def get(self, place, remote, local):
-        return self.do(place, "-O", local, self.url(place, remote))
+    def get(self, place, remote, local, **more):
+        return self.do(place, "-O", local, self.url(place, remote), **more)
 
     def get_from(self, place, _offset, remote, local):
         """It goes on with a file of the same name."""
@@ -334,8 +334,8 @@ class Busybox(CommandLine):
     def login(self, place):
         raise Cannot("-")
 
-    def get(self, place, remote, local):
-        return place.run(["busybox", "ftpget", *self.options(place), place.host, local, remote])
+    def get(self, place, remote, local, **more):
+        return place.run(["busybox", "ftpget", *self.options(place), place.host, local, remote], **more)
 
     def get_from(self, place, _offset, remote, local):
         return place.run(["busybox", "ftpget", "-c", *self.options(place), place.host, local, remote])

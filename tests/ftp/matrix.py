@@ -5,12 +5,13 @@ from functools import partial
 
 from ftp.clients import Busybox, Curl, Driver, Lftp, Rclone, Wget
 from ftp.install import COMMONS_NET_JAR, DRIVERS
-from ftp.rows import ROWS, many
+from ftp.rows import ROWS, large, many
 from ftp.server import Server, scratch_folder
 from ftp.table import Table
 from ftp.typed_clients import Inetutils, Ncftp, Tnftp
 
 NO_TREES = ("put-tree", "get-tree")
+MANY_FILES = 10_000
 TEXT_ONLY = {"not UTF-8": "takes names for text"}
 
 
@@ -58,4 +59,10 @@ def run(options, installed):
 
 
 def run_many(options, installed):
-    return run_table("many", clients(installed), {"many": partial(many, files=10_000)}, options, installed)
+    check = partial(many, files=MANY_FILES)
+    check.wants_own_server = True
+    return run_table("many", clients(installed), {"many": check}, options, installed)
+
+
+def run_large(options, installed):
+    return run_table("large", clients(installed), {"large": large}, options, installed, workers=1)

@@ -1,6 +1,7 @@
 """The operations of the matrix: what each has a client do, and what must be there afterwards, on both sides."""
 
 import fcntl
+import filecmp
 import os
 import pty
 import random
@@ -19,6 +20,7 @@ KILL_AFTER_BYTES = 64 << 20
 MTIME = 1_234_567_890
 STEP_LIMIT_S = 30
 RETYPE_S = 1
+LARGE_LIMIT_S = 600
 
 
 def content(size, seed=1):
@@ -157,11 +159,12 @@ def resume_down(place, client):
 
 
 def resume_up(place, client):
-    """Onto what came of an upload that broke off (R1), and onto nothing, which is refused."""
+    """Onto all that came of an upload that broke off, and onto nothing, which is refused."""
     place.put_here("file", content(MIDDLE_BYTES))
     raw = Raw(place.host, place.port)
-    raw.upload(place.path("file"), content(MIDDLE_BYTES)[:2_000_000])
-    raw.reset_data()
+    # All of it comes before the end does; but it is less than declared.
+    raw.upload(place.path("file"), content(MIDDLE_BYTES)[:2_000_000], allo=MIDDLE_BYTES)
+    raw.end_data()
     if not (said := raw.reply()).startswith("426"):
         raise Failed(f"{said!r} to an upload that broke off")
     raw.close_control()
@@ -169,8 +172,8 @@ def resume_up(place, client):
     if client.name == "lftp":
         client.verb(place, "put-again", "file", place.path("file"))
     else:
-        client.verb(place, "put-from", 1_000_000, "file", place.path("file"))
-        client.verb(place, "put-from", 1_000_000, "file", place.path("nothing"), fails=True)
+        client.verb(place, "put-from", 2_000_000, "file", place.path("file"))
+        client.verb(place, "put-from", 2_000_000, "file", place.path("nothing"), fails=True)
         same(place.on_server("nothing"), None, "what was to be resumed onto nothing")
     same(place.on_server("file"), content(MIDDLE_BYTES))
 
@@ -386,8 +389,36 @@ def drain_for(master, said, seconds):
                 return
 
 
-# They count the server's open files.
-killed_in_upload.wants_own_server = many.wants_own_server = True
+
+LARGE_BYTES = (1 << 32) + 13
+# Where a count of 31 or 32 bits ends.
+MARKED = (0, (1 << 31) - 5, (1 << 32) - 5)
+
+
+def plant_large(path):
+    with open(path, "wb") as file:
+        file.truncate(LARGE_BYTES)
+        for offset in MARKED:
+            file.seek(offset)
+            file.write(b"marked %d" % offset)
+
+
+def large(place, client):
+    plant_large(place.on_server("large"))
+    client.verb(place, "get", place.path("large"), "large", limit_s=LARGE_LIMIT_S)
+    same_large(place.here("large"), place.on_server("large"))
+    if client.can_put:
+        client.verb(place, "put", "large", place.path("sent"), limit_s=LARGE_LIMIT_S)
+        same_large(place.here("large"), place.on_server("sent"))
+
+
+def same_large(one, other):
+    if not filecmp.cmp(one, other, shallow=False):
+        raise Failed(f"{one} ({read_size(one)} bytes) is not {other} ({read_size(other)} bytes)")
+
+
+# It counts the server's open files.
+killed_in_upload.wants_own_server = True
 
 ROWS = {
     "login anonymous": login_anonymous,

@@ -42,8 +42,8 @@ class Ncftp(CommandLine):
     def mlsd(self, place, folder):
         return place.run(["ncftpls", *self.ls_options(place), "-m", f"ftp://{place.host}{os.fsdecode(folder)}/"])
 
-    def get(self, place, remote, local):
-        return place.run(["ncftpget", *self.options(place), "-Z", "-C", place.host, remote, local])
+    def get(self, place, remote, local, **more):
+        return place.run(["ncftpget", *self.options(place), "-Z", "-C", place.host, remote, local], **more)
 
     def put_command(self, place, local, remote):
         return ["ncftpput", *self.options(place), "-C", place.host, local, remote], b"", None
@@ -127,8 +127,8 @@ class Typed(CommandLine):
     def list(self, place, folder):
         return self.type(place, b"ls " + escaped(folder))
 
-    def get(self, place, remote, local):
-        return self.type(place, b"get " + escaped(remote) + b" " + escaped(local))
+    def get(self, place, remote, local, **more):
+        return self.type(place, b"get " + escaped(remote) + b" " + escaped(local), **more)
 
     def append(self, place, local, remote):
         return self.type(place, b"append " + escaped(local) + b" " + escaped(remote))
