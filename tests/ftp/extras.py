@@ -59,7 +59,7 @@ def rclone(options, installed):
 def bench(options, installed):
     def work(place):
         command = [installed.ftpbench, "-u", USER, "-p", PASSWORD, "-H", LOOPBACK, "-P", str(place.port), "-b", "all",
-                   "-n", str(BENCH_CLIENTS), "-s", BENCH_BYTES, "-k", str(place.server.process.pid)]
+                   "-n", str(BENCH_CLIENTS), "-s", BENCH_BYTES]
         return subprocess.run(command, cwd=place.local, check=False).returncode == 0
 
     return with_place(options, installed, work)

@@ -162,8 +162,8 @@ def resume_up(place, client):
     """Onto all that came of an upload that broke off, and onto nothing, which is refused."""
     place.put_here("file", content(MIDDLE_BYTES))
     raw = Raw(place.host, place.port)
-    # All of it comes before the end does; but it is less than declared.
     raw.upload(place.path("file"), content(MIDDLE_BYTES)[:2_000_000], allo=MIDDLE_BYTES)
+    until(lambda: 2_000_000 in sizes(place.server.folder), "all that was sent is in a file of the server")
     raw.end_data()
     if not (said := raw.reply()).startswith("426"):
         raise Failed(f"{said!r} to an upload that broke off")
@@ -176,6 +176,12 @@ def resume_up(place, client):
         client.verb(place, "put-from", 2_000_000, "file", place.path("nothing"), fails=True)
         same(place.on_server("nothing"), None, "what was to be resumed onto nothing")
     same(place.on_server("file"), content(MIDDLE_BYTES))
+
+
+def sizes(folder):
+    """Of all files below, with those that come and go meanwhile."""
+    paths = [os.path.join(within, name) for within, _, names in os.walk(folder) for name in names]
+    return [read_size(path) for path in paths]
 
 
 def broken_upload(place, client):
@@ -368,7 +374,10 @@ def interrupt(place, client):
 
 
 def read_size(path):
-    return os.path.getsize(path) if os.path.exists(path) else None
+    try:
+        return os.path.getsize(path)
+    except FileNotFoundError:
+        return None
 
 
 def drain_until(master, said, is_so):
@@ -417,8 +426,8 @@ def same_large(one, other):
         raise Failed(f"{one} ({read_size(one)} bytes) is not {other} ({read_size(other)} bytes)")
 
 
-# It counts the server's open files.
-killed_in_upload.wants_own_server = True
+# They look at the server's open files, or at all of its folder.
+killed_in_upload.wants_own_server = resume_up.wants_own_server = True
 
 ROWS = {
     "login anonymous": login_anonymous,
