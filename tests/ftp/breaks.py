@@ -1,8 +1,8 @@
 """Seven ways to break an upload off over an old file, and every client that resumes after each.
 
-In all of them the old file stays, but for the one that nobody can tell from a whole upload: the data ends, the session lives, and
-no length was declared. After each, a client sends the file in its own way: the name holds old or whole new content, never a mix,
-and whole new content if the client says that it is done.
+In all of them the old file stays, but for the one that nobody can tell from a whole upload: the data ends, the session
+lives, and no length was declared. After each, a client sends the file in its own way: the name holds old or whole new
+content, never a mix, and whole new content if the client says that it is done.
 """
 
 import os
@@ -39,8 +39,8 @@ def expect(raw, *codes):
 
 
 def client_killed(place):
-    process = place.begin([sys.executable, os.path.join(HERE, "raw.py"), place.host, str(place.port), place.path("file"), "file",
-                           str(SENT_BYTES)])
+    program = [sys.executable, os.path.join(HERE, "raw.py")]
+    process = place.begin([*program, place.host, str(place.port), place.path("file"), "file", str(SENT_BYTES)])
     try:
         if process.stdout.readline() != b"sent\n":
             raise Failed("the client that is to be killed sends nothing")

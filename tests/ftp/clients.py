@@ -5,6 +5,7 @@ import subprocess
 from urllib.parse import quote
 
 
+TREE_LIMIT_S = 600
 EVERY_ODD_NAME = {
     "spaces": b"two  words", "quote": b"it's \"so\"", "umlaut": "é\u00fc".encode(), "leading space": b" leading",
     "percent": b"100% %41", "brackets": b"[x] {y}", "long": b"n" * 255, "not UTF-8": b"caf\xe9 \x80",
@@ -44,9 +45,12 @@ class Driver(Client):
         if verb in self.lacks or (place.is_active and "active" in self.lacks):
             raise Cannot("-")
         mode = "active" if place.is_active else "passive"
-        return [*self.command, place.host, str(place.port), place.user, place.password, mode, verb, *map(str_or_bytes, arguments)]
+        session = [place.host, str(place.port), place.user, place.password, mode]
+        return [*self.command, *session, verb, *map(str_or_bytes, arguments)]
 
     def verb(self, place, verb, *arguments, **more):
+        if verb in ("put-tree", "get-tree"):
+            more.setdefault("limit_s", TREE_LIMIT_S)
         return place.run(self.line(place, verb, *arguments), extra=self.extra, **more)
 
     def begin_put(self, place, local, remote):
@@ -148,10 +152,10 @@ class Lftp(CommandLine):
         return self.do(place, b"rmdir " + in_quotes(path))
 
     def put_tree(self, place, local, remote):
-        return self.do(place, b"mirror -R -P4 " + in_quotes(local) + b" " + in_quotes(remote), limit_s=600)
+        return self.do(place, b"mirror -R -P4 " + in_quotes(local) + b" " + in_quotes(remote), limit_s=TREE_LIMIT_S)
 
     def get_tree(self, place, remote, local):
-        return self.do(place, b"mirror -P4 " + in_quotes(remote) + b" " + in_quotes(local), limit_s=600)
+        return self.do(place, b"mirror -P4 " + in_quotes(remote) + b" " + in_quotes(local), limit_s=TREE_LIMIT_S)
 
 
 class Curl(CommandLine):
@@ -185,7 +189,8 @@ class Curl(CommandLine):
         return self.do(place, "-C", "-", "-T", local, self.url(place, remote))
 
     def put_retrying(self, place, local, remote):
-        return self.do(place, "--retry", "3", "--retry-delay", "1", "--retry-all-errors", "-T", local, self.url(place, remote))
+        retries = ["--retry", "3", "--retry-delay", "1", "--retry-all-errors"]
+        return self.do(place, *retries, "-T", local, self.url(place, remote))
 
     def get_from(self, place, _offset, remote, local):
         return self.do(place, "-C", "-", "-o", local, self.url(place, remote))
@@ -230,7 +235,7 @@ class Curl(CommandLine):
     def do_many(self, place, transfers):
         with open(place.here("transfers"), "w") as file:
             file.writelines(transfers)
-        return self.do(place, "--parallel", "--parallel-max", "8", "-K", "transfers", limit_s=600)
+        return self.do(place, "--parallel", "--parallel-max", "8", "-K", "transfers", limit_s=TREE_LIMIT_S)
 
 
 class Rclone(CommandLine):
@@ -262,8 +267,8 @@ class Rclone(CommandLine):
     def put_command(self, place, local, remote):
         if place.is_active:
             raise Cannot("-")
-        return (["rclone", "--retries", "1", "--low-level-retries", "3", "copyto", "--ignore-times", place.here(local),
-                 self.there(remote)], b"", self.settings(place))
+        command = ["rclone", "--retries", "1", "--low-level-retries", "3", "copyto", "--ignore-times"]
+        return [*command, place.here(local), self.there(remote)], b"", self.settings(place)
 
     def rename(self, place, one, other):
         return self.do(place, "moveto", "--ignore-times", self.there(one), self.there(other))
@@ -279,11 +284,11 @@ class Rclone(CommandLine):
 
     def put_tree(self, place, local, remote):
         return self.do(place, "sync", "--create-empty-src-dirs", "--transfers", "8", place.here(local), self.there(remote),
-                       limit_s=600)
+                       limit_s=TREE_LIMIT_S)
 
     def get_tree(self, place, remote, local):
         return self.do(place, "sync", "--create-empty-src-dirs", "--transfers", "8", self.there(remote), place.here(local),
-                       limit_s=600)
+                       limit_s=TREE_LIMIT_S)
 
 
 class Wget(CommandLine):
@@ -320,7 +325,7 @@ class Wget(CommandLine):
     def get_tree(self, place, remote, local):
         cut = str(len(remote.strip("/").split("/")))
         return self.do(place, "-q", "-r", "-l", "inf", "-nH", f"--cut-dirs={cut}", "-P", local,
-                       self.url(place, remote + "/"), limit_s=600)
+                       self.url(place, remote + "/"), limit_s=TREE_LIMIT_S)
 
 
 class Busybox(CommandLine):

@@ -9,6 +9,11 @@ from ftp.rows import content, plant_tree
 from ftp.server import LOOPBACK, PASSWORD, USER, Failed, Place, same_tree, scratch_folder, write
 
 BENCH_CLIENTS, BENCH_BYTES = 100, "10M"
+LIMIT_S = 600
+
+
+def show(output):
+    print(output.decode(errors="replace"))
 
 
 def with_place(options, installed, work):
@@ -20,8 +25,9 @@ def with_place(options, installed, work):
 def scan(options, installed):
     """Whether nmap sees nothing that a stranger could bounce off."""
     def work(place):
-        said = place.run(["nmap", "-Pn", "-p", str(place.port), "--script", "+ftp-anon,+ftp-syst,+ftp-bounce", LOOPBACK], limit_s=300)
-        print(said.decode(errors="replace"))
+        scripts = ["--script", "+ftp-anon,+ftp-syst,+ftp-bounce"]
+        said = place.run(["nmap", "-Pn", "-p", str(place.port), *scripts, LOOPBACK], limit_s=LIMIT_S)
+        show(said)
         return b"bounce working" not in said and b"ftp-anon: Anonymous FTP login allowed" in said
 
     return with_place(options, installed, work)
@@ -42,10 +48,10 @@ def rclone(options, installed):
     def work(place):
         client = Rclone()
         os.makedirs(place.on_server("info"))
-        print(client.do(place, "test", "info", "--all", client.there(place.path("info")), limit_s=600).decode(errors="replace"))
+        show(client.do(place, "test", "info", "--all", client.there(place.path("info")), limit_s=LIMIT_S))
         awkward_tree(place.here("tree"))
         client.verb(place, "put-tree", "tree", place.path("tree"))
-        print(client.do(place, "check", "--download", place.here("tree"), client.there(place.path("tree"))).decode(errors="replace"))
+        show(client.do(place, "check", "--download", place.here("tree"), client.there(place.path("tree"))))
         same_tree(place.here("tree"), place.on_server("tree"))
         return True
 

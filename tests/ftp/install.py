@@ -14,15 +14,16 @@ CACHE = os.path.join(ROOT, "target", "ftp-clients")
 DRIVERS = os.path.join(HERE, "drivers")
 
 DEBIAN = {
-    "lftp": "lftp", "curl": "curl", "rclone": "rclone", "ncftpput": "ncftp", "tnftp": "tnftp", "inetutils-ftp": "inetutils-ftp",
-    "wget": "wget", "busybox": "busybox", "perl": "perl", "php": "php-cli", "ruby": "ruby", "nmap": "nmap", "node": "nodejs",
-    "npm": "npm", "javac": "default-jdk-headless",
+    "lftp": "lftp", "curl": "curl", "rclone": "rclone", "ncftpput": "ncftp", "tnftp": "tnftp",
+    "inetutils-ftp": "inetutils-ftp", "wget": "wget", "busybox": "busybox", "perl": "perl", "php": "php-cli",
+    "ruby": "ruby", "nmap": "nmap", "node": "nodejs", "npm": "npm", "javac": "default-jdk-headless",
 }
 COMMONS_NET_JAR = "/usr/share/java/commons-net.jar"
 BASIC_FTP = "basic-ftp@6.2.6"
 PYFTPDLIB, PYFTPDLIB_SHA256 = "2.2.0", "4ba0642078792df63dd3b2e9c8f838f2a3ecf428c7518d5921c0530d53512acf"
 PYTHON_PACKAGES = [
-    f"pyftpdlib=={PYFTPDLIB}", "aioftp==0.28.3", "pyopenssl==26.4.0", "psutil==7.2.2", "pytest==9.2.0", "setuptools", "wheel",
+    f"pyftpdlib=={PYFTPDLIB}", "aioftp==0.28.3", "pyopenssl==26.4.0", "psutil==7.2.2", "pytest==9.2.0",
+    "setuptools", "wheel",
 ]
 
 
@@ -30,7 +31,8 @@ def quietly(command, **more):
     """Whether it worked; what it said is shown if not."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **more)
     if done.returncode:
-        print(f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout[-2000:].decode(errors='replace')}", file=sys.stderr)
+        said = done.stdout[-2000:].decode(errors="replace")
+        print(f"{' '.join(command)}: exit status {done.returncode}\n{said}", file=sys.stderr)
     return done.returncode == 0
 
 
@@ -109,8 +111,8 @@ class Installed:
         if os.path.isdir(os.path.join(self.suite, "tests")):
             return True
         archive = self.suite + ".tar.gz"
-        if not quietly([self.python, "-m", "pip", "-q", "download", "--no-deps", "--no-binary", ":all:", "--no-build-isolation",
-                        "-d", CACHE, f"pyftpdlib=={PYFTPDLIB}"]):
+        source_only = ["--no-deps", "--no-binary", ":all:", "--no-build-isolation"]
+        if not quietly([self.python, "-m", "pip", "-q", "download", *source_only, "-d", CACHE, f"pyftpdlib=={PYFTPDLIB}"]):
             return False
         with open(archive, "rb") as file:
             digest = hashlib.sha256(file.read()).hexdigest()

@@ -19,6 +19,7 @@ def drivers(installed):
     def beside(name):
         return os.path.join(DRIVERS, name)
 
+    java = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{installed.classes}:{COMMONS_NET_JAR}"]
     return [
         Driver("ftplib", "ftplib", [installed.python, beside("ftplib_client.py")]),
         Driver("aioftp", "aioftp", [installed.python, beside("aioftp_client.py")], ["active"]),
@@ -27,8 +28,7 @@ def drivers(installed):
         Driver("perl", "perl", ["perl", beside("net_ftp.pl")], ["mlsd", "put-from", *NO_TREES]),
         Driver("php", "php", ["php", beside("php_client.php")], ["abort", *NO_TREES]),
         Driver("ruby", "ruby", ["ruby", beside("net_ftp.rb")], ["put-from", *NO_TREES], None, TEXT_ONLY),
-        Driver("commons-net", "commons-net", ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp",
-                                              f"{installed.classes}:{COMMONS_NET_JAR}", "CommonsNet"], NO_TREES, None, TEXT_ONLY),
+        Driver("commons-net", "commons-net", [*java, "CommonsNet"], NO_TREES, None, TEXT_ONLY),
         Driver("suppaftp", "suppaftp", [installed.suppaftp], NO_TREES, None, TEXT_ONLY),
     ]
 

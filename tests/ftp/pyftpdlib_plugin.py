@@ -7,7 +7,7 @@ import os
 
 import tests
 
-PATIENCE_S = 10
+PATIENCE_S = 5
 # Of each: the class, or one test of it.
 LOOKS_INSIDE = {
     "TestFtpStoreDataNoSendfile", "TestFtpStoreDataWithCustomIO", "TestFtpRetrieveDataNoSendfile",

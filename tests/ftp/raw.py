@@ -1,5 +1,7 @@
-"""An upload by hand, which can be left in the middle in every way. As a program: HOST PORT PATH LOCAL BYTES sends so many bytes,
-says so, and waits to be killed."""
+"""An upload by hand, which can be left in the middle in every way.
+
+As a program: HOST PORT PATH LOCAL BYTES sends so many bytes, says so, and waits to be killed.
+"""
 
 import socket
 import struct

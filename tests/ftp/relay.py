@@ -1,7 +1,8 @@
 """Between a client and the server, for what must happen in the middle of a transfer: slows or breaks a data connection.
 
-The control connection passes unchanged but for the ports of 227 and 229, so that data comes through here too. The first data
-connection on which more than LIMIT bytes come is broken off there, or all but stands still from there on; all later ones pass.
+The control connection passes unchanged but for the ports of 227 and 229, so that data comes through here too. The first
+data connection on which more than LIMIT bytes come is broken off there, or all but stands still from there on; all later
+ones pass.
 """
 
 import re
@@ -12,8 +13,8 @@ import threading
 
 from ftp.server import LOOPBACK
 
-PASV = re.compile(rb"^227 .*\((\d+),(\d+),(\d+),(\d+),(\d+),(\d+)\).*$", re.M)
-EPSV = re.compile(rb"^229 .*\(\|\|\|(\d+)\|\).*$", re.M)
+PASV = re.compile(rb"^227 [^\r\n]*\(\d+,\d+,\d+,\d+,(\d+),(\d+)\)[^\r\n]*", re.M)
+EPSV = re.compile(rb"^229 [^\r\n]*\(\|\|\|(\d+)\|\)[^\r\n]*", re.M)
 CHUNK_BYTES = 65536
 WAIT_S = 60
 # 64 KiB each.
@@ -64,13 +65,12 @@ class Relay:
 
     def rewritten(self, text):
         def pasv(match):
-            numbers = [int(number) for number in match.groups()]
-            port = self.data_listener(numbers[4] * 256 + numbers[5])
-            return b"227 Entering Passive Mode (127,0,0,1,%d,%d)." % divmod(port, 256) + (b"\r" if match.group(0)[-1:] == b"\r" else b"")
+            high, low = map(int, match.groups())
+            port = self.data_listener(high * 256 + low)
+            return b"227 Entering Passive Mode (127,0,0,1,%d,%d)." % divmod(port, 256)
 
         def epsv(match):
-            port = self.data_listener(int(match.group(1)))
-            return b"229 Entering Extended Passive Mode (|||%d|)." % port + (b"\r" if match.group(0)[-1:] == b"\r" else b"")
+            return b"229 Entering Extended Passive Mode (|||%d|)." % self.data_listener(int(match.group(1)))
 
         return EPSV.sub(epsv, PASV.sub(pasv, text))
 
@@ -130,11 +130,11 @@ class Relay:
         return is_first
 
     def reset(self, *ends):
-        """Closes with RST."""
+        """Closes with RST. It is told before, as a client may be done at once."""
+        self.has_come.set()
         for end in ends:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             end.close()
-        self.has_come.set()
 
     def copy(self, source, sink):
         try:

@@ -185,7 +185,7 @@ def sizes(folder):
 
 
 def broken_upload(place, client):
-    """The first data connection is reset in the middle. Whatever the client does by itself: old or whole new; then again."""
+    """The first data connection is reset in the middle. Whatever the client does then: old or whole new; and again."""
     if not client.can_put:
         raise Cannot("-")
     old, new = content(1000, 1), content(8_000_003, 2)
@@ -311,7 +311,7 @@ def killed_in_upload(place, client):
             place.put_on_server(name, old)
         process = client.begin_put(place, "big", place.path(name))
         try:
-            until(lambda: has_read(process.pid) > KILL_AFTER_BYTES or process.poll() is not None, "it reads what it is to send")
+            until(lambda: has_read(process.pid) > KILL_AFTER_BYTES or process.poll() is not None, "it sends")
             if process.poll() is not None:
                 raise Failed(f"done before it could be killed:\n{process.stdout.read()[-1000:]!r}")
         finally:
@@ -333,7 +333,7 @@ TYPED = {"lftp", "tnftp", "inetutils", "ncftp"}
 
 
 def abort(place, client):
-    """In the middle of a download; then a small file comes over the same session, or for what is typed into, the same program."""
+    """In the middle of a download; then a small file comes over the same session, or what is typed into fetches it."""
     with open(place.on_server("big"), "wb") as file:
         file.truncate(BIG_BYTES)
     place.put_on_server("small", content(10_000))

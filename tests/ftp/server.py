@@ -24,13 +24,15 @@ class Server:
     def __init__(self, program, folder, python=sys.executable):
         self.folder, self.log = folder, []
         if program == "pyftpdlib":
-            command = [python, "-m", "pyftpdlib", "-w", "-i", LOOPBACK, "-p", "0", "-u", USER, "-P", PASSWORD, "-d", folder]
+            command = [python, "-m", "pyftpdlib", "-w", "-i", LOOPBACK, "-p", "0", "-u", USER, "-P", PASSWORD,
+                       "-d", folder]
             told = re.compile(rb"starting FTP server on .*:(\d+)")
         else:
-            command = [program, "--listen", LOOPBACK, "--listen", "::1", "--port", "0", "--data-port", "0", "--ftp-port", "0",
-                       folder]
+            command = [program, "--listen", LOOPBACK, "--listen", "::1", "--port", "0", "--data-port", "0",
+                       "--ftp-port", "0", folder]
             told = re.compile(rb"FTP Port: (\d+)")
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE)
         self.port, self.heard = None, threading.Event()
         self.reader = threading.Thread(target=self.read, args=(told,), daemon=True)
         self.reader.start()

@@ -20,9 +20,9 @@ def outcomes(program, installed, chosen):
         with Server(program, served, installed.python) as server:
             environment = {**os.environ, "PYTHONPATH": f"{installed.suite}:{HERE}", "FTP_TEST_PORT": str(server.port),
                            "FTP_TEST_RESULTS": results, "PYTHONDONTWRITEBYTECODE": "1"}
-            command = [installed.python, "-m", "pytest", "-p", "pyftpdlib_plugin", "--rootdir", installed.suite, "-c", os.devnull,
-                       "-p", "no:cacheprovider", "-q", "--tb=short", os.path.join(installed.suite, "tests", "test_functional.py"),
-                       *(["-k", chosen] if chosen else [])]
+            command = [installed.python, "-m", "pytest", "-p", "pyftpdlib_plugin", "--rootdir", installed.suite,
+                       "-c", os.devnull, "-p", "no:cacheprovider", "-q", "--tb=short", *(["-k", chosen] if chosen else []),
+                       os.path.join(installed.suite, "tests", "test_functional.py")]
             done = subprocess.run(command, cwd=served, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                   timeout=LIMIT_S, check=False)
         said = done.stdout.decode(errors="replace")

@@ -76,4 +76,5 @@ class Table:
                 cells = (self.cells.get((row, client.name), "").rjust(max(6, len(client.name))) for client in self.columns)
                 print(row.ljust(width) + " ".join(cells))
         count = list(self.cells.values()).count
-        print(f"{self.title}: {count('pass')} pass, {count('FAIL')} FAIL, {count('skip')} skipped, in {taken_s:.0f} s\n", flush=True)
+        counts = ", ".join(f"{count(outcome)} {outcome}" for outcome in ("pass", "FAIL", "skip"))
+        print(f"{self.title}: {counts}, in {taken_s:.0f} s\n", flush=True)

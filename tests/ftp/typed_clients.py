@@ -2,7 +2,7 @@
 
 import os
 
-from ftp.clients import Cannot, CommandLine, escaped
+from ftp.clients import TREE_LIMIT_S, Cannot, CommandLine, escaped
 
 
 class Ncftp(CommandLine):
@@ -84,12 +84,13 @@ class Ncftp(CommandLine):
 
     def put_tree(self, place, local, remote):
         """It names the folder as it is named here."""
-        return place.run(["ncftpput", *self.options(place), "-R", place.host, os.path.dirname(remote), local], limit_s=600)
+        return place.run(["ncftpput", *self.options(place), "-R", place.host, os.path.dirname(remote), local],
+                         limit_s=TREE_LIMIT_S)
 
     def get_tree(self, place, remote, local):
         os.makedirs(place.here(os.path.dirname(local)), exist_ok=True)
         return place.run(["ncftpget", *self.options(place), "-R", "-T", place.host, os.path.dirname(local) or ".", remote],
-                         limit_s=600)
+                         limit_s=TREE_LIMIT_S)
 
 
 class Typed(CommandLine):
