@@ -69,8 +69,10 @@ fn an_upload_goes_on_with_what_has_come_of_it() {
     break_off(&server, &mut ftp, "STOR file", &sent());
     assert_eq!(restart(&mut ftp, SENT_BYTES + 1, b"tail").code, 554, "so much has not come");
     expect(&server, OLD);
-    // As some clients do that ask for the size of the file.
-    assert_eq!(restart(&mut ftp, OLD.len(), &NEW.bytes()[OLD.len()..]).code, 226);
+    // As some clients do that ask for the size of the file. What they send then is not always what would follow that.
+    assert_eq!(restart(&mut ftp, OLD.len(), &NEW.bytes()[OLD.len()..]).code, 554);
+    expect(&server, OLD);
+    assert_eq!(restart(&mut ftp, SENT_BYTES, &NEW.bytes()[SENT_BYTES..]).code, 226);
     expect(&server, &NEW.bytes());
     assert_eq!(restart(&mut ftp, 1, b"tail").code, 554, "it is used up");
     expect(&server, &NEW.bytes());
