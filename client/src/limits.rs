@@ -133,6 +133,8 @@ pub(crate) const COMPLETION_MAX_DIRECTORIES: usize = 16;
 
 /// Longest configuration: room for thousands of hosts.
 pub(crate) const CONFIG_MAX_BYTES: u64 = 256 * 1024;
+/// What a question leaves free at the end of its line, so that its answer stands there.
+pub(crate) const ANSWER_ROOM_COLUMNS: usize = 5;
 /// Commands that are remembered across sessions.
 pub(crate) const HISTORY_MAX_LINES: usize = 1_000;
 /// A command that is done before this time shows no progress...
@@ -225,6 +227,10 @@ pub(crate) const SURPLUS_UNSURE_MAX: usize = 10_000;
 pub(crate) const SURPLUS_NAMES_SHOWN: usize = 3;
 /// How much of a name a question shows.
 pub(crate) const SURPLUS_NAME_SHOWN_COLUMNS: usize = 40;
+/// How much of the name of the folder that it would be removed from.
+pub(crate) const SURPLUS_FOLDER_SHOWN_COLUMNS: usize = 60;
+/// How much of the names that a dry run would remove is sorted at a time.
+pub(crate) const SURPLUS_SORTED_MAX_BYTES: usize = 16 << 20;
 /// How often both ends are looked at anew where a connection was lost, or a folder changed, in the middle.
 pub(crate) const SURPLUS_LOOKS_MAX: u32 = 5;
 /// Longest pattern: it is compiled to a program of a multiple of its length.

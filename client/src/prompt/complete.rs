@@ -34,8 +34,6 @@ pub(crate) struct Completer {
     place: RefCell<Place>,
     local: RefCell<LocalPlace>,
     prompt_columns: Cell<usize>,
-    /// False while a question is asked.
-    is_command: Cell<bool>,
     hinter: HistoryHinter,
     palette: Palette,
 }
@@ -47,7 +45,6 @@ impl Completer {
             place: RefCell::default(),
             local: RefCell::default(),
             prompt_columns: Cell::new(0),
-            is_command: Cell::new(true),
             hinter: HistoryHinter::new(),
             palette,
         }
@@ -68,7 +65,6 @@ impl Completer {
         self.place.replace(place.clone());
         self.local.replace(local.clone());
         self.prompt_columns.set(layout::width(prompt));
-        self.is_command.set(true);
     }
 
     /// What a name was meant for that the server does not have.
@@ -81,11 +77,6 @@ impl Completer {
     pub(crate) fn similar_here(&self, name: &[u8]) -> Option<Vec<u8>> {
         let (directory, last) = candidates::split_path(name.strip_suffix(b"/").unwrap_or(name));
         similar_of(local::fitting(&self.local.borrow(), directory, b""), directory, last)
-    }
-
-    /// The next line is an answer.
-    pub(crate) fn expect_answer(&self) {
-        self.is_command.set(false);
     }
 }
 
@@ -100,7 +91,7 @@ impl rustyline::completion::Completer for Completer {
 
     fn complete(&self, line: &str, cursor: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
         let nothing = Ok((cursor, Vec::new()));
-        let Some((before, behind)) = line.split_at_checked(cursor).filter(|_| self.is_command.get()) else {
+        let Some((before, behind)) = line.split_at_checked(cursor) else {
             return nothing;
         };
         let Some(unfinished) = words::split_unfinished(before.as_bytes()) else { return nothing };
@@ -129,7 +120,7 @@ impl Hinter for Completer {
 
     fn hint(&self, line: &str, cursor: usize, context: &Context<'_>) -> Option<String> {
         // Without colours a hint would look as if it had been typed.
-        if !self.is_command.get() || !self.palette.is_on() {
+        if !self.palette.is_on() {
             return None;
         }
         let room = screen::columns().saturating_sub(self.prompt_columns.get() + layout::width(line));

@@ -1,12 +1,13 @@
 //! The prompt: reads lines from a person, with history and completion, and goes on after every failure.
 
+mod asking;
 mod transfers;
 
 use crate::failure::Failure;
 use crate::limits::HISTORY_MAX_LINES;
 use crate::prompt::commands::{self, Next};
 use crate::prompt::complete::Completer;
-use crate::prompt::context::{Asker, Context};
+use crate::prompt::context::Context;
 use crate::prompt::input::{self, PromptCommand};
 use crate::prompt::jobs::Jobs;
 use crate::prompt::jobs::messenger::Messenger;
@@ -33,7 +34,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 const PROMPT: &str = "Enter your command: ";
-const RECONNECT_QUESTION: &str = "Reconnect? [Y/n] ";
 
 /// Serves the person at the terminal until they leave.
 pub(crate) fn run(session: Session, mut context: Context) -> Result<(), Failure> {
@@ -64,6 +64,25 @@ enum Typed {
     Line(String),
     ControlC,
     ControlD,
+}
+
+impl Typed {
+    fn of(read: Result<String, ReadlineError>) -> Result<Self, Failure> {
+        match read {
+            Ok(line) => Ok(Self::Line(line)),
+            Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => Ok(Self::ControlC),
+            Err(ReadlineError::Eof) => Ok(Self::ControlD),
+            Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                // What is left of the line must not be taken for another one.
+                settings::drop_typed_ahead();
+                screen::message(
+                    "\nThat is no text (UTF-8), and was dropped; such a byte of a name is written \"\\xff\"",
+                );
+                Ok(Self::ControlC)
+            }
+            Err(error) => Err(Failure::Local(format!("Cannot read from the terminal: {error}"))),
+        }
+    }
 }
 
 struct Prompt {
@@ -213,7 +232,7 @@ impl Prompt {
             completer.expect_command(&context.place, &context.local, &prompt);
         }
         loop {
-            match self.read_line(&prompt)? {
+            match self.read_command(&prompt)? {
                 Typed::Line(line) => return Ok(Some(line)),
                 Typed::ControlC => {}
                 Typed::ControlD => return Ok(None),
@@ -221,30 +240,10 @@ impl Prompt {
         }
     }
 
-    fn read_answer(&mut self, question: &str) -> Result<Typed, Failure> {
-        if let Some(completer) = self.editor.helper() {
-            completer.expect_answer();
-        }
-        self.read_line(question)
-    }
-
-    fn read_line(&mut self, prompt: &str) -> Result<Typed, Failure> {
+    fn read_command(&mut self, prompt: &str) -> Result<Typed, Failure> {
         let Some(_prompting) = self.signals.prompt() else { return Ok(Typed::ControlD) };
-        let _typing = self.jobs.messenger().begin_typing();
-        match self.editor.readline(prompt) {
-            Ok(line) => Ok(Typed::Line(line)),
-            Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => Ok(Typed::ControlC),
-            Err(ReadlineError::Eof) => Ok(Typed::ControlD),
-            Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
-                // What is left of the line must not be taken for another command.
-                settings::drop_typed_ahead();
-                screen::message(
-                    "\nThat is no text (UTF-8), and was dropped; such a byte of a name is written \"\\xff\"",
-                );
-                Ok(Typed::ControlC)
-            }
-            Err(error) => Err(Failure::Local(format!("Cannot read from the terminal: {error}"))),
-        }
+        let _typing = self.jobs.messenger().begin_command();
+        Typed::of(self.editor.readline(prompt))
     }
 
     /// A session goes on where its history cannot be written.
@@ -292,45 +291,6 @@ impl Prompt {
             | Verb::Shell
             | Verb::Help
             | Verb::Exit => {}
-        }
-    }
-
-    /// False when the person has gone.
-    fn offer_reconnect(&mut self, session: &RefCell<Session>) -> Result<bool, Failure> {
-        let answer = match self.read_answer(RECONNECT_QUESTION)? {
-            Typed::Line(answer) => answer,
-            Typed::ControlC => "n".to_owned(),
-            Typed::ControlD => return Ok(false),
-        };
-        let session = &mut *session.borrow_mut();
-        if !matches!(answer.trim().to_ascii_lowercase().as_str(), "" | "y" | "yes") {
-            screen::message("Not connected. The next command connects again; exit ends.");
-            return Ok(true);
-        }
-        let _running = session.interrupts().begin();
-        let reconnected = session.reconnect();
-        self.is_interrupted |= session.interrupts().signal().is_some();
-        match reconnected {
-            Ok(()) => screen::message(&format!("Connected to {} again", session.target())),
-            Err(failure) => {
-                screen::failure(&failure);
-                screen::message("Not connected. The next command tries again; exit ends.");
-            }
-        }
-        Ok(self.signals.ending().is_none())
-    }
-}
-
-impl Asker for Prompt {
-    fn is_person(&self) -> bool {
-        true
-    }
-
-    fn ask(&mut self, question: &str) -> Result<Option<String>, Failure> {
-        match self.read_answer(question)? {
-            Typed::Line(answer) => Ok(Some(answer)),
-            // Not to answer is to give the command up.
-            Typed::ControlC | Typed::ControlD => Err(Failure::Interrupted),
         }
     }
 }

@@ -24,6 +24,23 @@ pub(crate) fn shortened(text: &str, columns: usize) -> String {
     head + &CUT.to_string() + &tail.chars().rev().collect::<String>()
 }
 
+/// The text in lines of at most this many columns, as far as its words allow that: they are never broken.
+pub(crate) fn broken(text: &str, columns: usize) -> String {
+    let mut lines = String::new();
+    let mut taken = 0;
+    for word in text.split_inclusive(' ') {
+        let bare = width(word.trim_end());
+        if taken > 0 && taken + bare > columns {
+            lines.truncate(lines.trim_end().len());
+            lines.push('\n');
+            taken = 0;
+        }
+        lines.push_str(word);
+        taken += width(word);
+    }
+    lines
+}
+
 /// `41.9 MB`: three digits and a unit of a thousand, as disks and networks have them.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
@@ -96,6 +113,14 @@ mod tests {
         assert_eq!(shortened("日本語のファイル名.txt", 12), "日本語….txt");
         assert!(width(&shortened("日本語のファイル名", 6)) <= 6);
         assert_eq!(shortened("abc", 0), "…");
+    }
+
+    #[test]
+    fn a_text_is_broken_between_its_words() {
+        assert_eq!(broken("Remove them? [y/N] ", 80), "Remove them? [y/N] ");
+        assert_eq!(broken("Remove them? [y/N] ", 18), "Remove them? [y/N] ");
+        assert_eq!(broken("Remove them? [y/N] ", 17), "Remove them?\n[y/N] ");
+        assert_eq!(broken("a-very-long-name and 日本 語", 8), "a-very-long-name\nand 日本\n語");
     }
 
     #[test]

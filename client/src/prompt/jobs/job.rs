@@ -72,6 +72,13 @@ pub(crate) struct Ended {
     pub(crate) session: Option<Box<Session>>,
 }
 
+/// What comes of a question that the main thread passes on.
+pub(crate) enum Reply {
+    Now(Result<Option<String>, Failure>),
+    /// Ctrl-Z was pressed: the transfer goes to the background, where it waits for its answer.
+    Later,
+}
+
 /// Why the main thread does not follow a transfer any more.
 pub(crate) enum Followed {
     Ended(Ended),
@@ -157,6 +164,12 @@ impl Job {
         self.0.number
     }
 
+    /// It has a question that nobody has answered.
+    pub(crate) fn has_question(&self) -> bool {
+        let state = self.0.lock();
+        state.end.is_none() && state.question.is_some()
+    }
+
     /// How it goes, or what has become of it.
     pub(crate) fn state(&self) -> String {
         let state = self.0.lock();
@@ -170,7 +183,7 @@ impl Job {
 
     /// Follows it in the foreground, until it has ended or Ctrl-Z sends it to the background. `None` where it has ended there
     /// before.
-    pub(crate) fn follow(&self, asker: &mut dyn Asker) -> Option<Followed> {
+    pub(crate) fn follow(&self, ask: &mut dyn FnMut(&str) -> Reply) -> Option<Followed> {
         let shared = &self.0;
         let suspended = Arc::clone(shared);
         let _in_front =
@@ -185,11 +198,14 @@ impl Job {
             match shared.next_event() {
                 Event::Ended(ended) => return Some(Followed::Ended(ended)),
                 Event::Suspended => return Some(Followed::Suspended),
-                Event::Asks(question) => {
-                    // Where it has ended meanwhile, the answer is of no use.
-                    let _ = question.answer.send(asker.ask(&question.text));
-                    shared.interrupts.wake_waits();
-                }
+                Event::Asks(question) => match ask(&question.text) {
+                    Reply::Now(answer) => {
+                        // Where it has ended meanwhile, the answer is of no use.
+                        let _ = question.answer.send(answer);
+                        shared.interrupts.wake_waits();
+                    }
+                    Reply::Later => shared.put_off(question),
+                },
             }
         }
     }
@@ -226,6 +242,13 @@ impl Shared {
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Ctrl-Z was pressed at a question, which waits until the transfer is brought back.
+    fn put_off(&self, question: Question) {
+        let mut state = self.lock();
+        state.question = Some(question);
+        state.is_suspended = true;
     }
 
     /// False where it has ended.

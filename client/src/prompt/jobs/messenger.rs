@@ -15,31 +15,39 @@ pub(crate) struct Messenger {
 }
 
 struct State {
-    /// A line is being typed.
-    is_prompting: bool,
+    /// What is being typed.
+    typing: Option<Kind>,
     waiting: VecDeque<String>,
-    /// Writes above that line. Absent while it does, and where the terminal cannot have it.
-    printer: Option<Printer>,
+    /// Each writes above its line. Absent while it does, and where the terminal cannot have it.
+    above_command: Option<Printer>,
+    above_answer: Option<Printer>,
 }
 
-type Printer = Box<dyn ExternalPrinter + Send>;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Command,
+    Answer,
+}
+
+pub(crate) type Printer = Box<dyn ExternalPrinter + Send>;
 
 /// While it lives, a line is being typed.
 pub(crate) struct Typing<'a>(&'a Messenger);
 
 impl Messenger {
-    /// Sets the flag where names on the server may have changed.
+    /// Sets the flag where names on the server may have changed. The printer writes above the lines of commands.
     pub(crate) fn new(printer: Option<Printer>, has_changed_names: Arc<AtomicBool>) -> Self {
-        let state = State { is_prompting: false, waiting: VecDeque::new(), printer };
+        let state =
+            State { typing: None, waiting: VecDeque::new(), above_command: printer, above_answer: None };
         Self { state: Mutex::new(state), has_changed_names }
     }
 
     pub(crate) fn tell(&self, text: String) {
         let mut state = self.lock();
         state.waiting.push_back(text);
-        while state.is_prompting
+        while let Some(kind) = state.typing
             && !state.waiting.is_empty()
-            && let Some(mut printer) = state.printer.take()
+            && let Some(mut printer) = state.printer(kind).take()
         {
             let text = state.waiting.drain(..).map(|text| text + "\n").collect();
             // Not under the lock: the printer may wait until the editor reads again.
@@ -47,7 +55,8 @@ impl Messenger {
             // A terminal that is gone cannot be told.
             let _ = printer.print(text);
             state = self.lock();
-            state.printer = Some(printer);
+            // The line may be done, and the next one may have another printer.
+            state.printer(kind).get_or_insert(printer);
         }
     }
 
@@ -60,11 +69,20 @@ impl Messenger {
         self.lock().show();
     }
 
-    /// To be called before a line is typed: shows what has waited.
-    pub(crate) fn begin_typing(&self) -> Typing<'_> {
+    /// To be called before a command is typed: shows what has waited.
+    pub(crate) fn begin_command(&self) -> Typing<'_> {
         let mut state = self.lock();
         state.show();
-        state.is_prompting = true;
+        state.typing = Some(Kind::Command);
+        Typing(self)
+    }
+
+    /// To be called before the answer to a question is typed, which has an editor of its own: shows what has waited.
+    pub(crate) fn begin_answer(&self, printer: Option<Printer>) -> Typing<'_> {
+        let mut state = self.lock();
+        state.show();
+        state.typing = Some(Kind::Answer);
+        state.above_answer = printer;
         Typing(self)
     }
 
@@ -75,6 +93,13 @@ impl Messenger {
 }
 
 impl State {
+    fn printer(&mut self, kind: Kind) -> &mut Option<Printer> {
+        match kind {
+            Kind::Command => &mut self.above_command,
+            Kind::Answer => &mut self.above_answer,
+        }
+    }
+
     fn show(&mut self) {
         self.waiting.drain(..).for_each(|text| text.lines().for_each(screen::message));
     }
@@ -82,7 +107,7 @@ impl State {
 
 impl Drop for Typing<'_> {
     fn drop(&mut self) {
-        self.0.lock().is_prompting = false;
+        self.0.lock().typing = None;
     }
 }
 
@@ -107,7 +132,7 @@ mod tests {
         let (printed, print) = mpsc::channel();
         let (release, released) = mpsc::channel();
         let messenger = Messenger::new(Some(Box::new(Slow(printed, released))), Arc::default());
-        let typing = messenger.begin_typing();
+        let typing = messenger.begin_command();
         std::thread::scope(|scope| {
             scope.spawn(|| messenger.tell("first".to_owned()));
             assert_eq!(print.recv().unwrap(), "first\n");

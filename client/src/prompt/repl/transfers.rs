@@ -39,7 +39,7 @@ impl Prompt {
             self.jobs.keep(job);
             return Ok(());
         }
-        match job.follow(self) {
+        match job.follow(&mut |question| self.reply(question)) {
             Some(Followed::Ended(Ended { result, session: own })) => {
                 self.is_interrupted = job.is_interrupted();
                 if let Some(own) = own {
@@ -136,7 +136,7 @@ impl Prompt {
     /// Follows a transfer from the background. False where it is sent back.
     fn watch(&mut self, job: &Job) -> bool {
         screen::message(&wording::begins(job.number(), job.title()));
-        match job.follow(self) {
+        match job.follow(&mut |question| self.reply(question)) {
             None => screen::message(&wording::over(job.number(), &job.state())),
             Some(Followed::Ended(Ended { result, session })) => {
                 self.is_interrupted = job.is_interrupted();
@@ -157,7 +157,8 @@ impl Prompt {
     }
 
     fn tell_suspended(&self, job: &Job) {
-        screen::message(&wording::suspended(job.number(), job.title()));
+        let told = if job.has_question() { wording::question } else { wording::suspended };
+        screen::message(&told(job.number(), job.title()));
     }
 }
 
