@@ -54,7 +54,7 @@ pub(crate) fn run(
         Verb::Rm => on_each(session, context, command, names::remove)?,
         Verb::Mv => {
             if let [from, to] = &command.names[..] {
-                names::rename(session, &context.place, from, to, command.has(Flag::Force))?;
+                names::rename(session, &context.place, from, to, command.has(Flag::Replace))?;
             }
         }
         Verb::Cat => reading::cat(session, context, command)?,

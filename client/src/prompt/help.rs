@@ -42,7 +42,7 @@ pub(crate) fn about(name: &[u8], columns: usize) -> Result<String, Failure> {
             None => format!("There is no command {shown}; help lists the commands"),
         })
     })?;
-    let mut lines = vec![format!("Usage: {}", row.usage())];
+    let mut lines = wrapped(&format!("Usage: {}", row.usage()), columns, "");
     lines.extend(wrapped(row.summary, columns, "  "));
     if !row.aliases.is_empty() {
         lines.push(format!("Also: {}", row.aliases.join(" ")));
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(
             text,
             "Usage: mv [-f] FROM TO\n  rename, or move into a folder\n  \
-             -f, --force       without asking; over a file that has the name\n\
+             -f, --force       over a file that has the name\n\
              Example: mv draft.txt final.txt\n  renames draft.txt to final.txt, where that name is free"
         );
         assert!(about(b"ll", 80).unwrap().contains("Also: dir l ll"));

@@ -240,7 +240,7 @@ pub(crate) const TABLE: &[Row] = &[
         verb: Verb::Mv,
         name: "mv",
         aliases: &[],
-        flags: &[Flag::Force],
+        flags: &[Flag::Replace],
         takes: Takes::RemoteNames,
         operands: "FROM TO",
         names_min: 2,
@@ -498,7 +498,7 @@ impl Row {
     /// `mv [-f] FROM TO`.
     pub(crate) fn usage(&self) -> String {
         let mut usage = self.name.to_owned();
-        let plain = || self.flags.iter().filter(|flag| flag.value().is_none() && !flag.is_rare());
+        let plain = || self.flags.iter().filter(|flag| flag.value().is_none());
         let letters: String = plain().filter_map(|flag| flag.letter()).collect();
         if !letters.is_empty() {
             usage += &format!(" [-{letters}]");
@@ -506,10 +506,12 @@ impl Row {
         for flag in plain().filter(|flag| flag.letter().is_none()) {
             usage += &format!(" [{}]", flag.typed());
         }
+        let rare = self.flags.iter().filter(|flag| flag.is_rare());
+        rare.for_each(|flag| usage += &bracketed(*flag));
         usage + &self.tail()
     }
 
-    /// The usage without its simple options: `mv FROM TO`.
+    /// The usage without its simple and its rare options: `mv FROM TO`.
     pub(crate) fn short_usage(&self) -> String {
         self.name.to_owned() + &self.tail()
     }
@@ -517,11 +519,8 @@ impl Row {
     fn tail(&self) -> String {
         let space = if self.operands.is_empty() || self.takes == Takes::Line { "" } else { " " };
         let mut tail = format!("{space}{}", self.operands);
-        for flag in self.flags {
-            if let Some(value) = flag.value().filter(|_| !flag.is_rare()) {
-                tail += &format!(" [{} {value}]", flag.typed());
-            }
-        }
+        let usual = self.flags.iter().filter(|flag| !flag.is_rare());
+        usual.for_each(|flag| tail += &bracketed(*flag));
         tail
     }
 
@@ -532,6 +531,11 @@ impl Row {
     pub(crate) fn long_flag(&self, word: &str) -> Option<Flag> {
         self.flags.iter().copied().find(|flag| flag.word() == Some(word))
     }
+}
+
+/// An option with something behind it: ` [-o WHERE]`.
+fn bracketed(flag: Flag) -> String {
+    flag.value().map(|value| format!(" [{} {value}]", flag.typed())).unwrap_or_default()
 }
 
 /// What an alias says beside the command that it stands for.
@@ -585,8 +589,8 @@ mod tests {
     fn the_usage_is_made_from_the_row() {
         let usage = |name: &str| find(name.as_bytes()).unwrap().usage();
         assert_eq!(usage("mv"), "mv [-f] FROM TO");
-        assert_eq!(usage("get"), "download [-fn] NAME... [-o WHERE]");
-        assert_eq!(usage("mirror"), "sync [-fnud] [--delete] FROM TO");
+        assert_eq!(usage("get"), "download [-fnc] [-j N] [-x PATTERN] NAME... [-o WHERE]");
+        assert_eq!(usage("mirror"), "sync [-fnudc] [--delete] [-j N] [-x PATTERN] FROM TO");
         assert_eq!(usage("q"), "exit");
     }
 }

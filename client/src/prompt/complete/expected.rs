@@ -90,7 +90,8 @@ fn value(row: &Row, flag: Flag) -> Expected {
         | Flag::Down
         | Flag::Checksum
         | Flag::Delete
-        | Flag::Force => Expected::Nothing,
+        | Flag::Force
+        | Flag::Replace => Expected::Nothing,
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) enum Flag {
     BySize,
     Reverse,
     Force,
+    Replace,
     To,
     Recursive,
     Parents,
@@ -38,7 +39,7 @@ impl Flag {
             Self::ByTime => 't',
             Self::BySize => 'S',
             Self::Reverse => 'r',
-            Self::Force => 'f',
+            Self::Force | Self::Replace => 'f',
             Self::To => 'o',
             Self::Recursive => 'r',
             Self::Parents => 'p',
@@ -58,7 +59,7 @@ impl Flag {
     pub(crate) fn word(self) -> Option<&'static str> {
         match self {
             Self::To => Some("to"),
-            Self::Force => Some("force"),
+            Self::Force | Self::Replace => Some("force"),
             Self::DryRun => Some("dry-run"),
             Self::Jobs => Some("jobs"),
             Self::Exclude => Some("exclude"),
@@ -81,9 +82,9 @@ impl Flag {
         }
     }
 
-    /// For the help of its command alone: the usage has no room for it.
+    /// The list of all commands has no room for it.
     pub(crate) fn is_rare(self) -> bool {
-        matches!(self, Self::Jobs | Self::Exclude | Self::Checksum)
+        matches!(self, Self::Jobs | Self::Exclude)
     }
 
     /// As it is typed: by its letter, or else its word.
@@ -110,6 +111,7 @@ impl Flag {
             | Self::BySize
             | Self::Reverse
             | Self::Force
+            | Self::Replace
             | Self::Recursive
             | Self::Parents
             | Self::SumOnly
@@ -131,7 +133,8 @@ impl Flag {
             Self::ByTime => "the newest first",
             Self::BySize => "the largest first",
             Self::Reverse => "in the opposite order",
-            Self::Force => "without asking; over a file that has the name",
+            Self::Force => "without asking",
+            Self::Replace => "over a file that has the name",
             Self::Recursive => "folders with all that is in them",
             Self::Parents => "with the folders that it is in; fine if it is there",
             Self::Depth => "no deeper than this",
