@@ -46,7 +46,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<Option<PromptCommand>, Failure> {
         let hint = "a name with spaces or other special characters goes in double quotes: \"my file.txt\"";
         Failure::Usage(format!("Cannot read this line: {error} ({hint})"))
     })?;
-    let in_background = words.pop_if(|word| word.is_ampersand()).is_some();
+    let in_background = take_ampersand(&mut words)?;
     let Some((first, arguments)) = words.split_first() else {
         return if in_background {
             Err(Failure::Usage("There is no command before the &".to_owned()))
@@ -81,6 +81,23 @@ pub(crate) fn parse(line: &[u8]) -> Result<Option<PromptCommand>, Failure> {
     } else {
         Err(wrong_count(row, command.names.len()))
     }
+}
+
+/// Takes the `&` off the end of a line, and tells whether it was there. No other may be without quotes.
+fn take_ampersand(words: &mut Vec<Word>) -> Result<bool, Failure> {
+    let before = words.last().and_then(Word::before_ampersand);
+    let is_there = before.is_some();
+    if let Some(before) = before {
+        words.pop();
+        words.extend(Some(before).filter(|word| !word.bytes().is_empty()));
+    }
+    if words.iter().any(Word::has_ampersand) {
+        return Err(Failure::Usage(
+            "A & stands at the end of a line, for the background; in a name it goes in quotes, or behind a backslash: \"a&b\""
+                .to_owned(),
+        ));
+    }
+    Ok(is_there)
 }
 
 /// What follows the `!` of a line for the shell of this host, byte for byte.
@@ -222,8 +239,8 @@ mod tests {
             ("ls \"-l\" -", Verb::Ls, &[], &["-l", "-"]),
             ("get a 'b c'", Verb::Download, &[], &["a", "b c"]),
             ("del a", Verb::Rm, &[], &["a"]),
-            ("mv -f a b", Verb::Mv, &[Flag::Force], &["a", "b"]),
-            ("mv --force a b", Verb::Mv, &[Flag::Force], &["a", "b"]),
+            ("mv -f a b", Verb::Mv, &[Flag::Replace], &["a", "b"]),
+            ("mv --force a b", Verb::Mv, &[Flag::Replace], &["a", "b"]),
             ("? ls", Verb::Help, &[], &["ls"]),
             ("ls -l --help", Verb::Help, &[], &["ls"]),
             ("q", Verb::Exit, &[], &[]),
@@ -242,11 +259,16 @@ mod tests {
 
     #[test]
     fn an_ampersand_puts_a_transfer_into_the_background() {
-        for line in ["get a &", "upload a b -o c & # later", "mirror a b &"] {
+        for line in ["get a &", "get a&", "upload a b -o c & # later", "mirror a b &", "mirror 'a&' b&"] {
             assert!(command(line).in_background, "{line}");
         }
-        assert_eq!(names("get a &"), ["a"]);
-        for (line, last) in [("get a '&'", "&"), ("get a&", "a&"), ("get & a", "a")] {
+        assert_eq!((names("get a &"), names("get a&")), (vec!["a".to_owned()], vec!["a".to_owned()]));
+        for line in ["get & a", "get a & ls", "get a&b", "get a &&", "ls -l&t", "& get a"] {
+            let refusal =
+                "A & stands at the end of a line, for the background; in a name it goes in quotes, ";
+            assert!(failure(line.as_bytes()).starts_with(refusal), "{line}");
+        }
+        for (line, last) in [("get a '&'", "&"), ("get a\\&", "a&"), ("get \"a&b\"", "a&b")] {
             assert!(!command(line).in_background, "{line}");
             assert_eq!(names(line).last().unwrap(), last);
         }
@@ -297,7 +319,7 @@ mod tests {
     #[test]
     fn says_what_to_do() {
         assert!(failure(b"mv my file.txt x").contains("double quotes"));
-        assert_eq!(failure(b"download"), "Usage: download [-fn] NAME... [-o WHERE]");
+        assert_eq!(failure(b"download"), "Usage: download [-fnc] [-j N] [-x PATTERN] NAME... [-o WHERE]");
         assert!(failure(b"download \"a b").contains("closing quote"));
         assert_eq!(failure(b"downlod a"), "Unknown command: downlod; did you mean download?");
         assert_eq!(failure(b"frobnicate"), "Unknown command: frobnicate; help lists the commands");

@@ -124,9 +124,16 @@ impl Word {
         self.bytes.len() > 1 && self.bytes[0] == b'-' && !self.quoted[0]
     }
 
-    /// True for the `&` that has a command run in the background; a quoted one is a name.
-    pub(crate) fn is_ampersand(&self) -> bool {
-        self.marked().eq([(b'&', false)])
+    /// True where a `&` is in it that is not quoted.
+    pub(crate) fn has_ampersand(&self) -> bool {
+        self.marked().any(|marked| marked == AMPERSAND)
+    }
+
+    /// The word before the `&` at its end, which may be empty; `None` where there is none that is not quoted.
+    pub(crate) fn before_ampersand(&self) -> Option<Self> {
+        let length = self.bytes.len().checked_sub(1)?;
+        let (bytes, quoted) = (self.bytes[..length].to_vec(), self.quoted[..length].to_vec());
+        (self.marked().last() == Some(AMPERSAND)).then_some(Self { bytes, quoted })
     }
 
     /// The rest of the word behind its first bytes.
@@ -158,6 +165,8 @@ impl Word {
     }
 }
 
+/// Behind a command, it has that run in the background.
+const AMPERSAND: (u8, bool) = (b'&', false);
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Reads words from the left to the right.
@@ -325,8 +334,8 @@ fn check(byte: u8) -> Result<(), LineError> {
 
 /// True where the bytes mean themselves without any quote.
 fn is_bare(bytes: &[u8]) -> bool {
-    let is_special = |byte: &u8| matches!(byte, b'\'' | b'*' | b'?' | b'[' | b']' | b'{' | b'}');
-    let begins_specially = matches!(bytes, [b'#' | b'-', ..] | b"&");
+    let is_special = |byte: &u8| matches!(byte, b'\'' | b'*' | b'?' | b'[' | b']' | b'{' | b'}' | b'&');
+    let begins_specially = matches!(bytes, [b'#' | b'-', ..]);
     !begins_specially && !bytes.iter().any(is_special) && !words::display(bytes).starts_with('"')
 }
 
@@ -334,8 +343,9 @@ fn is_bare(bytes: &[u8]) -> bool {
 fn with_backslashes(bytes: &[u8]) -> String {
     let mut text = String::new();
     for (at, character) in as_text(bytes).chars().enumerate() {
-        let is_special = matches!(character, ' ' | '"' | '\'' | '\\' | '*' | '?' | '[' | ']' | '{' | '}');
-        if is_special || at == 0 && (matches!(character, '#' | '-') || bytes == b"&") {
+        let is_special =
+            matches!(character, ' ' | '"' | '\'' | '\\' | '*' | '?' | '[' | ']' | '{' | '}' | '&');
+        if is_special || at == 0 && matches!(character, '#' | '-') {
             text.push('\\');
         }
         text.push(character);
@@ -403,12 +413,17 @@ mod tests {
     }
 
     #[test]
-    fn only_an_ampersand_alone_and_not_quoted_is_one() {
-        let is_last = |line: &str| split(line.as_bytes()).unwrap().last().unwrap().is_ampersand();
-        assert!(is_last("get a &") && is_last("get a\t& # x"));
-        for line in ["get a&b", "get a&", "get a &&", "get a '&'", "get a \\&", "get a \"&\"", "get & a"] {
-            assert!(!is_last(line), "{line}");
+    fn an_ampersand_that_is_not_quoted_is_none_of_a_name() {
+        let last = |line: &str| split(line.as_bytes()).unwrap().pop().unwrap();
+        for (line, before) in [("get a &", ""), ("get a\t& # x", ""), ("get a&", "a"), ("get 'a&b'&", "a&b")]
+        {
+            assert_eq!(last(line).before_ampersand().unwrap().bytes(), before.as_bytes(), "{line}");
+            assert!(last(line).has_ampersand(), "{line}");
         }
+        for line in ["get a '&'", "get a \\&", "get a \"&\"", "get \"a&\""] {
+            assert!(last(line).before_ampersand().is_none() && !last(line).has_ampersand(), "{line}");
+        }
+        assert!(last("get a&b").before_ampersand().is_none() && last("get a&b").has_ampersand());
     }
 
     #[test]
@@ -449,7 +464,9 @@ mod tests {
             (Style::Backslash, "a\u{1b}", "\"a\\x1b\""),
             (Style::Bare, "&", "\"&\""),
             (Style::Backslash, "&", "\\&"),
-            (Style::Bare, "a&b", "a&b"),
+            (Style::Bare, "a&b", "\"a&b\""),
+            (Style::Backslash, "a&b", "a\\&b"),
+            (Style::Single, "a&b", "'a&b'"),
         ] {
             assert_eq!(quote_as(style, name.as_bytes()), expected);
         }
@@ -477,7 +494,7 @@ mod tests {
             let words = split(line.as_bytes()).unwrap();
             prop_assert_eq!(words.len(), 3, "{}", line);
             prop_assert_eq!(words[1].bytes(), &name[..]);
-            prop_assert!(!words[1].is_option() && !words[1].is_ampersand(), "{}", line);
+            prop_assert!(!words[1].is_option() && !words[1].has_ampersand(), "{}", line);
         }
 
         #[test]
