@@ -31,6 +31,9 @@ pub(crate) fn run(
     asker: &mut dyn Asker,
 ) -> Result<(), Failure> {
     let [from, to] = &command.names[..] else { return Ok(()) };
+    if command.has(Flag::Up) && command.has(Flag::Down) {
+        return Err(Failure::Usage("sync goes one way: --up or --down, and not both".to_owned()));
+    }
     let (local_from, remote_from) = (context.local.resolve(from)?, context.place.resolve(from.bytes())?);
     let options = mirror_options(context, command, asker)?;
     let is_deleting = command.has(Flag::Delete);
@@ -72,12 +75,16 @@ fn direction(
     remote: &RemotePath,
 ) -> Result<Way, Failure> {
     let is_here = local.is_dir();
-    let there = match remote::stat(session, remote) {
-        Ok(entry) => Some(entry).filter(|entry| entry.kind == EntryKind::Dir),
+    let found = match remote::stat(session, remote) {
+        Ok(entry) => Some(entry),
         Err(Failure::Refused { .. }) => None,
         Err(failure) => return Err(failure),
     };
+    let is_file_there = found.as_ref().is_some_and(|entry| entry.kind != EntryKind::Dir);
+    let there = found.filter(|entry| entry.kind == EntryKind::Dir);
+    let is_file_here = !is_here && local.exists();
     let shown = show_path(local);
+    let no_folder = |text: String| Err(Failure::Local(text));
     match (is_here, there) {
         (true, _) if command.has(Flag::Up) => Ok(Way::Up),
         (_, Some(entry)) if command.has(Flag::Down) => Ok(Way::Down(entry)),
@@ -86,10 +93,14 @@ fn direction(
         (true, Some(_)) => Err(Failure::Usage(format!(
             "{shown} is a folder here and on the server; sync --up sends it, sync --down fetches it"
         ))),
-        (true, None) => Err(Failure::Local(format!("There is no folder {remote} on the server"))),
-        (false, Some(_)) => Err(Failure::Local(format!("There is no folder {shown} here"))),
-        (false, None) => {
-            Err(Failure::Local(format!("There is no folder {shown}, neither here nor on the server")))
+        (_, None) if is_file_there && !command.has(Flag::Up) => {
+            no_folder(format!("{remote} is a file on the server, not a folder"))
         }
+        (false, _) if is_file_here && !command.has(Flag::Down) => {
+            no_folder(format!("{shown} is a file, not a folder"))
+        }
+        (true, None) => no_folder(format!("There is no folder {remote} on the server")),
+        (false, Some(_)) => no_folder(format!("There is no folder {shown} here")),
+        (false, None) => no_folder(format!("There is no folder {shown}, neither here nor on the server")),
     }
 }

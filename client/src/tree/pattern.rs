@@ -117,6 +117,10 @@ impl Excludes {
 fn regex_of_excluded(symbols: &[Symbol]) -> Result<String, PatternError> {
     syntax::check_braces(symbols)?;
     let names: Vec<_> = names_of(symbols).filter(|name| !name.is_empty()).collect();
+    if names.is_empty() {
+        return Err(PatternError::Empty);
+    }
+    names.iter().try_for_each(|name| syntax::check_closed(name))?;
     let is_anchored = symbols.first().is_some_and(|first| first.byte == b'/') || names.len() > 1;
     let mut regex = (if is_anchored { "^" } else { "^(?:.*/)?" }).to_owned();
     for (place, typed) in names.iter().enumerate() {
@@ -295,6 +299,20 @@ mod tests {
             assert!(!deep.matches(path.as_bytes(), false), "{path}");
         }
         assert!(!Excludes::default().matches(b"a", true));
+    }
+
+    #[test]
+    fn what_is_no_pattern_excludes_nothing() {
+        let refused = |pattern: &str| Excludes::new([pattern.as_bytes()]).unwrap_err();
+        for pattern in ["[", "a[b", "[]", "x/[a/b]", "{a,b", "a{", "[!"] {
+            assert_eq!(refused(pattern), PatternError::NotClosed, "{pattern}");
+        }
+        for pattern in ["", "/", "//"] {
+            assert_eq!(refused(pattern), PatternError::Empty, "{pattern}");
+        }
+        for pattern in ["\\[", "[[]", "[]a]", "{a}", "a]", "a}", "\\{a", "[{]", "[a]/[b]"] {
+            assert!(Excludes::new([pattern.as_bytes()]).is_ok(), "{pattern}");
+        }
     }
 
     /// Each is matched for every one of a million names, so what takes a long name a second would take for ever.

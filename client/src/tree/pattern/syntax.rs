@@ -22,6 +22,10 @@ pub(crate) enum PatternError {
     TooComplex,
     #[error("a / cannot stand within {{}}")]
     SlashInBraces,
+    #[error("the pattern is empty")]
+    Empty,
+    #[error("a [ or {{ is not closed; with a backslash before it, it stands for itself")]
+    NotClosed,
 }
 
 /// Parts one after the other.
@@ -152,6 +156,20 @@ pub(super) fn check_braces(path: &[Symbol]) -> Result<(), PatternError> {
         if brace_end(braces).is_some_and(|end| braces[..end].iter().any(|typed| typed.0 == '/')) {
             return Err(PatternError::SlashInBraces);
         }
+    }
+    Ok(())
+}
+
+/// Refuses what stands for itself as a part of a name, but was meant as a part of a pattern.
+pub(super) fn check_closed(path: &[Symbol]) -> Result<(), PatternError> {
+    let typed: Vec<Typed> = path.iter().map(|symbol| (symbol.byte.into(), symbol.is_quoted)).collect();
+    let mut rest = &typed[..];
+    while let Some((&first, behind)) = rest.split_first() {
+        rest = match first {
+            ('[', false) => parse_class(behind).ok_or(PatternError::NotClosed)?.1,
+            ('{', false) if !behind.contains(&('}', false)) => return Err(PatternError::NotClosed),
+            _ => behind,
+        };
     }
     Ok(())
 }
