@@ -43,6 +43,10 @@ impl Complaints {
         (&self.kept, self.left_out)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+
     fn count(&self) -> u64 {
         self.kept.len() as u64 + self.left_out
     }

@@ -75,12 +75,19 @@ struct Download<'a> {
     running: Vec<Running>,
     beginnings: Beginnings,
     /// Whole files that have no name yet, or one that is not on the disk.
-    committing: HashMap<RemotePath, Weight>,
+    committing: HashMap<RemotePath, Committing>,
     committer: Committer,
     folder_times: FolderTimes,
     summary: Summary,
     board: Board,
     results: Results,
+}
+
+/// What is known of a whole file.
+struct Committing {
+    /// As the server names it, and messages do.
+    path: RemotePath,
+    weight: Weight,
 }
 
 /// How a file counts in the summary.
@@ -191,7 +198,7 @@ impl<'a> Download<'a> {
         self.summary.found_bytes += found_bytes;
         let bytes = receiving.length_bytes().saturating_sub(found_bytes);
         let weight = Weight { bytes, replaces: file.replaces };
-        self.committing.insert(receiving.path().clone(), weight);
+        self.committing.insert(receiving.path().clone(), Committing { path: file.path, weight });
         self.committer.commit(receiving.finish(ending));
     }
 
@@ -237,16 +244,13 @@ impl<'a> Download<'a> {
     }
 
     fn take_outcome(&mut self, outcome: Outcome) {
-        let weight = self.committing.remove(&outcome.path);
-        match (outcome.result, weight) {
-            (Ok(()), Some(weight)) => {
+        let Some(Committing { path, weight }) = self.committing.remove(&outcome.path) else { return };
+        match outcome.result {
+            Ok(()) => {
                 self.board.finish_file();
                 self.count(&weight);
             }
-            (Ok(()), None) => {}
-            (Err(error), _) => {
-                self.summary.complain(outcome.path.as_bytes(), error.to_string(), ExitCode::Local);
-            }
+            Err(error) => self.summary.complain(path.as_bytes(), error.to_string(), ExitCode::Local),
         }
     }
 
@@ -432,7 +436,7 @@ impl Job for Download<'_> {
     fn show(&mut self, course: Course) {
         if self.board.is_due() {
             let found_bytes = self.summary.found_bytes;
-            let committing: u64 = self.committing.values().map(|weight| weight.bytes).sum();
+            let committing: u64 = self.committing.values().map(|committing| committing.weight.bytes).sum();
             let bytes = self.summary.bytes + found_bytes + committing;
             let mut arrived = Arrived { bytes, found_bytes };
             let moving = || self.running.iter().flat_map(Running::moving);

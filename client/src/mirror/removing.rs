@@ -8,6 +8,8 @@ use crate::limits::{REMOVED_AT_ONCE_MAX, REMOVED_FOLDERS_AHEAD, TREE_AHEAD_QUEST
 use crate::mirror::pool::{Course, Job, Member, Pool, Tick};
 use crate::mirror::{Verdict, code_of, judge};
 use crate::session::Session;
+use crate::terminal::layout::grouped;
+use crate::terminal::screen;
 use ferry_common::dialogue::{self, RequestId, Success};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
@@ -22,7 +24,7 @@ const MEMBERS: usize = 1;
 pub(crate) fn run(session: &mut Session, retry_for: Duration, path: &RemotePath) -> Result<u64, Failure> {
     let mut pool = Pool::new(session.peer()?, MEMBERS, retry_for, session.interrupts())?;
     let mut removing = Removing::new(path.clone());
-    pool.run(&mut removing)?;
+    pool.run(&mut removing).inspect_err(|_| removing.tell_broken_off(path))?;
     removing.failed.map_or(Ok(removing.removed), Err)
 }
 
@@ -73,6 +75,16 @@ impl Removing {
         let first = Task { path, parent: None, step, tries: 0 };
         let (asked, folders) = (BTreeMap::new(), Vec::new());
         Self { tasks: vec![first], asked, folders, removed: 0, failed: None }
+    }
+
+    /// What was asked for and not answered may be gone as well.
+    fn tell_broken_off(&self, path: &RemotePath) {
+        let is_removal = |asked: &Asked| asked.task.step != Step::List;
+        let at_least = if self.asked.values().any(is_removal) { "At least " } else { "" };
+        let removed = grouped(self.removed);
+        screen::message(&format!(
+            "{at_least}{removed} removed in {path}; the same command goes on from here"
+        ));
     }
 
     /// What is found in folders waits in memory.

@@ -11,6 +11,7 @@ mod names;
 mod removal;
 
 use crate::failure::{Failure, show_path};
+use crate::limits::{SURPLUS_FOLDER_SHOWN_COLUMNS, SURPLUS_SORTED_MAX_BYTES};
 use crate::mirror::board::Board;
 use crate::mirror::complaints::Complaints;
 use crate::mirror::plan::beneath;
@@ -21,9 +22,11 @@ use crate::mirror::surplus::found::{Counts, Found, Stage};
 use crate::mirror::surplus::look::Look;
 use crate::mirror::surplus::removal::Removal;
 use crate::mirror::{Answer, Asker, Options, spool_failed};
+use crate::terminal::layout::shortened;
 use crate::terminal::screen::{self, Results};
 use crate::tree::folder::Folder;
 use ferry_common::path::RemotePath;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -81,20 +84,24 @@ impl Ends {
         }
     }
 
-    /// What more than a single folder of many is in a question.
-    fn removed_from(&self) -> Option<&'static str> {
-        match self.direction {
-            Direction::Up => self.base.is_root().then_some("the whole shared folder"),
+    /// What would be removed from, as a question names it: more than a single folder of many is told as that.
+    fn removed_from(&self) -> String {
+        let named = match self.direction {
+            Direction::Up if self.base.is_root() => return "the whole shared folder".to_owned(),
+            Direction::Up => self.base.to_string(),
             Direction::Down => {
-                let local = self.local.canonicalize().ok()?;
+                let local = self.local.canonicalize().ok();
                 let home = etcetera::home_dir().ok().and_then(|home| home.canonicalize().ok());
-                if local == Path::new("/") {
-                    Some("the root folder of this computer")
-                } else {
-                    (Some(local) == home).then_some("your home folder")
+                if local.as_deref() == Some(Path::new("/")) {
+                    return "the root folder of this computer".to_owned();
                 }
+                if local.is_some() && local == home {
+                    return "your home folder".to_owned();
+                }
+                show_path(&self.local)
             }
-        }
+        };
+        shortened(&named, SURPLUS_FOLDER_SHOWN_COLUMNS)
     }
 }
 
@@ -113,16 +120,18 @@ pub(crate) fn remove(
         return tell_plan(options, ends, found);
     }
     if found.counts == Counts::default() {
-        let text = "There is nothing to remove";
+        let is_bare = found.complaints().is_empty();
+        let text = if is_bare { "There is nothing to remove" } else { "Nothing was removed" };
         return tell_removed(options, text, found.counts, true, found.complaints());
     }
     let mut removal = Removal::new(ends, found, pool.members(), &mut board);
     let result = pool.run(&mut removal);
+    let at_least = if removal.is_unanswered() { "At least " } else { "" };
     let (removed, complaints) = (removal.removed, removal.into_complaints());
     board.clear();
     ends.have_changed = removed != Counts::default();
     let rest = if result.is_ok() { "" } else { "; not complete: the same command goes on from here" };
-    let text = format!("{} removed{}{rest}", removed.names(), removed.sizes());
+    let text = format!("{at_least}{} removed{}{rest}", removed.names(), removed.sizes());
     let told = tell_removed(options, &text, removed, result.is_ok(), &complaints);
     result.and(told)
 }
@@ -148,7 +157,7 @@ fn look_and_ask(
             return Ok(Some(found));
         }
         let again = if answered.is_some() { "That has changed meanwhile. " } else { "" };
-        let question = found.question(ends.receiving(), ends.removed_from());
+        let question = found.question(ends.receiving(), &ends.removed_from());
         if !matches!(asker(&format!("{again}{question}"))?, Answer::Yes | Answer::All) {
             tell_nothing();
             return Ok(None);
@@ -179,15 +188,25 @@ fn tell_nothing() {
     screen::message("Nothing was removed");
 }
 
+/// By name, as far as there is room to sort that.
 fn tell_plan(options: &Options, ends: &Ends, mut found: Found) -> Result<(), Failure> {
     let mut results = Results::new();
-    let mut stage = Some(Stage::FIRST);
+    let mut sorted = BTreeSet::new();
+    let (mut stage, mut kept_bytes) = (Some(Stage::FIRST), 0);
     while let Some(current) = stage {
         match found.pop(current).map_err(spool_failed)? {
             Some(surplus) => {
-                results.line(&would(options.json, "remove", &ends.received(&surplus.path)))?;
+                kept_bytes += surplus.path.as_bytes().len();
+                sorted.insert(surplus.path.as_bytes().to_vec());
             }
             None => stage = current.next(),
+        }
+        if stage.is_none() || kept_bytes > SURPLUS_SORTED_MAX_BYTES {
+            for path in std::mem::take(&mut sorted) {
+                let path = RemotePath::parse(&path).unwrap_or_else(|_| RemotePath::root());
+                results.line(&would(options.json, "remove", &ends.received(&path)))?;
+            }
+            kept_bytes = 0;
         }
     }
     results.finish()?;

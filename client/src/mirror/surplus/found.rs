@@ -231,15 +231,14 @@ impl Found {
         Surplus::decode(&record).map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
-    /// `3 files and 1 folder are only on the server (120 kB): old/, a.txt, b.txt and 1 more. Remove them? [y/N] `. `from`
-    /// names what they would be removed from, where that must be said.
-    pub(crate) fn question(&self, receiving: &str, from: Option<&str>) -> String {
+    /// `3 files and 1 folder are only on the server (120 kB): old/, a.txt, b.txt and 1 more. Remove them from copy? [y/N] `. `from`
+    /// names the folder.
+    pub(crate) fn question(&self, receiving: &str, from: &str) -> String {
         let Counts { files, folders, .. } = self.counts;
         let (are, them) = if files + folders == 1 { ("is", "it") } else { ("are", "them") };
         let empty = if self.is_sender_empty { "FROM is empty, and all that is in TO would go: " } else { "" };
-        let from = from.map(|from| format!(" from {from}")).unwrap_or_default();
         format!(
-            "{empty}{} {are} only {receiving}{}{}. Remove {them}{from}? [y/N] ",
+            "{empty}{} {are} only {receiving}{}{}. Remove {them} from {from}? [y/N] ",
             self.counts.names(),
             self.counts.sizes(),
             self.shown_names()
@@ -348,7 +347,7 @@ mod tests {
             found(&[("old", What::Folder), ("old/deep", What::Folder), ("old/bare", What::Folder)]);
         found.stay_in(&path("old/deep"));
         found.settle().unwrap();
-        assert_eq!(found.question("here", None), "1 folder is only here. Remove it? [y/N] ");
+        assert_eq!(found.question("here", "copy"), "1 folder is only here. Remove it from copy? [y/N] ");
         assert_eq!(popped(&mut found), ["old/bare"]);
     }
 
@@ -379,19 +378,19 @@ mod tests {
         let mut few = found(&[("c d", What::File), ("a.txt", What::Link), ("old", What::Folder)]);
         few.settle().unwrap();
         assert_eq!(
-            few.question("on the server", None),
-            "2 files and 1 folder are only on the server (40.0 kB): old/, a.txt, \"c d\". Remove them? [y/N] "
+            few.question("on the server", "copy"),
+            "2 files and 1 folder are only on the server (40.0 kB): old/, a.txt, \"c d\". Remove them from copy? [y/N] "
         );
         let mut many = found(&[("d", What::File), ("c", What::File), ("b", What::File), ("a", What::File)]);
         many.is_sender_empty = true;
         many.settle().unwrap();
         assert_eq!(
-            many.question("here", Some("your home folder")),
+            many.question("here", "your home folder"),
             "FROM is empty, and all that is in TO would go: 4 files are only here (160 kB): a, b, c and 1 more. \
              Remove them from your home folder? [y/N] "
         );
         let mut one = found(&[("\x1b[2J", What::Folder)]);
         one.settle().unwrap();
-        assert!(!one.question("here", None).contains('\x1b'));
+        assert!(!one.question("here", "copy").contains('\x1b'));
     }
 }

@@ -4,8 +4,11 @@
 //! a folder is not relied on.
 
 use crate::engine::Session as Engine;
+use crate::exit_code::ExitCode;
 use crate::failure::{Failure, show_path};
-use crate::limits::{SURPLUS_LOOKS_MAX, SURPLUS_NAMES_MAX, SURPLUS_UNSURE_MAX, WALK_ENTRIES_MAX};
+use crate::limits::{
+    SURPLUS_LOOKS_MAX, SURPLUS_NAMES_MAX, SURPLUS_UNSURE_MAX, TREE_AHEAD_QUESTIONS, WALK_ENTRIES_MAX,
+};
 use crate::mirror::board::Board;
 use crate::mirror::load::SCOUT;
 use crate::mirror::plan::common;
@@ -14,18 +17,23 @@ use crate::mirror::server_walk::ServerWalk;
 use crate::mirror::summary::Direction;
 use crate::mirror::surplus::Ends;
 use crate::mirror::surplus::found::{Found, Surplus, What};
-use crate::mirror::surplus::names::{Names, Standing, TooMany};
+use crate::mirror::surplus::names::{Names, Spelling, Standing, TooMany};
 use crate::mirror::{Options, Verdict, judge, spool_failed};
 use crate::terminal::interrupt::Interrupts;
 use crate::terminal::layout::grouped;
 use crate::transfer::hidden;
+use crate::tree::case::folded;
 use crate::tree::error::TreeError;
 use crate::tree::facts::{Facts, Kind};
 use crate::tree::spool::Spool;
 use ferry_common::dialogue::{self, RequestId, Success};
 use ferry_common::error::ErrorCode;
+use ferry_common::limits::PATH_MAX_BYTES;
 use ferry_common::path::RemotePath;
+use ferry_common::wire::command::Command;
 use ferry_common::wire::entry::{Entry, EntryKind};
+use ferry_common::wire::file_time::FileTime;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 /// See the module's documentation.
@@ -38,6 +46,9 @@ pub(crate) struct Look<'a> {
     current: Option<Listed>,
     /// Folders of this host that only it has, and that were not looked into yet.
     folders: Spool,
+    /// Of a dry run: names of the server that go if it tells the case of letters apart. It is asked for their other spelling.
+    spellings: VecDeque<Surplus>,
+    spellings_asked: HashMap<RequestId, (Surplus, Option<Entry>)>,
     pub(crate) found: Found,
     names: u64,
     looks: u32,
@@ -66,6 +77,8 @@ impl<'a> Look<'a> {
             walk: ServerWalk::default(),
             current: None,
             folders: Spool::default(),
+            spellings: VecDeque::new(),
+            spellings_asked: HashMap::new(),
             found: Found::default(),
             names: 0,
             looks: 0,
@@ -80,6 +93,8 @@ impl<'a> Look<'a> {
         self.walk = ServerWalk::default();
         self.current = None;
         self.folders = Spool::default();
+        self.spellings = VecDeque::new();
+        self.spellings_asked = HashMap::new();
         self.found = Found::default();
         self.names = 0;
         self.walk.push(&self.ends.base, self.ends.common_at(), false).map_err(spool_failed)
@@ -119,6 +134,15 @@ impl<'a> Look<'a> {
         while let Some(name) = entries.next_name().map_err(failed)? {
             self.interrupts.check()?;
             names.insert(&name).map_err(|TooMany| too_many(place))?;
+            if self.options.dry_run {
+                let facts = entries.look_at(&name).map_err(failed)?;
+                let is_sent = |kind| matches!(kind, Kind::File | Kind::Folder);
+                let is_excluded =
+                    |kind| place.join(&name).is_ok_and(|path| self.stays(&path, kind == Kind::Folder));
+                if facts.is_some_and(|facts| is_sent(facts.kind) && !is_excluded(facts.kind)) {
+                    names.expect(&name);
+                }
+            }
         }
         Ok(names)
     }
@@ -133,6 +157,34 @@ impl<'a> Look<'a> {
             || path.file_name().is_some_and(hidden::is_of_a_transfer)
     }
 
+    /// What has a name at the receiving end; `None` where that stays, and its folder with it.
+    fn judged(
+        &mut self,
+        place: &RemotePath,
+        name: &[u8],
+        is_folder: bool,
+        standing: Standing,
+    ) -> Option<RemotePath> {
+        let path = place.join(name);
+        match path {
+            Ok(path) if self.stays(&path, is_folder) => {}
+            Ok(path) if self.ends.direction == Direction::Down || self.ends.there(&path).is_some() => {
+                return Some(path);
+            }
+            Ok(_) | Err(_) if standing != Standing::Common && !hidden::is_of_a_transfer(name) => {
+                self.complain_of_length(place);
+            }
+            Ok(_) | Err(_) => {}
+        }
+        self.found.stay_in(place);
+        None
+    }
+
+    fn complain_of_length(&mut self, place: &RemotePath) {
+        let why = format!("something in it has a path of more than {PATH_MAX_BYTES} bytes; it stays");
+        self.found.complaints_mut().complain(&self.ends.received(place), why, ExitCode::Local);
+    }
+
     fn count_name(&mut self) -> Result<(), Failure> {
         self.names += 1;
         if self.names > WALK_ENTRIES_MAX {
@@ -143,8 +195,14 @@ impl<'a> Look<'a> {
 
     /// A name of the sending end.
     fn consider_sent(&mut self, id: RequestId, place: &RemotePath, entry: &Entry) -> Result<(), Failure> {
+        let is_folder = entry.kind == EntryKind::Dir;
+        let is_excluded = place.join(&entry.name).is_ok_and(|path| self.stays(&path, is_folder));
+        let comes = self.options.dry_run && !(is_folder && entry.link) && !is_excluded;
         let listed = self.listed(id, place, false)?;
         listed.names.insert(&entry.name).map_err(|TooMany| too_many(place))?;
+        if comes {
+            listed.names.expect(&entry.name);
+        }
         if entry.kind != EntryKind::Dir || entry.link {
             return Ok(());
         }
@@ -167,13 +225,7 @@ impl<'a> Look<'a> {
             false => self.listed(id, place, false)?.names.meet(&entry.name),
         };
         let is_folder = entry.kind == EntryKind::Dir;
-        let path = match place.join(&entry.name) {
-            Ok(path) if !self.stays(&path, is_folder) => path,
-            Ok(_) | Err(_) => {
-                self.found.stay_in(place);
-                return Ok(());
-            }
-        };
+        let Some(path) = self.judged(place, &entry.name, is_folder, standing) else { return Ok(()) };
         let what = match (entry.kind, entry.link) {
             (EntryKind::File, false) => What::File,
             (EntryKind::Dir, false) => What::Folder,
@@ -229,24 +281,97 @@ impl<'a> Look<'a> {
 
     /// All names of the receiving end in a folder are known.
     fn judge_unsure(&mut self) -> Result<(), Failure> {
-        let Some(Listed { id, names, unsure }) = self.current.take() else { return Ok(()) };
+        let Some(Listed { names, unsure, .. }) = self.current.take() else { return Ok(()) };
         for surplus in unsure {
-            if !names.is_surplus(surplus.path.file_name().unwrap_or_default()) {
-                self.stay_unsure(&surplus);
-                continue;
+            let name = surplus.path.file_name().unwrap_or_default();
+            match names.judge(name) {
+                Spelling::Other => self.take_in(&surplus)?,
+                Spelling::Same => self.stay_unsure(&surplus),
+                Spelling::Expected => self.foresee(surplus)?,
             }
-            if surplus.what == What::Folder {
-                match self.ends.direction {
-                    Direction::Up => {
-                        let name = surplus.path.file_name().unwrap_or_default();
-                        self.descend(id, name, true)?;
-                    }
-                    Direction::Down => self.push_folder(&surplus.path)?,
-                }
-            }
-            self.found.add(&surplus).map_err(spool_failed)?;
         }
         Ok(())
+    }
+
+    /// Whether it goes in a real run depends on the disk of the receiving end, which shows by the other spelling: there it has
+    /// nothing, or the same.
+    fn foresee(&mut self, surplus: Surplus) -> Result<(), Failure> {
+        match self.ends.direction {
+            Direction::Up if self.spellings.len() < SURPLUS_UNSURE_MAX => {
+                self.spellings.push_back(surplus);
+                Ok(())
+            }
+            Direction::Up => {
+                self.stay_unsure(&surplus);
+                Ok(())
+            }
+            Direction::Down => {
+                let facts = match other_spelling(&surplus.path) {
+                    Some(path) => {
+                        self.ends.folder.facts(&path).map_err(|error| self.cannot_look(&path, &error))?
+                    }
+                    None => None,
+                };
+                let other = facts.map(|facts| (facts.size_bytes, facts.mtime));
+                self.settle_spelling(&surplus, other)
+            }
+        }
+    }
+
+    fn settle_spelling(&mut self, surplus: &Surplus, other: Option<(u64, FileTime)>) -> Result<(), Failure> {
+        if other == Some((surplus.size_bytes, surplus.mtime)) {
+            self.stay_unsure(surplus);
+            return Ok(());
+        }
+        self.take_in(surplus)
+    }
+
+    /// The server has told what has the other spelling.
+    fn hear_of_spelling(
+        &mut self,
+        surplus: &Surplus,
+        answer: Option<&Entry>,
+        result: Result<Success, dialogue::Failure>,
+    ) -> Result<(), Failure> {
+        match result {
+            Ok(_) => self.settle_spelling(surplus, answer.map(|entry| (entry.size_bytes, entry.mtime))),
+            Err(dialogue::Failure::Refused { code: Some(ErrorCode::NotFound), .. }) => {
+                self.settle_spelling(surplus, None)
+            }
+            Err(_) => {
+                self.stay_unsure(surplus);
+                Ok(())
+            }
+        }
+    }
+
+    fn ask_for_spellings(&mut self, session: &mut Engine) -> Result<(), Failure> {
+        while self.spellings_asked.len() < TREE_AHEAD_QUESTIONS
+            && let Some(surplus) = self.spellings.pop_front()
+        {
+            match other_spelling(&surplus.path).and_then(|path| self.ends.there(&path)) {
+                Some(path) => {
+                    let id = session.request(Command::Stat { path });
+                    self.spellings_asked.insert(id, (surplus, None));
+                }
+                None => self.take_in(&surplus)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Something goes, and a folder is looked into.
+    fn take_in(&mut self, surplus: &Surplus) -> Result<(), Failure> {
+        if surplus.what == What::Folder {
+            match (self.ends.direction, self.ends.there(&surplus.path)) {
+                (Direction::Up, Some(path)) => {
+                    self.walk.push(&path, self.ends.common_at(), true).map_err(spool_failed)?;
+                }
+                (Direction::Up, None) => {}
+                (Direction::Down, _) => self.push_folder(&surplus.path)?,
+            }
+        }
+        self.found.add(surplus).map_err(spool_failed)
     }
 
     /// Compares a folder of this host with what the server has in it.
@@ -279,13 +404,8 @@ impl<'a> Look<'a> {
         self.interrupts.check()?;
         self.count_name()?;
         let Some(facts) = facts else { return Ok(()) };
-        let path = match place.join(name) {
-            Ok(path) if !self.stays(&path, facts.kind == Kind::Folder) => path,
-            Ok(_) | Err(_) => {
-                self.found.stay_in(place);
-                return Ok(());
-            }
-        };
+        let is_folder = facts.kind == Kind::Folder;
+        let Some(path) = self.judged(place, name, is_folder, standing) else { return Ok(()) };
         let what = match facts.kind {
             Kind::File => What::File,
             Kind::Folder => What::Folder,
@@ -362,14 +482,22 @@ impl<'a> Look<'a> {
 
 impl Job for Look<'_> {
     fn refill(&mut self, member: Member, session: &mut Engine) -> Result<(), Failure> {
-        if member == SCOUT { self.walk.refill(session).map_err(spool_failed) } else { Ok(()) }
+        if member != SCOUT {
+            return Ok(());
+        }
+        self.ask_for_spellings(session)?;
+        self.walk.refill(session).map_err(spool_failed)
     }
 
     fn wants(&self, member: Member) -> bool {
-        member == SCOUT && !self.walk.is_over()
+        member == SCOUT && !(self.walk.is_over() && self.spellings.is_empty())
     }
 
     fn entry(&mut self, _member: Member, id: RequestId, entry: Entry) -> Result<(), Failure> {
+        if let Some((_, answer)) = self.spellings_asked.get_mut(&id) {
+            *answer = Some(entry);
+            return Ok(());
+        }
         let Some((place, is_surplus)) = self.place(id) else { return Ok(()) };
         self.count_name()?;
         match self.ends.direction {
@@ -384,6 +512,13 @@ impl Job for Look<'_> {
         id: RequestId,
         result: Result<Success, dialogue::Failure>,
     ) -> Result<bool, Failure> {
+        if matches!(result, Err(dialogue::Failure::ControlLost | dialogue::Failure::DataLost)) {
+            // That of the session is told next.
+            return Ok(false);
+        }
+        if let Some((surplus, answer)) = self.spellings_asked.remove(&id) {
+            return self.hear_of_spelling(&surplus, answer.as_ref(), result).map(|()| true);
+        }
         match result {
             Ok(_) => self.end_listing(id).map(|()| true),
             Err(failure) => self.fail_listing(id, failure).map(|()| false),
@@ -405,13 +540,23 @@ impl Job for Look<'_> {
             self.look_into(&place)?;
             return Ok(Tick::More);
         }
-        Ok(if self.walk.is_over() { Tick::Over } else { Tick::Waiting })
+        let is_over = self.walk.is_over() && self.spellings.is_empty() && self.spellings_asked.is_empty();
+        Ok(if is_over { Tick::Over } else { Tick::Waiting })
     }
 
     fn show(&mut self, _course: Course) {
         let names = self.names;
         self.board.tell(|| format!("comparing both ends: {} names", grouped(names)));
     }
+}
+
+/// A name that a disk takes for the same which does not tell the case of letters apart; `None` for one without letters.
+fn other_spelling(path: &RemotePath) -> Option<RemotePath> {
+    let name = path.file_name()?;
+    let lower = folded(name);
+    let other = if lower == name { String::from_utf8_lossy(name).to_uppercase().into_bytes() } else { lower };
+    let folder = path.parent().unwrap_or_else(RemotePath::root);
+    folder.join(&other).ok().filter(|other| other != path)
 }
 
 fn too_many(place: &RemotePath) -> Failure {

@@ -16,6 +16,8 @@ pub(crate) struct Names {
     folded: HashSet<u64>,
     /// Of those in `folded`, which the receiving end has to the letter.
     matched: HashSet<u64>,
+    /// Of those in `folded`, which the receiving end would have to the letter after a run that is only told of.
+    expected: HashSet<u64>,
 }
 
 /// A folder has more names than are kept in mind.
@@ -28,8 +30,19 @@ pub(crate) enum Standing {
     /// Both ends have it.
     Common,
     Surplus,
-    /// Depends on which other names the receiving end has; see [`Names::is_surplus`].
+    /// Depends on which other names the receiving end has; see [`Names::judge`].
     Unsure,
+}
+
+/// How a name that was unsure stands to the one that differs from it in case only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spelling {
+    /// The receiving end has that one, too: they are two.
+    Other,
+    /// They may be one.
+    Same,
+    /// The receiving end would have that one, too, if they are two for it.
+    Expected,
 }
 
 impl Names {
@@ -46,6 +59,11 @@ impl Names {
         self.exact.is_empty()
     }
 
+    /// A name of the sending end is to come to the receiving end.
+    pub(crate) fn expect(&mut self, name: &[u8]) {
+        self.expected.insert(self.state.hash_one(folded(name)));
+    }
+
     /// Takes in a name of the receiving end.
     pub(crate) fn meet(&mut self, name: &[u8]) -> Standing {
         let folded = self.state.hash_one(folded(name));
@@ -59,9 +77,16 @@ impl Names {
         }
     }
 
-    /// What was unsure, when all names of the receiving end were met: whether that has the other spelling, too.
-    pub(crate) fn is_surplus(&self, name: &[u8]) -> bool {
-        self.matched.contains(&self.state.hash_one(folded(name)))
+    /// What was unsure, when all names of the receiving end were met.
+    pub(crate) fn judge(&self, name: &[u8]) -> Spelling {
+        let folded = self.state.hash_one(folded(name));
+        if self.matched.contains(&folded) {
+            Spelling::Other
+        } else if self.expected.contains(&folded) {
+            Spelling::Expected
+        } else {
+            Spelling::Same
+        }
     }
 }
 
@@ -88,13 +113,15 @@ mod tests {
         let mut folding = names(&["readme", "Makefile"]);
         assert_eq!(folding.meet(b"README"), Standing::Unsure);
         assert_eq!(folding.meet("Makefile".as_bytes()), Standing::Common);
-        assert!(!folding.is_surplus(b"README"), "the disk holds readme under this name");
+        assert_eq!(folding.judge(b"README"), Spelling::Same, "the disk holds readme under this name");
+        folding.expect(b"readme");
+        assert_eq!(folding.judge(b"README"), Spelling::Expected);
 
         let mut renamed = names(&["readme", "\u{e4}rger"]);
         assert_eq!(renamed.meet(b"README"), Standing::Unsure);
         assert_eq!(renamed.meet(b"readme"), Standing::Common);
-        assert!(renamed.is_surplus(b"README"));
+        assert_eq!(renamed.judge(b"README"), Spelling::Other);
         assert_eq!(renamed.meet("\u{c4}rger".as_bytes()), Standing::Unsure);
-        assert!(!renamed.is_surplus("\u{c4}rger".as_bytes()));
+        assert_eq!(renamed.judge("\u{c4}rger".as_bytes()), Spelling::Same);
     }
 }

@@ -65,6 +65,14 @@ impl<'a> Removal<'a> {
         self.found.into_complaints()
     }
 
+    /// Something may have been removed that the server has not told of.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        let is_removal = |question: &Question| matches!(question, Question::Remove(_));
+        let is_uncertain = |surplus: &Surplus| surplus.may_be_gone;
+        self.asked.iter().flat_map(BTreeMap::values).any(is_removal)
+            || self.checked.iter().flatten().chain(&self.again).any(is_uncertain)
+    }
+
     fn next(&mut self) -> io::Result<Option<Surplus>> {
         if let Some(surplus) = self.again.pop_front() {
             return Ok(Some(surplus));
