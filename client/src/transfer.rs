@@ -142,7 +142,7 @@ impl RetryPolicy {
         }
         if is_new {
             let seconds = self.retry_for.as_secs();
-            screen::message(&format!("{failure}. Trying to go on for up to {seconds} s; Ctrl-C stops"));
+            screen::course(&format!("{failure}. Trying to go on for up to {seconds} s; Ctrl-C stops"));
         }
         let delay = outage.delay.min(left);
         outage.delay = outage.delay.saturating_mul(2).min(RETRY_MAX_DELAY);

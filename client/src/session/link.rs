@@ -33,6 +33,12 @@ pub(crate) struct Link {
     is_usable: bool,
 }
 
+/// How long a command may take as a whole, and whether a person is told what it waits for.
+struct Bounds {
+    patience: Option<Duration>,
+    is_told: bool,
+}
+
 /// The state of one command.
 struct Running<'a> {
     bridge: Bridge<'a>,
@@ -54,6 +60,8 @@ struct Running<'a> {
 
 impl Link {
     /// Makes sure that a Ferry server is at the other end of the connection.
+    ///
+    /// Where that takes long, a person is told what is waited for.
     pub(crate) fn open(connected: Connected, net: &mut Loop) -> Result<Self, Failure> {
         let Connected { control, peer } = connected;
         let session = engine::Session::adopt(control, peer, TOKENS, net.registry()).map_err(|error| {
@@ -64,7 +72,8 @@ impl Link {
         })?;
         let mut link = Self { session, peer, is_usable: true };
         let hello = Command::Hello { version: Some(PROTOCOL_VERSION) };
-        match link.exchange(net, hello, &mut Ignore, Some(HELLO_TIMEOUT)) {
+        let bounds = Bounds { patience: Some(HELLO_TIMEOUT), is_told: true };
+        match link.exchange_within(net, hello, &mut Ignore, bounds) {
             Ok(_) => Ok(link),
             Err(Failure::Interrupted) => Err(Failure::Interrupted),
             Err(Failure::Refused { message, .. }) => {
@@ -103,6 +112,16 @@ impl Link {
         handler: &mut dyn Handler,
         patience: Option<Duration>,
     ) -> Result<Success, Failure> {
+        self.exchange_within(net, command, handler, Bounds { patience, is_told: patience.is_none() })
+    }
+
+    fn exchange_within(
+        &mut self,
+        net: &mut Loop,
+        command: Command,
+        handler: &mut dyn Handler,
+        Bounds { patience, is_told }: Bounds,
+    ) -> Result<Success, Failure> {
         let mut running = Running {
             bridge: Bridge::new(handler),
             verb: command.verb(),
@@ -110,8 +129,8 @@ impl Link {
             deadline: patience.map(|patience| Instant::now() + patience),
             cancel_until: None,
             explain_until: None,
-            is_told: patience.is_none(),
-            notice: patience.is_none().then_some(WAIT_NOTICE_DELAY),
+            is_told,
+            notice: is_told.then_some(WAIT_NOTICE_DELAY),
             pulse_due: None,
         };
         let result = match net.interrupts().check() {

@@ -30,10 +30,15 @@ pub(crate) fn conclude(lines: &[String], in_short: String) {
     console::own().conclude(lines, in_short);
 }
 
+/// A line that says how a transfer goes, and tells nothing more once that has ended.
+pub(crate) fn course(text: &str) {
+    console::own().tell_course(&clip(text));
+}
+
 /// A line for a person at a terminal: elsewhere scripts see what is documented, and nothing else.
 pub(crate) fn notice(text: &str) {
     if io::stderr().is_terminal() {
-        console::own().tell_course(&clip(text));
+        course(text);
     }
 }
 
