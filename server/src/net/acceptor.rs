@@ -112,7 +112,7 @@ impl Acceptor {
             let Some(socket) = &listener.socket else { continue };
             match listener::accept(socket) {
                 Accepted::Empty => listener.ready = false,
-                accepted => return accepted,
+                accepted @ (Accepted::Connection(..) | Accepted::Exhausted(_)) => return accepted,
             }
         }
         Accepted::Empty

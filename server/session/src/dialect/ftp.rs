@@ -244,28 +244,33 @@ impl Ftp {
     /// for that. Where it has logged out, the commands behind are refused at once.
     fn leave_meanwhile(&mut self) -> Option<Vec<u8>> {
         let Parsed { verb, .. } = command::parse(self.inbox.front()?)?;
-        let text = match verb {
-            _ if self.has_said_goodbye || !self.has_logged_in => return None,
-            Verb::Quit => {
-                self.has_said_goodbye = true;
-                line(221, "Goodbye, once the transfer is over.")
-            }
-            Verb::Rein | Verb::User => {
-                let (asked, has_begun) = (self.asked.clone(), self.has_begun);
-                self.log_out();
-                (self.asked, self.has_begun) = (asked, has_begun);
-                if verb == Verb::Rein {
-                    line(220, "Ready for a new user.")
-                } else {
-                    self.login = Login::NeedsPassword;
-                    line(331, "Previous account information was flushed, send password.")
-                }
-            }
-            _ if self.login != Login::Done && !verb.is_for_everybody() => line(530, reply::NEEDS_LOGIN),
-            _ => return None,
+        if self.has_said_goodbye || !self.has_logged_in {
+            return None;
+        }
+        let text = if verb == Verb::Quit {
+            self.has_said_goodbye = true;
+            line(221, "Goodbye, once the transfer is over.")
+        } else if verb == Verb::Rein {
+            self.log_out_meanwhile();
+            line(220, "Ready for a new user.")
+        } else if verb == Verb::User {
+            self.log_out_meanwhile();
+            self.login = Login::NeedsPassword;
+            line(331, "Previous account information was flushed, send password.")
+        } else if self.login != Login::Done && !verb.is_for_everybody() {
+            line(530, reply::NEEDS_LOGIN)
+        } else {
+            return None;
         };
         self.inbox.drop_front();
         Some(text)
+    }
+
+    /// The transfer is still to be answered.
+    fn log_out_meanwhile(&mut self) {
+        let (asked, has_begun) = (self.asked.clone(), self.has_begun);
+        self.log_out();
+        (self.asked, self.has_begun) = (asked, has_begun);
     }
 
     /// Answers a line that is no command, and hears no more where too many of them came in a row, or where it belongs to

@@ -87,7 +87,7 @@ fn lftp() {
 }
 
 #[test]
-fn clients_of_the_command_line() {
+fn ncftp() {
     let ncftp = [
         ("PWD", "257"),
         ("FEAT", "211"),
@@ -106,6 +106,10 @@ fn clients_of_the_command_line() {
         ("QUIT", "221"),
     ];
     after_login("ncftp", &ncftp);
+}
+
+#[test]
+fn tnftp() {
     let tnftp = [
         ("SYST", "215 UNIX Type: L8"),
         ("FEAT", "211"),
@@ -119,6 +123,10 @@ fn clients_of_the_command_line() {
         ("MDTM a.txt", "213"),
     ];
     after_login("tnftp", &tnftp);
+}
+
+#[test]
+fn inetutils() {
     let inetutils = [
         ("SYST", "215"),
         LOGIN[0],
@@ -131,6 +139,10 @@ fn clients_of_the_command_line() {
         ("RETR a.txt", "226"),
     ];
     holds("inetutils", &inetutils);
+}
+
+#[test]
+fn wget() {
     let wget = [
         ("SYST", "215"),
         ("PWD", "257"),
@@ -143,9 +155,10 @@ fn clients_of_the_command_line() {
         ("RETR b.txt", "226"),
     ];
     after_login("wget", &wget);
-    let busybox =
-        [("TYPE I", "200"), ("EPSV", "229"), ("SIZE a.txt", "213"), ("RETR a.txt", "226"), ("QUIT", "221")];
-    after_login("busybox", &busybox);
+}
+
+#[test]
+fn aria2() {
     let aria2 = [
         ("TYPE I", "200"),
         ("PWD", "257"),
@@ -156,6 +169,10 @@ fn clients_of_the_command_line() {
         ("RETR a.txt", "226"),
     ];
     after_login("aria2", &aria2);
+}
+
+#[test]
+fn axel() {
     let axel = [
         ("TYPE I", "200"),
         ("CWD /", "250"),
@@ -167,6 +184,10 @@ fn clients_of_the_command_line() {
         ("RETR a.txt", "226 Sent 2"),
     ];
     after_login("axel", &axel);
+}
+
+#[test]
+fn windows() {
     let windows = [
         ("opts utf8 on", "200"),
         ("syst", "215"),
@@ -183,7 +204,7 @@ fn clients_of_the_command_line() {
 }
 
 #[test]
-fn clients_of_languages() {
+fn rclone() {
     let rclone = [
         ("FEAT", "211"),
         ("TYPE I", "200"),
@@ -200,6 +221,10 @@ fn clients_of_languages() {
         ("RETR a.txt", "226"),
     ];
     after_login("rclone", &rclone);
+}
+
+#[test]
+fn ftplib() {
     let ftplib = [
         ("TYPE A", "200"),
         ("PASV", "227"),
@@ -211,6 +236,10 @@ fn clients_of_languages() {
         ("RETR a.txt", "226"),
     ];
     after_login("ftplib", &ftplib);
+}
+
+#[test]
+fn basic_ftp() {
     let basic_ftp = [
         ("OPTS UTF8 ON", "200"),
         LOGIN[0],
@@ -231,8 +260,10 @@ fn clients_of_languages() {
         ("APPE a.txt", "226"),
     ];
     holds("basic-ftp", &basic_ftp);
-    let node = [("FEAT", "211"), ("TYPE I", "200"), ("PASV", "227"), ("LIST", "226"), ("MODE S", "200")];
-    after_login("node's ftp", &node);
+}
+
+#[test]
+fn perl() {
     let perl = [
         ("FEAT", "211"),
         ("HELP ALLO", "214 Syntax: ALLO"),
@@ -243,6 +274,10 @@ fn clients_of_languages() {
         ("NLST", "226"),
     ];
     after_login("Net::FTP", &perl);
+}
+
+#[test]
+fn php() {
     let php = [
         ("PASV", "227"),
         ("NLST .", "226"),
@@ -252,6 +287,10 @@ fn clients_of_languages() {
         ("MLSD .", "226"),
     ];
     after_login("PHP", &php);
+}
+
+#[test]
+fn commons_net() {
     let commons_net = [
         ("FEAT", "211"),
         LOGIN[0],
@@ -265,6 +304,10 @@ fn clients_of_languages() {
         ("STOR x", "554"),
     ];
     holds("commons-net", &commons_net);
+}
+
+#[test]
+fn file_zilla() {
     let file_zilla = [
         ("AUTH TLS", "502"),
         ("AUTH SSL", "502"),
@@ -301,4 +344,17 @@ fn a_camera() {
         ("QUIT", "221"),
     ];
     after_login("a camera", &script);
+}
+
+#[test]
+fn busybox() {
+    let script =
+        [("TYPE I", "200"), ("EPSV", "229"), ("SIZE a.txt", "213"), ("RETR a.txt", "226"), ("QUIT", "221")];
+    after_login("busybox", &script);
+}
+
+#[test]
+fn node() {
+    let script = [("FEAT", "211"), ("TYPE I", "200"), ("PASV", "227"), ("LIST", "226"), ("MODE S", "200")];
+    after_login("node's ftp", &script);
 }

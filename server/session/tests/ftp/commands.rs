@@ -225,9 +225,10 @@ fn folders_are_gone_to_and_told() {
 #[test]
 fn names_are_changed() {
     let mut desk = Desk::logged_in();
-    let change = |desk: &mut Desk, line: &str| match desk.request(line) {
-        Request::Change(change) => change,
-        other => panic!("{other:?}"),
+    let change = |desk: &mut Desk, line: &str| {
+        let request = desk.request(line);
+        let Request::Change(change) = request else { panic!("{request:?}") };
+        change
     };
     assert_eq!(change(&mut desk, "MKD /x/../y"), Change::Mkdir { path: path("y") });
     assert_eq!(change(&mut desk, "RMD y"), Change::Rm { path: path("y"), what: Removable::Directory });

@@ -1,4 +1,5 @@
-//! The dialect before a small world of files. What it asks of the work is answered at once, and kept for the test to look at.
+//! The dialect before a small world of files. What it asks of the work is answered at once, and kept for the test to look
+//! at.
 
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;

@@ -3,7 +3,7 @@
 use crate::desk::{MTIME, POLICY, client};
 use ferry_common::error::ErrorCode;
 use ferry_common::wire::digest::Digest;
-use ferry_session::action::{Action, End, Length, ListingPart, Opened, Way};
+use ferry_session::action::{Action, End, Length, ListingPart, Opened, Publication, Way};
 use ferry_session::dialect::AnyDialect;
 use ferry_session::fact::Fact;
 use ferry_session::limits::{LOGIN_TIMEOUT, TURN_LINES};
@@ -87,13 +87,11 @@ impl Line {
 
     fn collect(&mut self) {
         while let Some(action) = self.session.poll_action() {
-            match action {
-                Action::Reply(text) => {
-                    self.said.push_str(std::str::from_utf8(&text).unwrap());
-                    self.session.handle(Fact::RepliesWritten(text.len()), self.now);
-                }
-                Action::Log(_) => {}
-                other => self.actions.push(other),
+            if let Action::Reply(text) = action {
+                self.said.push_str(std::str::from_utf8(&text).unwrap());
+                self.session.handle(Fact::RepliesWritten(text.len()), self.now);
+            } else if !matches!(action, Action::Log(_)) {
+                self.actions.push(action);
             }
         }
     }
@@ -110,11 +108,11 @@ impl Line {
     }
 
     fn publish(&mut self, result: Result<Digest, ErrorCode>) {
-        let publication = self.actions.iter().find_map(|action| match action {
-            Action::Publish(publication) => Some(publication.id),
-            _ => None,
-        });
-        let id = publication.expect("a publication");
+        let is_publication = |action: &&Action| matches!(action, Action::Publish(_));
+        let Some(Action::Publish(Publication { id, .. })) = self.actions.iter().find(is_publication) else {
+            panic!("nothing is published");
+        };
+        let id = *id;
         self.fact(Fact::Published { id, result });
     }
 }

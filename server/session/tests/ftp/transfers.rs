@@ -7,17 +7,15 @@ use ferry_session::entry_format::EntryFormat;
 use ferry_session::request::{DownloadSpec, Request, UploadSpec, Via};
 
 fn download(desk: &mut Desk, line: &str) -> DownloadSpec {
-    match desk.request(line) {
-        Request::Download { spec, .. } => spec,
-        other => panic!("{other:?}"),
-    }
+    let request = desk.request(line);
+    let Request::Download { spec, .. } = request else { panic!("{request:?}") };
+    spec
 }
 
 fn upload(desk: &mut Desk, line: &str) -> UploadSpec {
-    match desk.request(line) {
-        Request::Upload { spec, .. } => spec,
-        other => panic!("{other:?}"),
-    }
+    let request = desk.request(line);
+    let Request::Upload { spec, .. } = request else { panic!("{request:?}") };
+    spec
 }
 
 #[test]

@@ -44,18 +44,14 @@ impl World {
     fn perform(&mut self) -> Vec<Action> {
         let mut actions = Vec::new();
         while let Some(action) = self.session.poll_action() {
-            match action {
-                Action::Reply(text) => {
-                    self.said.push_str(str::from_utf8(&text).unwrap());
-                    self.session.handle(Fact::RepliesWritten(text.len()), self.now);
-                }
-                Action::Log(_) => {}
-                Action::Publish(publication) => {
-                    let Publication { id, consent, .. } = publication;
-                    self.publication = Some(id);
-                    self.consent = consent;
-                }
-                action => actions.push(action),
+            if let Action::Reply(text) = action {
+                self.said.push_str(str::from_utf8(&text).unwrap());
+                self.session.handle(Fact::RepliesWritten(text.len()), self.now);
+            } else if let Action::Publish(Publication { id, consent, .. }) = action {
+                self.publication = Some(id);
+                self.consent = consent;
+            } else if !matches!(action, Action::Log(_)) {
+                actions.push(action);
             }
         }
         actions

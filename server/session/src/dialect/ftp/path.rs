@@ -1,4 +1,5 @@
-//! Where the paths of FTP lead: they begin at the root or in the session's folder, and `..` is taken back by its name alone.
+//! Where the paths of FTP lead: they begin at the root or in the session's folder, and `..` takes back the name before
+//! it, whatever that leads to.
 
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;

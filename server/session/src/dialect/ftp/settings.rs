@@ -1,4 +1,5 @@
-//! Commands that the dialect answers by itself: logging in, what holds for the session, and what can be known of the server.
+//! Commands that the dialect answers by itself: logging in, what holds for the session, and what can be known of the
+//! server.
 
 use super::address::parse_number;
 use super::asked::Asked;
