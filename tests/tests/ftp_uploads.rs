@@ -181,7 +181,7 @@ fn a_client_that_says_goodbye_in_the_middle_gets_its_upload() {
     ftp.end_input();
     data.write_all(&NEW.bytes()[SENT_BYTES..]).unwrap();
     drop(data);
-    assert_eq!(ftp.reply().code, 221);
+    assert_eq!(ftp.reply().code, 150);
     assert_eq!(ftp.reply().code, 226);
     ftp.expect_end();
     assert!(std::fs::read(server.path("file")).unwrap() == NEW.bytes());

@@ -241,7 +241,8 @@ impl Ftp {
     }
 
     /// Answers a client that logs out or leaves while a transfer runs, which goes on: what it had a right to before must not wait
-    /// for that. Where it has logged out, the commands behind are refused at once.
+    /// for that. Where it has logged out, the commands behind are refused at once. None of these replies begins with a 2: a client
+    /// that has sent its commands ahead would take that for the good end of its transfer.
     fn leave_meanwhile(&mut self) -> Option<Vec<u8>> {
         let Parsed { verb, .. } = command::parse(self.inbox.front()?)?;
         if self.has_said_goodbye || !self.has_logged_in {
@@ -249,10 +250,10 @@ impl Ftp {
         }
         let text = if verb == Verb::Quit {
             self.has_said_goodbye = true;
-            line(221, "Goodbye, once the transfer is over.")
+            line(150, "The session ends once the transfer is over.")
         } else if verb == Verb::Rein {
             self.log_out_meanwhile();
-            line(220, "Ready for a new user.")
+            line(150, "Ready for a new user; the transfer goes on.")
         } else if verb == Verb::User {
             self.log_out_meanwhile();
             self.login = Login::NeedsPassword;

@@ -160,7 +160,7 @@ fn an_abort_right_behind_a_transfer_that_was_broken_off_is_no_surprise() {
 
 #[test]
 fn a_client_that_logs_out_while_a_transfer_runs_has_no_rights_from_then_on_and_gets_the_transfer() {
-    for (said, code) in [("REIN\r\n", "220"), ("USER other\r\n", "331")] {
+    for (said, code) in [("REIN\r\n", "150"), ("USER other\r\n", "331")] {
         let mut line = Line::uploading();
         line.tell(said);
         line.tell("PWD\r\nNOOP\r\n");
@@ -230,7 +230,7 @@ fn a_session_ends_when_its_transfer_has() {
     for make in [Line::uploading as fn() -> Line, Line::downloading] {
         let mut line = make();
         line.tell("QUIT\r\nNOOP\r\n");
-        assert_eq!((&*line.codes(), &line.actions[..]), ("221", &[][..]), "and goes on");
+        assert_eq!((&*line.codes(), &line.actions[..]), ("150", &[][..]), "and goes on");
         line.tell("ABOR\r\n");
         assert_eq!(line.codes(), "426 226");
         assert_eq!(line.actions.last(), Some(&Action::Close));
@@ -250,7 +250,7 @@ fn the_end_of_the_control_connection_takes_an_upload_back_unless_quit_was_said()
         if !is_taken_back {
             line.fact(Fact::DataEnded(End::Clean));
             line.publish(Ok(Digest::of(b"")));
-            assert_eq!(line.codes(), "221 226");
+            assert_eq!(line.codes(), "150 226");
         }
         assert_eq!(line.actions.last(), Some(&Action::Close), "{said}");
     }
