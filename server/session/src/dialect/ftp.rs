@@ -240,9 +240,9 @@ impl Ftp {
         }
     }
 
-    /// Answers a client that logs out or leaves while a transfer runs, which goes on: what it had a right to before must not wait
-    /// for that. Where it has logged out, the commands behind are refused at once. None of these replies begins with a 2: a client
-    /// that has sent its commands ahead would take that for the good end of its transfer.
+    /// Answers a client that logs out or leaves while a transfer runs, which goes on: what it had a right to before must not
+    /// wait for that. Where it has logged out, the commands behind are refused at once. None of these replies begins with a
+    /// 2: a client that has sent its commands ahead would take that for the good end of its transfer.
     fn leave_meanwhile(&mut self) -> Option<Vec<u8>> {
         let Parsed { verb, .. } = command::parse(self.inbox.front()?)?;
         if self.has_said_goodbye || !self.has_logged_in {
