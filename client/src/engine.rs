@@ -214,6 +214,11 @@ impl Session {
         id
     }
 
+    /// See [`Dialogue::knows_conditions`].
+    pub fn knows_conditions(&self) -> bool {
+        self.dialogue.knows_conditions()
+    }
+
     /// True while there are requests that are not done.
     pub fn is_busy(&self) -> bool {
         self.dialogue.is_busy()

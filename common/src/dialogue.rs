@@ -96,6 +96,8 @@ pub struct Dialogue {
     /// Port and ticket of the data connection to open when the old one is closed.
     next_data: Option<(u16, Vec<u8>)>,
     closing_reason: Option<Failure>,
+    /// The server has told by `hello` that it knows conditions.
+    knows_conditions: bool,
     control_closed: bool,
     steps: VecDeque<Step>,
 }
@@ -169,6 +171,12 @@ impl Dialogue {
         self.steps.pop_front()
     }
 
+    /// True where the server understands the [conditions](crate::wire::command::Conditions) of commands, as far as it has
+    /// told. Of an older one they are not asked.
+    pub fn knows_conditions(&self) -> bool {
+        self.knows_conditions
+    }
+
     /// True while a request has not ended.
     pub fn is_busy(&self) -> bool {
         !self.pending.is_empty()
@@ -234,6 +242,9 @@ impl Dialogue {
             return self.take_closing_reason(reply);
         };
         let id = pending.id;
+        if let (Reply::Info { words, .. }, Command::Hello { .. }) = (&reply, &pending.command) {
+            self.knows_conditions |= words.iter().map(Vec::as_slice).eq([&b"conditions"[..], b"yes"]);
+        }
         let reply = match told_by(reply, &pending.command, id) {
             Ok(step) => {
                 pending.told += u64::from(!matches!(step, Step::Totals { .. } | Step::Info { .. }));

@@ -74,6 +74,30 @@ impl RemotePath {
         let end = (self.bytes.len() - name.len()).saturating_sub(1);
         Some(Self { bytes: self.bytes[..end].to_vec() })
     }
+
+    /// How many names it has.
+    pub fn names(&self) -> u32 {
+        if self.is_root() {
+            return 0;
+        }
+        let slashes = self.bytes.iter().filter(|&&byte| byte == b'/').count();
+        u32::try_from(slashes + 1).unwrap_or(u32::MAX)
+    }
+
+    /// Its first so many names, and what is behind them where anything is.
+    pub fn split_behind(&self, names: u32) -> (Self, Option<Self>) {
+        if names == 0 {
+            return (Self::root(), (!self.is_root()).then(|| self.clone()));
+        }
+        let slashes = self.bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        match slashes.map(|(at, _)| at).nth(usize::try_from(names - 1).unwrap_or(usize::MAX)) {
+            Some(at) => {
+                let (first, rest) = (self.bytes[..at].to_vec(), self.bytes[at + 1..].to_vec());
+                (Self { bytes: first }, Some(Self { bytes: rest }))
+            }
+            None => (self.clone(), None),
+        }
+    }
 }
 
 impl fmt::Debug for RemotePath {
@@ -104,6 +128,20 @@ mod tests {
         assert_eq!(normal(b"."), b".");
         assert_eq!(normal(b"..."), b"...");
         assert_eq!(normal(b"\xff \n"), b"\xff \n");
+    }
+
+    #[test]
+    fn is_split_behind_any_of_its_names() {
+        let path = |text: &str| RemotePath::parse(text.as_bytes()).unwrap();
+        for (names, first, rest) in
+            [(0, ".", Some("a/b/c")), (1, "a", Some("b/c")), (2, "a/b", Some("c")), (3, "a/b/c", None)]
+        {
+            assert_eq!(path("a/b/c").split_behind(names), (path(first), rest.map(path)), "{names}");
+            assert_eq!(path(first).names(), names);
+        }
+        assert_eq!(path("a").split_behind(u32::MAX), (path("a"), None));
+        assert_eq!(path(".").split_behind(0), (path("."), None));
+        assert_eq!(path(".").split_behind(1), (path("."), None));
     }
 
     #[test]

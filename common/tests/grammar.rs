@@ -8,7 +8,7 @@ use ferry_common::limits::{
     TRAILER_BYTES,
 };
 use ferry_common::path::{HIDDEN_NAME, RemotePath};
-use ferry_common::wire::command::{Command, Resume, UploadOptions};
+use ferry_common::wire::command::{Command, Conditions, Resume, UploadOptions, Was};
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::{Entry, EntryKind};
 use ferry_common::wire::file_time::FileTime;
@@ -126,14 +126,22 @@ fn options() -> impl Strategy<Value = UploadOptions> {
         prop::option::of(file_time()),
         any::<Option<bool>>(),
         prop::option::of(resume),
+        conditions(),
     )
-        .prop_map(|(digest, new, mtime, executable, resume)| UploadOptions {
-            digest,
-            new,
-            mtime,
-            executable,
-            resume,
+        .prop_map(|(digest, new, mtime, executable, resume, mut conditions)| {
+            // These are contradictions, which are refused.
+            if new || conditions.was == Some(Was::Dir) {
+                conditions.was = None;
+            }
+            UploadOptions { digest, new, mtime, executable, resume, conditions }
         })
+}
+
+fn conditions() -> impl Strategy<Value = Conditions> {
+    let file =
+        (0..=FILE_MAX_BYTES, file_time()).prop_map(|(size_bytes, mtime)| Was::File { size_bytes, mtime });
+    let was = prop::option::of(prop_oneof![file, Just(Was::Link), Just(Was::Dir)]);
+    (was, any::<Option<u32>>()).prop_map(|(was, follow)| Conditions { was, follow })
 }
 
 fn command() -> impl Strategy<Value = Command> {
@@ -153,8 +161,8 @@ fn command() -> impl Strategy<Value = Command> {
         remote_path().prop_map(|path| Command::Partial { path }),
         remote_path().prop_map(|path| Command::Df { path }),
         Just(Command::Df { path: RemotePath::root() }),
-        remote_path().prop_map(|path| Command::Mkdir { path }),
-        remote_path().prop_map(|path| Command::Rm { path }),
+        (remote_path(), any::<Option<u32>>()).prop_map(|(path, follow)| Command::Mkdir { path, follow }),
+        (remote_path(), conditions()).prop_map(|(path, conditions)| Command::Rm { path, conditions }),
         (remote_path(), remote_path(), any::<bool>()).prop_map(|(from, to, replace)| Command::Mv {
             from,
             to,
@@ -400,7 +408,10 @@ fn longest_path() -> RemotePath {
 
 fn all_options() -> UploadOptions {
     let resume = Some(Resume { offset: FILE_MAX_BYTES, digest: Digest::of(b"") });
-    UploadOptions { digest: true, new: true, mtime: Some(earliest()), executable: Some(true), resume }
+    let was = Some(Was::File { size_bytes: FILE_MAX_BYTES, mtime: earliest() });
+    let conditions = Conditions { was, follow: Some(u32::MAX) };
+    let (mtime, executable) = (Some(earliest()), Some(true));
+    UploadOptions { digest: true, new: false, mtime, executable, resume, conditions }
 }
 
 #[test]

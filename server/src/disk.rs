@@ -27,6 +27,7 @@ use crate::store::staging::StagedFile;
 use crossbeam_channel::{Receiver, Sender};
 use digester::DigestRun;
 use ferry_common::error::ErrorCode;
+use ferry_common::wire::command::Conditions;
 use ferry_common::wire::digest::Digest;
 use ferry_session::access::Cleared;
 use ferry_session::action::{Beginning, Change, Found, Length, ListQuery, ListingPart, Publication, Query};
@@ -54,6 +55,7 @@ pub(crate) enum Job {
         path: Cleared,
         size: Length,
         new: bool,
+        conditions: Conditions,
         beginning: Beginning,
     },
     /// Append the buffers, each with the number of its bytes that count, to the staged file.

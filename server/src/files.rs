@@ -20,6 +20,7 @@ use crate::store::readers::Readers;
 use crate::store::staging::StagedFile;
 pub(crate) use digests::DigestNews;
 use ferry_common::error::ErrorCode;
+use ferry_common::wire::command::Conditions;
 use ferry_session::access::Cleared;
 use ferry_session::action::{Beginning, Change, Length, ListQuery, Opened, Publication, Query};
 use ferry_session::fact::Fact;
@@ -67,6 +68,7 @@ pub(crate) struct Upload {
     pub(crate) path: Cleared,
     pub(crate) size: Length,
     pub(crate) new: bool,
+    pub(crate) conditions: Conditions,
     pub(crate) beginning: Beginning,
 }
 
@@ -168,7 +170,7 @@ impl Files {
         upload: Upload,
         memory: &mut PayloadMemory,
     ) -> Option<Fact<'static>> {
-        let Upload { path, size, new, beginning } = upload;
+        let Upload { path, size, new, conditions, beginning } = upload;
         if beginning == Beginning::Published && self.uploads.has_receivers(&path) {
             // It may be about to break off, or to replace what this one goes on with.
             return Some(Fact::Staged(Err(ErrorCode::InUse)));
@@ -183,7 +185,7 @@ impl Files {
             seat.hold_small(bytes);
             return Some(Fact::Staged(Ok(0)));
         }
-        self.submit_behind_keeps(asker, &path.clone(), Job::Stage { path, size, new, beginning });
+        self.submit_behind_keeps(asker, &path.clone(), Job::Stage { path, size, new, conditions, beginning });
         None
     }
 

@@ -15,17 +15,44 @@ pub struct Relay {
     commands: Arc<Mutex<HashMap<String, usize>>>,
 }
 
+/// What else a relay does to what passes.
+#[derive(Default)]
+struct Ways {
+    /// The server does not know this verb.
+    unknown: Option<&'static str>,
+    /// The server does not say that it knows conditions.
+    hides_conditions: bool,
+    /// To be done once, before the first command that begins so goes on.
+    meanwhile: Mutex<Option<(String, Box<dyn FnOnce() + Send>)>>,
+}
+
 impl Relay {
     pub fn before(server: SocketAddr) -> Self {
-        Self::without(server, None)
+        Self::with(server, Ways::default())
+    }
+
+    /// Something happens right before the server gets the first line that begins so.
+    pub fn with_meanwhile(
+        server: SocketAddr,
+        begins: &str,
+        meanwhile: impl FnOnce() + Send + 'static,
+    ) -> Self {
+        let meanwhile = Mutex::new(Some((begins.to_owned(), Box::new(meanwhile) as Box<_>)));
+        Self::with(server, Ways { meanwhile, ..Ways::default() })
+    }
+
+    /// The server is one of before the conditions of commands.
+    pub fn older_than_conditions(server: SocketAddr) -> Self {
+        Self::with(server, Ways { hides_conditions: true, ..Ways::default() })
     }
 
     /// The server is one of before this verb.
     pub fn older_than(server: SocketAddr, verb: &'static str) -> Self {
-        Self::without(server, Some(verb))
+        Self::with(server, Ways { unknown: Some(verb), ..Ways::default() })
     }
 
-    fn without(server: SocketAddr, unknown: Option<&'static str>) -> Self {
+    fn with(server: SocketAddr, ways: Ways) -> Self {
+        let ways = Arc::new(ways);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("a bound listener");
         let commands = Arc::new(Mutex::new(HashMap::new()));
@@ -36,8 +63,14 @@ impl Relay {
                 let clone = |stream: &TcpStream| stream.try_clone().expect("a descriptor");
                 let (mut replies, mut told) = (clone(&server), clone(&client));
                 let counts = Arc::clone(&counts);
-                std::thread::spawn(move || pass_commands(&client, &server, unknown, &counts));
+                let hides_conditions = ways.hides_conditions;
+                let ways = Arc::clone(&ways);
+                std::thread::spawn(move || pass_commands(&client, &server, &ways, &counts));
                 std::thread::spawn(move || {
+                    if hides_conditions {
+                        pass_replies_of_before(replies, &mut told);
+                        return;
+                    }
                     let mut buffer = [0; 4096];
                     while let Ok(count @ 1..) = replies.read(&mut buffer)
                         && told.write_all(&buffer[..count]).is_ok()
@@ -63,7 +96,7 @@ impl Relay {
 fn pass_commands(
     mut client: &TcpStream,
     mut server: &TcpStream,
-    unknown: Option<&str>,
+    ways: &Ways,
     counts: &Mutex<HashMap<String, usize>>,
 ) {
     let mut lines = BufReader::new(client);
@@ -71,7 +104,12 @@ fn pass_commands(
     while let Ok(1..) = lines.read_until(b'\n', &mut line) {
         let text = String::from_utf8_lossy(&line);
         let verb = text.split_whitespace().next().unwrap_or_default().to_owned();
-        let is_unknown = unknown == Some(verb.as_str());
+        let is_unknown = ways.unknown == Some(verb.as_str());
+        let mut meanwhile = ways.meanwhile.lock().expect("no thread of the relay panics");
+        if let Some((_, act)) = meanwhile.take_if(|(begins, _)| text.starts_with(begins.as_str())) {
+            act();
+        }
+        drop(meanwhile);
         *counts.lock().expect("no thread of the relay panics").entry(verb).or_default() += 1;
         let passed = if is_unknown {
             client.write_all(b"err unknown-command unknown command; try help\n")
@@ -84,4 +122,16 @@ fn pass_commands(
         line.clear();
     }
     let _ = server.shutdown(Shutdown::Write);
+}
+
+fn pass_replies_of_before(replies: TcpStream, told: &mut TcpStream) {
+    let mut lines = BufReader::new(replies);
+    let mut line = Vec::new();
+    while let Ok(1..) = lines.read_until(b'\n', &mut line) {
+        if line != b"(hello) conditions yes\n" && told.write_all(&line).is_err() {
+            break;
+        }
+        line.clear();
+    }
+    let _ = told.shutdown(Shutdown::Both);
 }

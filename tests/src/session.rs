@@ -19,8 +19,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// ...and how often it has to be found lost before no reply is expected any more.
 const LOOKS: u32 = 3;
 const ENDED: &str = "the control connection ended";
-const DIGEST: UploadOptions =
-    UploadOptions { digest: true, new: false, mtime: None, executable: None, resume: None };
+const DIGEST: UploadOptions = UploadOptions { digest: true, ..UploadOptions::NONE };
 
 /// See the module's documentation.
 #[derive(Debug)]

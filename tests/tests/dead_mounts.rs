@@ -17,8 +17,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 const CONTENT: Content = Content { seed: 31, size_bytes: 3 << 20 };
-const PLAIN: UploadOptions =
-    UploadOptions { digest: false, new: false, mtime: None, executable: None, resume: None };
+const PLAIN: UploadOptions = UploadOptions::NONE;
 /// Far more than any of these takes on a healthy disk, and far less than a dead one would have them wait.
 const SOON: Duration = Duration::from_secs(4);
 
@@ -78,7 +77,7 @@ fn expect_a_healthy_disk(server: &Server, context: Call) {
             session.ask(&Command::Sum { path: path("file"), length: None }).unwrap();
         });
         soon("mkdir", &mut || {
-            session.ask(&Command::Mkdir { path: path(&format!("made-{context:?}-{turn}")) }).unwrap();
+            session.ask(&Command::mkdir(path(&format!("made-{context:?}-{turn}")))).unwrap();
         });
     }
 }

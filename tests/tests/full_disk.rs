@@ -20,8 +20,7 @@ use std::os::unix::fs::MetadataExt;
 const CLIENTS: u64 = 6;
 /// Uploads that a client has refused in a row before it takes the disk for full.
 const REFUSALS: u32 = 4;
-const PLAIN: UploadOptions =
-    UploadOptions { digest: false, new: false, mtime: None, executable: None, resume: None };
+const PLAIN: UploadOptions = UploadOptions::NONE;
 const CHECKED: UploadOptions = UploadOptions { digest: true, ..PLAIN };
 /// What a file system keeps of directories that have once been large.
 const SLACK_BYTES: u64 = 512 << 10;
@@ -111,7 +110,7 @@ fn expect_refused_at_once(server: &Server, size: u64) {
 fn remove(server: &Server, names: impl Iterator<Item = impl AsRef<str>>) {
     let mut session = session(server);
     for name in names {
-        session.ask(&Command::Rm { path: path(name.as_ref()) }).unwrap();
+        session.ask(&Command::rm(path(name.as_ref()))).unwrap();
     }
 }
 

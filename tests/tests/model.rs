@@ -403,7 +403,7 @@ impl<'a> Run<'a> {
     fn make_directory(&mut self) {
         let name = self.name();
         self.note(format!("mkdir {name}"));
-        let command = Command::Mkdir { path: self.path(name) };
+        let command = Command::mkdir(self.path(name));
         let result = code_of(self.session().ask(&command)).map(drop);
         assert_eq!(result, self.model.make_directory(name));
     }
@@ -427,7 +427,7 @@ impl<'a> Run<'a> {
     fn remove(&mut self) {
         let name = self.name();
         self.note(format!("rm {name}"));
-        let command = Command::Rm { path: self.path(name) };
+        let command = Command::rm(self.path(name));
         let result = code_of(self.session().ask(&command)).map(drop);
         assert_eq!(result, self.model.remove(name));
     }

@@ -14,8 +14,7 @@ use ferry_tests::session::{Session, path};
 use std::path::Path;
 
 const CONTENT: Content = Content { seed: 21, size_bytes: 3 << 20 };
-const PLAIN: UploadOptions =
-    UploadOptions { digest: false, new: false, mtime: None, executable: None, resume: None };
+const PLAIN: UploadOptions = UploadOptions::NONE;
 
 fn session(server: &Server) -> Session {
     Session::with(server.control_address()).unwrap()
@@ -49,13 +48,13 @@ fn expect_all_verbs_to_work(folder: &Path) -> Server {
     let new = UploadOptions { new: true, ..PLAIN };
     session.upload("once", b"once", new).unwrap();
     assert_eq!(session.upload("once", b"twice", new).unwrap_err().code(), ErrorCode::Exists);
-    session.ask(&Command::Mkdir { path: path("sub") }).unwrap();
+    session.ask(&Command::mkdir(path("sub"))).unwrap();
     let mv = |from, to, replace| Command::Mv { from: path(from), to: path(to), replace };
     session.ask(&mv("once", "moved", false)).unwrap();
     assert_eq!(session.ask(&mv("small", "moved", false)).unwrap_err().code(), ErrorCode::Exists);
     session.ask(&mv("sub", "renamed", false)).unwrap();
     session.ask(&mv("small", "renamed/small", true)).unwrap();
-    session.ask(&Command::Rm { path: path("moved") }).unwrap();
+    session.ask(&Command::rm(path("moved"))).unwrap();
     assert!(session.download("large", 0).unwrap().bytes == CONTENT.bytes());
     assert_eq!(std::fs::read(folder.join("renamed/small")).unwrap(), b"new");
     assert!(!folder.join("once").exists() && !folder.join("moved").exists());
@@ -120,7 +119,7 @@ fn on_an_overlay_everything_is_done_and_what_lies_below_stays() {
     let server = expect_all_verbs_to_work(overlay.path());
     expect_an_upload_to_be_gone_on_with(&server);
     let mut session = session(&server);
-    session.ask(&Command::Rm { path: path("removed") }).unwrap();
+    session.ask(&Command::rm(path("removed"))).unwrap();
     let mv = |from, to| Command::Mv { from: path(from), to: path(to), replace: false };
     session.ask(&mv("renamed-file", "moved-file")).unwrap();
     // Directories of the lower part cannot be renamed where the overlay was not made for that; all or nothing.
@@ -159,7 +158,7 @@ fn expect_only_reading_to_work(session: &mut Session, folder: &str) {
     let at = |name: &str| path(&format!("{folder}{name}"));
     let mv = Command::Mv { from: at("file"), to: at("moved"), replace: false };
     let mtime = Command::Mtime { path: at("file"), mtime: FileTime::default() };
-    for change in [Command::Mkdir { path: at("made") }, Command::Rm { path: at("file") }, mv, mtime] {
+    for change in [Command::mkdir(at("made")), Command::rm(at("file")), mv, mtime] {
         assert_eq!(session.ask(&change).unwrap_err().code(), ErrorCode::ReadOnly, "{change:?}");
     }
     for (name, content) in [("small", &b"content"[..]), ("large", &CONTENT.bytes())] {
@@ -186,7 +185,7 @@ fn expect_an_upload_to_be_gone_on_with(server: &Server) {
     let resume = Some(Resume { offset, digest });
     again.upload("resumed", &CONTENT.bytes(), UploadOptions { resume, digest: true, ..PLAIN }).unwrap();
     assert!(again.download("resumed", 0).unwrap().bytes == CONTENT.bytes());
-    again.ask(&Command::Rm { path: path("resumed") }).unwrap();
+    again.ask(&Command::rm(path("resumed"))).unwrap();
 }
 
 /// By case, and by the short names of vfat.
@@ -216,8 +215,8 @@ fn by_no_name_that_a_file_system_has_for_it_is_the_staging_directory_reached() {
             Command::Stat { path: top.clone() },
             Command::Stat { path: inside.clone() },
             Command::Sum { path: inside.clone(), length: None },
-            Command::Rm { path: inside.clone() },
-            Command::Mkdir { path: path(&format!("{top}/made")) },
+            Command::rm(inside.clone()),
+            Command::mkdir(path(&format!("{top}/made"))),
             mv(&inside, &path("stolen")),
             mv(&path("file"), &inside),
         ] {
@@ -226,8 +225,7 @@ fn by_no_name_that_a_file_system_has_for_it_is_the_staging_directory_reached() {
         session.download(&inside.to_string(), 0).unwrap_err();
         session.upload(&format!("{top}/put"), b"content", PLAIN).unwrap_err();
     }
-    for command in
-        [Command::Rm { path: path("FERRYS~1") }, Command::Sum { path: path("link-to-file"), length: None }]
+    for command in [Command::rm(path("FERRYS~1")), Command::Sum { path: path("link-to-file"), length: None }]
     {
         session.ask(&command).unwrap_err();
     }
@@ -304,7 +302,7 @@ fn a_directory_that_cannot_be_removed_for_being_a_mount_point_is_in_use() {
     std::fs::create_dir(server.path("drive")).unwrap();
     let _drive = Mount::tmpfs_at(&server.path("drive"), 1 << 20).unwrap();
     let mut session = session(&server);
-    let refused = session.ask(&Command::Rm { path: path("drive") }).unwrap_err();
+    let refused = session.ask(&Command::rm(path("drive"))).unwrap_err();
     assert_eq!(refused.code(), ErrorCode::InUse);
     let mv = Command::Mv { from: path("drive"), to: path("moved"), replace: false };
     assert_eq!(session.ask(&mv).unwrap_err().code(), ErrorCode::InUse);

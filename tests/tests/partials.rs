@@ -19,8 +19,7 @@ const LARGE: Content = Content { seed: 11, size_bytes: 4 << 20 };
 const SENT_BYTES: u64 = 3 << 20;
 /// Of an upload that comes in pieces.
 const PIECE_BYTES: usize = 32 * 1024;
-const PLAIN: UploadOptions =
-    UploadOptions { digest: false, new: false, mtime: None, executable: None, resume: None };
+const PLAIN: UploadOptions = UploadOptions::NONE;
 
 fn session(server: &Server) -> Session {
     Session::with(server.control_address()).unwrap()

@@ -16,8 +16,7 @@ use std::path::Path;
 
 const HIDDEN: &str = ".ferry-staging";
 const LARGE: Content = Content { seed: 12, size_bytes: 4 << 20 };
-const PLAIN: UploadOptions =
-    UploadOptions { digest: false, new: false, mtime: None, executable: None, resume: None };
+const PLAIN: UploadOptions = UploadOptions::NONE;
 
 fn session(server: &Server) -> Session {
     Session::with(server.control_address()).unwrap()
@@ -106,7 +105,7 @@ fn links_into_the_staging_directory_lead_nowhere() {
             assert_eq!(session.ask(&command).unwrap_err().code(), ErrorCode::NotFound, "{command:?}");
         }
     }
-    let rm = Command::Rm { path: path(&inner) };
+    let rm = Command::rm(path(&inner));
     assert_eq!(session.ask(&rm).unwrap_err().code(), ErrorCode::NotFound);
     let refused = session.upload("hidden/partial/new", b"content", PLAIN).unwrap_err();
     assert_eq!(refused.code(), ErrorCode::NoParent);

@@ -154,7 +154,7 @@ impl Job for Removing {
             }
             let path = task.path.clone();
             let id = session.request(match task.step {
-                Step::Remove { .. } => Command::Rm { path },
+                Step::Remove { .. } => Command::rm(path),
                 Step::List => Command::Ls { path },
             });
             self.asked.insert(id, Asked { task, found: Vec::new() });

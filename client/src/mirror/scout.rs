@@ -253,7 +253,7 @@ impl Scout {
 
     fn ask(&mut self, question: Question, session: &mut Session) {
         let command = match &question {
-            Question::Make(Wanted { path, .. }) => Command::Mkdir { path: path.clone() },
+            Question::Make(Wanted { path, .. }) => Command::mkdir(path.clone()),
             Question::Look { wanted: Wanted { path, .. }, .. } => Command::Stat { path: path.clone() },
             Question::File { file, .. } => match self.remote(file.root, &file.path) {
                 Some(path) => Command::Stat { path },

@@ -8,7 +8,7 @@ use crate::mirror::plan::Planned;
 use crate::tree::source::Source;
 use ferry_common::dialogue::RequestId;
 use ferry_common::limits::EAGER_MAX_BYTES;
-use ferry_common::wire::command::{Resume, UploadOptions};
+use ferry_common::wire::command::{Conditions, Resume, UploadOptions};
 use ferry_common::wire::digest::{Digest, Hasher};
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -96,6 +96,7 @@ impl Sending {
             mtime: keep_times.then_some(self.file.mtime),
             executable: self.file.is_executable,
             resume,
+            conditions: Conditions::NONE,
         }
     }
 

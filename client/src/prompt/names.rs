@@ -22,7 +22,7 @@ pub(crate) fn make_directory(session: &mut Session, path: &RemotePath, parents: 
     if parents {
         make_with_parents(session, path)?;
     } else {
-        change(session, Command::Mkdir { path: path.clone() }, path)?;
+        change(session, Command::mkdir(path.clone()), path)?;
     }
     screen::message(&format!("Made the directory {path}"));
     Ok(())
@@ -33,7 +33,7 @@ pub(crate) fn make_with_parents(session: &mut Session, path: &RemotePath) -> Res
     // From the whole path up to the first that can be made, and down again.
     let mut missing = vec![path.clone()];
     while let Some(path) = missing.last().cloned() {
-        match change(session, Command::Mkdir { path: path.clone() }, &path) {
+        match change(session, Command::mkdir(path.clone()), &path) {
             Ok(()) => {}
             Err(failure) => match code(&failure) {
                 Some(ErrorCode::Exists) if is_folder(session, &path)? => {}
@@ -54,7 +54,7 @@ pub(crate) fn make_with_parents(session: &mut Session, path: &RemotePath) -> Res
 
 /// Removes a file or an empty directory.
 pub(crate) fn remove(session: &mut Session, path: &RemotePath) -> Result<(), Failure> {
-    change(session, Command::Rm { path: path.clone() }, path)?;
+    change(session, Command::rm(path.clone()), path)?;
     screen::message(&format!("Removed {path}"));
     Ok(())
 }

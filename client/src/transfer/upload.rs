@@ -11,7 +11,7 @@ use crate::transfer::{self, Reached, Transfer, TransferOptions};
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::RemotePath;
-use ferry_common::wire::command::{Command, Resume, UploadOptions};
+use ferry_common::wire::command::{Command, Conditions, Resume, UploadOptions};
 use ferry_common::wire::digest::{Digest, Hasher};
 use std::path::Path;
 
@@ -112,6 +112,7 @@ impl Upload<'_> {
             mtime: self.options.keep_times.then_some(source.mtime),
             executable: Some(source.executable),
             resume,
+            conditions: Conditions::NONE,
         };
         let mut sending = Sending::new(source, self.local, beginning, &options, self.has_begun);
         let command = Command::Upload { path: self.remote.clone(), size: source.size, options };

@@ -1,5 +1,6 @@
 //! The commands of a client: the one parser and the one encoder.
 
+mod conditions;
 mod verb;
 
 use crate::error::ErrorCode;
@@ -8,6 +9,7 @@ use crate::path::RemotePath;
 use crate::wire::digest::Digest;
 use crate::wire::file_time::FileTime;
 use crate::wire::words::{self, WordsError};
+pub use conditions::{Conditions, Was};
 pub use verb::Verb;
 
 /// What most wrong arguments come from.
@@ -46,11 +48,14 @@ pub enum Command {
     Df {
         path: RemotePath,
     },
+    /// Only the first `follow` names of the path may be links.
     Mkdir {
         path: RemotePath,
+        follow: Option<u32>,
     },
     Rm {
         path: RemotePath,
+        conditions: Conditions,
     },
     Mv {
         from: RemotePath,
@@ -85,6 +90,8 @@ pub struct UploadOptions {
     pub executable: Option<bool>,
     /// Go on behind what the server has kept.
     pub resume: Option<Resume>,
+    /// Of what the name holds that the file is to get.
+    pub conditions: Conditions,
 }
 
 /// What a client believes the server to have of an upload.
@@ -105,6 +112,16 @@ pub struct CommandError {
 }
 
 impl Command {
+    /// Makes a directory, whatever the way to it.
+    pub fn mkdir(path: RemotePath) -> Self {
+        Self::Mkdir { path, follow: None }
+    }
+
+    /// Removes whatever has the name.
+    pub fn rm(path: RemotePath) -> Self {
+        Self::Rm { path, conditions: Conditions::NONE }
+    }
+
     /// Understands a line without its ending.
     pub fn parse(line: &[u8]) -> Result<Self, CommandError> {
         let words = words::split(line).map_err(CommandError::syntax)?;
@@ -125,8 +142,11 @@ impl Command {
             (Verb::Partial, [path]) => Ok(Self::Partial { path: parse_path(path)? }),
             (Verb::Df, []) => Ok(Self::Df { path: RemotePath::root() }),
             (Verb::Df, [path]) => Ok(Self::Df { path: parse_path(path)? }),
-            (Verb::Mkdir, [path]) => Ok(Self::Mkdir { path: parse_path(path)? }),
-            (Verb::Rm, [path]) => Ok(Self::Rm { path: parse_path(path)? }),
+            (Verb::Mkdir, [path, words @ ..]) => Self::parse_mkdir(path, words),
+            (Verb::Rm, [path, words @ ..]) => {
+                let conditions = Conditions::parse(words).ok_or_else(|| CommandError::usage(Verb::Rm))?;
+                Ok(Self::Rm { path: parse_path(path)?, conditions })
+            }
             (Verb::Mv, [from, to]) => {
                 Ok(Self::Mv { from: parse_path(from)?, to: parse_path(to)?, replace: false })
             }
@@ -175,6 +195,13 @@ impl Command {
         Ok(Self::Download { path: parse_path(path)?, offset, digest })
     }
 
+    fn parse_mkdir(path: &[u8], words: &[Vec<u8>]) -> Result<Self, CommandError> {
+        match Conditions::parse(words) {
+            Some(Conditions { was: None, follow }) => Ok(Self::Mkdir { path: parse_path(path)?, follow }),
+            Some(Conditions { was: Some(_), .. }) | None => Err(CommandError::usage(Verb::Mkdir)),
+        }
+    }
+
     fn parse_upload(path: &[u8], size: &[u8], options: &[Vec<u8>]) -> Result<Self, CommandError> {
         let size = parse_size("SIZE", size)?;
         let options = UploadOptions::parse(options).ok_or_else(|| CommandError::usage(Verb::Upload))?;
@@ -208,12 +235,17 @@ impl Command {
         let mut line = self.verb().word().as_bytes().to_vec();
         match self {
             Self::Ls { path } | Self::Df { path } if path.is_root() => {}
-            Self::Ls { path }
-            | Self::Df { path }
-            | Self::Stat { path }
-            | Self::Partial { path }
-            | Self::Mkdir { path }
-            | Self::Rm { path } => push_word(&mut line, path.as_bytes()),
+            Self::Ls { path } | Self::Df { path } | Self::Stat { path } | Self::Partial { path } => {
+                push_word(&mut line, path.as_bytes())
+            }
+            Self::Mkdir { path, follow } => {
+                push_word(&mut line, path.as_bytes());
+                Conditions { was: None, follow: *follow }.encode(&mut line);
+            }
+            Self::Rm { path, conditions } => {
+                push_word(&mut line, path.as_bytes());
+                conditions.encode(&mut line);
+            }
             Self::Download { path, offset, digest } => {
                 push_word(&mut line, path.as_bytes());
                 if *offset > 0 {
@@ -258,6 +290,15 @@ impl Command {
 }
 
 impl UploadOptions {
+    pub const NONE: Self = Self {
+        digest: false,
+        new: false,
+        mtime: None,
+        executable: None,
+        resume: None,
+        conditions: Conditions::NONE,
+    };
+
     /// Payload that may be on its way before the server has agreed: all of a small upload, with its trailer.
     pub fn eager_bytes(&self, size: u64) -> u64 {
         if self.resume.is_some() || size > EAGER_MAX_BYTES {
@@ -279,20 +320,28 @@ impl UploadOptions {
                 b"new" => !std::mem::replace(&mut options.new, true),
                 b"exec=yes" => options.executable.replace(true).is_none(),
                 b"exec=no" => options.executable.replace(false).is_none(),
-                word => match word.strip_prefix(b"mtime=") {
-                    Some(time) => options.mtime.replace(FileTime::parse(time)?).is_none(),
-                    None => {
-                        let resume = Resume::parse(word.strip_prefix(b"resume=")?)?;
-                        options.resume.replace(resume).is_none()
+                word => {
+                    if let Some(time) = word.strip_prefix(b"mtime=") {
+                        options.mtime.replace(FileTime::parse(time)?).is_none()
+                    } else if let Some(resume) = word.strip_prefix(b"resume=") {
+                        options.resume.replace(Resume::parse(resume)?).is_none()
+                    } else {
+                        options.conditions.take(word).is_some()
                     }
-                },
+                }
             };
             // The same option twice has no one meaning.
             if !fresh {
                 return None;
             }
         }
-        Some(options)
+        // A file takes the place of no directory, and of nothing that is there where it is to be new.
+        let is_possible = match options.conditions.was {
+            None => true,
+            Some(Was::File { .. } | Was::Link) => !options.new,
+            Some(Was::Dir) => false,
+        };
+        is_possible.then_some(options)
     }
 
     fn encode(&self, line: &mut Vec<u8>) {
@@ -311,6 +360,7 @@ impl UploadOptions {
         if let Some(Resume { offset, digest }) = self.resume {
             push_word(line, format!("resume={offset}:{digest}").as_bytes());
         }
+        self.conditions.encode(line);
     }
 }
 
@@ -386,6 +436,11 @@ fn push_word(line: &mut Vec<u8>, word: &[u8]) {
 mod tests {
     use super::*;
 
+    fn as_seen() -> Conditions {
+        let mtime = FileTime::new(-6, 750_000_000);
+        Conditions { was: Some(Was::File { size_bytes: 5, mtime }), follow: Some(0) }
+    }
+
     fn path(text: &str) -> RemotePath {
         RemotePath::parse(text.as_bytes()).unwrap()
     }
@@ -410,8 +465,24 @@ mod tests {
             ("partial a", Command::Partial { path: path("a") }),
             ("df", Command::Df { path: RemotePath::root() }),
             ("df photos", Command::Df { path: path("photos") }),
-            ("mkdir a/b", Command::Mkdir { path: path("a/b") }),
-            ("rm a", Command::Rm { path: path("a") }),
+            ("mkdir a/b", Command::Mkdir { path: path("a/b"), follow: None }),
+            ("mkdir a/b follow=1", Command::Mkdir { path: path("a/b"), follow: Some(1) }),
+            ("rm a", Command::Rm { path: path("a"), conditions: Conditions::NONE }),
+            ("rm a was=5:-5.25 follow=0", Command::Rm { path: path("a"), conditions: as_seen() }),
+            (
+                "rm a was=link",
+                Command::Rm {
+                    path: path("a"),
+                    conditions: Conditions { was: Some(Was::Link), follow: None },
+                },
+            ),
+            (
+                "rm a follow=7 was=dir",
+                Command::Rm {
+                    path: path("a"),
+                    conditions: Conditions { was: Some(Was::Dir), follow: Some(7) },
+                },
+            ),
             ("mv a b", Command::Mv { from: path("a"), to: path("b"), replace: false }),
             ("mv a b replace", Command::Mv { from: path("a"), to: path("b"), replace: true }),
             ("mtime a -5.25", Command::Mtime { path: path("a"), mtime: FileTime::new(-6, 750_000_000) }),
@@ -431,13 +502,14 @@ mod tests {
     #[test]
     fn the_options_of_an_upload_come_in_any_order_and_each_once() {
         let digest = Digest::of(b"abc");
-        let line = format!("upload a 10 resume=3:{digest} mtime=-5.25 exec=no new digest");
+        let line = format!("upload a 10 follow=0 resume=3:{digest} mtime=-5.25 was=5:-5.25 exec=no digest");
         let options = UploadOptions {
             digest: true,
-            new: true,
+            new: false,
             mtime: Some(FileTime::new(-6, 750_000_000)),
             executable: Some(false),
             resume: Some(Resume { offset: 3, digest }),
+            conditions: as_seen(),
         };
         let command = Command::Upload { path: path("a"), size: 10, options };
         assert_eq!(Command::parse(line.as_bytes()).as_ref(), Ok(&command));
@@ -455,6 +527,20 @@ mod tests {
             "resume=3",
             "resume=3:xyz",
             "old",
+            "was=5",
+            "was=5:",
+            "was=:5",
+            "was=-5:5",
+            "was=9223372036854775808:5",
+            "was=dir",
+            "was=file",
+            "was=link was=link",
+            "new was=link",
+            "was=5:5 new",
+            "follow=",
+            "follow=-1",
+            "follow=4294967296",
+            "follow=1 follow=1",
         ] {
             assert_eq!(code(format!("upload a 10 {options}").as_bytes()), ErrorCode::Usage, "{options}");
         }
@@ -478,6 +564,9 @@ mod tests {
         assert_eq!(code(b"GET / HTTP/1.1"), ErrorCode::UnknownCommand);
         assert_eq!(code(b"upload x"), ErrorCode::Usage);
         assert_eq!(code(b"download a b c"), ErrorCode::Usage);
+        assert_eq!(code(b"mkdir a was=dir"), ErrorCode::Usage);
+        assert_eq!(code(b"rm a b"), ErrorCode::Usage);
+        assert_eq!(code(b"rm a was=dir was=dir"), ErrorCode::Usage);
         assert_eq!(code(b"mtime a"), ErrorCode::Usage);
         assert_eq!(code(b"mtime a now"), ErrorCode::Usage);
         assert_eq!(code(b"mtime a 9223372036854775808"), ErrorCode::Usage);

@@ -5,7 +5,7 @@ use crate::consent::Consent;
 use crate::entry_format::EntryFormat;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
-use ferry_common::wire::command::Resume;
+use ferry_common::wire::command::{Conditions, Resume};
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::Entry;
 use ferry_common::wire::file_time::FileTime;
@@ -29,7 +29,7 @@ pub enum Action {
     Open { path: Cleared },
     /// Make a staged file for `path`, or take up the one that is kept, for [`Action::Receive`]; report by
     /// [`crate::fact::Fact::Staged`].
-    Stage { path: Cleared, size: Length, new: bool, beginning: Beginning },
+    Stage { path: Cleared, size: Length, new: bool, conditions: Conditions, beginning: Beginning },
     /// Find room for a data connection, and have it come about; report by [`crate::fact::Fact::Ticket`],
     /// [`crate::fact::Fact::Listening`] or [`crate::fact::Fact::Connecting`], as the way is, or by
     /// [`crate::fact::Fact::Unreachable`].
@@ -93,12 +93,15 @@ pub enum Query<P = Cleared> {
 /// A change of names, or of what a name leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change<P = Cleared> {
+    /// Only the first `follow` names of the path may be links that are followed.
     Mkdir {
         path: P,
+        follow: Option<u32>,
     },
     Rm {
         path: P,
         what: Removable,
+        conditions: Conditions,
     },
     Mv {
         from: P,
@@ -158,7 +161,7 @@ impl<P> Change<P> {
     /// The path that its answer is about.
     pub(crate) fn path(&self) -> &P {
         match self {
-            Self::Mkdir { path }
+            Self::Mkdir { path, .. }
             | Self::Rm { path, .. }
             | Self::Mv { from: path, .. }
             | Self::Mtime { path, .. }
@@ -185,8 +188,12 @@ impl Change<RemotePath> {
     /// The change, where the account may make it.
     pub(crate) fn cleared(&self, access: &Access) -> Result<Change, ErrorCode> {
         Ok(match self {
-            Self::Mkdir { path } => Change::Mkdir { path: access.clear(Need::Create, path)? },
-            Self::Rm { path, what } => Change::Rm { path: access.clear(Need::Remove, path)?, what: *what },
+            Self::Mkdir { path, follow } => {
+                Change::Mkdir { path: access.clear(Need::Create, path)?, follow: *follow }
+            }
+            Self::Rm { path, what, conditions } => {
+                Change::Rm { path: access.clear(Need::Remove, path)?, what: *what, conditions: *conditions }
+            }
             Self::Mv { from, to, replace } => Change::Mv {
                 from: access.clear(Need::Rename, from)?,
                 to: access.clear(Need::Create, to)?,
@@ -231,6 +238,8 @@ pub struct Publication {
     pub executable: Option<bool>,
     /// Only where the name is free.
     pub new: bool,
+    /// Of what has the name, and of the way to it.
+    pub conditions: Conditions,
     /// The upload is on its own: no other of the session is under way, and the file may be large.
     pub alone: bool,
     /// Where there is one, the file gets its name only while that holds; else it is kept as [`Action::Keep`] has it, and

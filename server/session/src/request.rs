@@ -4,6 +4,7 @@ use crate::action::{Beginning, Change, Length, Query, Way};
 use crate::entry_format::EntryFormat;
 use ferry_common::limits::TRAILER_BYTES;
 use ferry_common::path::RemotePath;
+use ferry_common::wire::command::Conditions;
 use ferry_common::wire::file_time::FileTime;
 
 /// What the log calls a listing.
@@ -71,6 +72,8 @@ pub struct UploadSpec {
     pub has_trailer: bool,
     /// Only where the name is free.
     pub new: bool,
+    /// Of what has the name, and of the way to it.
+    pub conditions: Conditions,
     /// The modification time that the file shall have.
     pub mtime: Option<FileTime>,
     /// Whether the file shall be executable.

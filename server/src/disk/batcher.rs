@@ -4,13 +4,12 @@
 
 use super::flushes::{Flushes, Next};
 use super::lane::Lane;
-use super::publishing::{Commit, Request, Upload};
+use super::publishing::{Commit, Place, Request, Upload};
 use super::{Outcome, Reports};
 use crate::asker::Asker;
 use crate::limits::{BATCH_DIRECTORIES_MAX, BATCH_UPLOADS_MAX};
 use crate::store::folder::{Destination, Folder};
 use ferry_common::error::ErrorCode;
-use ferry_common::path::RemotePath;
 use ferry_session::action::{Length, Publication};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -30,8 +29,8 @@ pub(super) struct Batcher<'a> {
 #[derive(Default)]
 struct Batch {
     commits: Vec<Commit>,
-    parents: HashSet<RemotePath>,
-    destinations: HashMap<RemotePath, Destination>,
+    places: HashSet<Place>,
+    destinations: HashMap<Place, Destination>,
 }
 
 impl Batcher<'_> {
@@ -80,13 +79,13 @@ impl Batcher<'_> {
 
     /// True where the directory of an upload lies on a file system that this lane must not touch.
     fn leads_out(&self, batch: &mut Batch, publication: &Publication) -> bool {
-        let Some(parent) = publication.path.parent() else { return false };
-        if self.lane.links.is_none() || batch.destinations.contains_key(&parent) {
+        let Some(place) = Place::of(publication) else { return false };
+        if self.lane.links.is_none() || batch.destinations.contains_key(&place) {
             return false;
         }
-        match self.folder.destination(&publication.path) {
+        match self.folder.destination(&publication.path, publication.conditions.follow) {
             Ok(destination) => {
-                batch.destinations.insert(parent, destination);
+                batch.destinations.insert(place, destination);
                 false
             }
             Err(code) => code == ErrorCode::BadLink,
@@ -101,14 +100,16 @@ impl Batcher<'_> {
         publication: Publication,
         small_bytes: u64,
     ) -> Result<Commit, ErrorCode> {
-        let parent = publication.path.parent().ok_or(ErrorCode::IsDirectory)?;
-        if batch.parents.len() >= BATCH_DIRECTORIES_MAX && !batch.parents.contains(&parent) {
+        let place = Place::of(&publication).ok_or(ErrorCode::IsDirectory)?;
+        if batch.places.len() >= BATCH_DIRECTORIES_MAX && !batch.places.contains(&place) {
             self.hand_over(batch);
         }
-        batch.parents.insert(parent.clone());
-        let destination = match batch.destinations.entry(parent.clone()) {
+        batch.places.insert(place.clone());
+        let destination = match batch.destinations.entry(place.clone()) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(self.folder.destination(&publication.path)?),
+            Entry::Vacant(entry) => {
+                entry.insert(self.folder.destination(&publication.path, publication.conditions.follow)?)
+            }
         };
         let (staged, is_flushed) = match upload {
             Upload::Staged { staged, is_flushed } => (staged, is_flushed),
@@ -123,7 +124,7 @@ impl Batcher<'_> {
             // What is flushed was prepared before.
             destination.prepare(&staged, &publication)?;
         }
-        Ok(Commit { asker, staged, publication, parent, is_flushed, small_bytes, result: Ok(()) })
+        Ok(Commit { asker, staged, publication, place, is_flushed, small_bytes, result: Ok(()) })
     }
 
     fn hand_over(&self, batch: &mut Batch) {

@@ -2,7 +2,7 @@
 //! all is flushed, then each file renamed, then the directories flushed, and only then is any of them answered.
 
 use super::flushes::Flushes;
-use super::publishing::Commit;
+use super::publishing::{Commit, Place};
 use super::{Outcome, Reports};
 use crate::config::Durability;
 use crate::limits::BATCH_SINGLE_FLUSHES_MAX;
@@ -10,7 +10,7 @@ use crate::store::errors::Call;
 use crate::store::folder::{Destination, Folder};
 use crate::store::staging::Home;
 use ferry_common::error::ErrorCode;
-use ferry_common::path::RemotePath;
+use ferry_session::action::Publication;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ struct Batch {
     destinations: Destinations,
 }
 
-type Destinations = HashMap<RemotePath, Result<Destination, ErrorCode>>;
+type Destinations = HashMap<Place, Result<Destination, ErrorCode>>;
 
 /// Works until no more batches can come.
 pub(super) fn run(folder: &Folder, flushes: &Flushes, reports: &Reports) {
@@ -61,8 +61,9 @@ impl Batch {
     /// moved away, and others made in their place.
     fn rename(&mut self, folder: &Folder) {
         for commit in self.commits.iter_mut().filter(|commit| commit.result.is_ok()) {
-            let find = || folder.destination(&commit.publication.path);
-            let destination = self.destinations.entry(commit.parent.clone()).or_insert_with(find);
+            let Publication { path, conditions, .. } = &commit.publication;
+            let find = || folder.destination(path, conditions.follow);
+            let destination = self.destinations.entry(commit.place.clone()).or_insert_with(find);
             commit.result = match destination {
                 Ok(destination) => destination.receive(&commit.staged, &commit.publication),
                 Err(code) => Err(*code),
@@ -97,16 +98,16 @@ fn flush_data(home: &Home, mut commits: Vec<&mut Commit>) {
 }
 
 fn flush_directories(home: &Home, destinations: &Destinations, mut commits: Vec<&mut Commit>) {
-    let parents: HashSet<RemotePath> = commits.iter().map(|commit| commit.parent.clone()).collect();
-    if parents.len() > BATCH_SINGLE_FLUSHES_MAX && flush_all(home, &mut commits) {
+    let places: HashSet<Place> = commits.iter().map(|commit| commit.place.clone()).collect();
+    if places.len() > BATCH_SINGLE_FLUSHES_MAX && flush_all(home, &mut commits) {
         return;
     }
-    for parent in parents {
-        let flushed = match destinations.get(&parent) {
+    for place in places {
+        let flushed = match destinations.get(&place) {
             Some(Ok(destination)) => destination.flush(),
             Some(Err(_)) | None => Err(ErrorCode::Io),
         };
-        for commit in commits.iter_mut().filter(|commit| commit.parent == parent) {
+        for commit in commits.iter_mut().filter(|commit| commit.place == place) {
             commit.result = flushed;
         }
     }

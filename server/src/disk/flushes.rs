@@ -165,14 +165,16 @@ mod tests {
     use super::super::publishing::Upload;
     use super::*;
     use crate::store::tests::cleared;
+    use ferry_common::wire::command::Conditions;
     use ferry_session::action::Publication;
 
     const LIMIT: Duration = Duration::from_secs(60);
 
     fn request(id: u64) -> Request {
         let (expected, mtime, executable, new, alone) = (None, None, None, false, false);
-        let (path, consent) = (cleared("file"), None);
-        let publication = Publication { id, path, expected, mtime, executable, new, alone, consent };
+        let (path, conditions, consent) = (cleared("file"), Conditions::NONE, None);
+        let publication =
+            Publication { id, path, expected, mtime, executable, new, conditions, alone, consent };
         Request { upload: Upload::Small { content: Vec::new() }, publication }
     }
 

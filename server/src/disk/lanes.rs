@@ -196,7 +196,7 @@ impl Job {
                 Query::Stat { path } | Query::Sum { path, .. } | Query::Partial { path } | Query::Df { path },
             )
             | Self::Change(
-                Change::Mkdir { path }
+                Change::Mkdir { path, .. }
                 | Change::Rm { path, .. }
                 | Change::Mtime { path, .. }
                 | Change::Chmod { path, .. },
@@ -220,8 +220,9 @@ impl Job {
             Self::Query(query) => Some(Self::Query(query.clone())),
             Self::Change(change) => Some(Self::Change(change.clone())),
             Self::Open { path } => Some(Self::Open { path: path.clone() }),
-            Self::Stage { path, size, new, beginning } => {
-                Some(Self::Stage { path: path.clone(), size: *size, new: *new, beginning: *beginning })
+            Self::Stage { path, size, new, conditions, beginning } => {
+                let (path, size, new, beginning) = (path.clone(), *size, *new, *beginning);
+                Some(Self::Stage { path, size, new, conditions: *conditions, beginning })
             }
             Self::Write { .. }
             | Self::Warm { .. }

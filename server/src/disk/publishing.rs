@@ -32,13 +32,28 @@ impl Upload {
     }
 }
 
+/// The directory that an upload goes to, and how it is found.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    parent: RemotePath,
+    follow: Option<u32>,
+}
+
+impl Place {
+    /// `None` for the served folder itself.
+    pub(super) fn of(publication: &Publication) -> Option<Self> {
+        let parent = publication.path.parent()?;
+        Some(Self { parent, follow: publication.conditions.follow })
+    }
+}
+
 /// An upload that is in a file and prepared for its name, and what has come of it so far.
 #[derive(Debug)]
 pub(super) struct Commit {
     pub(super) asker: Asker,
     pub(super) staged: Arc<StagedFile>,
     pub(super) publication: Publication,
-    pub(super) parent: RemotePath,
+    pub(super) place: Place,
     pub(super) is_flushed: bool,
     pub(super) small_bytes: u64,
     pub(super) result: Result<(), ErrorCode>,

@@ -1,7 +1,7 @@
 //! What a thread does with a job.
 
 use super::lane::{Kind, Lane};
-use super::publishing::{Commit, Request, Upload};
+use super::publishing::{Commit, Place, Request, Upload};
 use super::{Job, Outcome, committer};
 use crate::asker::Asker;
 use crate::limits::WARM_WINDOW_BYTES;
@@ -73,9 +73,9 @@ impl Lane {
                     .map_err(Call::Open.of(&path));
                 Some(Outcome::Opened(open.and_then(OpenFile::with_known_size)))
             }
-            Job::Stage { path, size, new, beginning } => {
+            Job::Stage { path, size, new, conditions, beginning } => {
                 let upload = (size, new, beginning);
-                let staged = self.folder.stage(&path, upload, asker.address, &self.closer);
+                let staged = self.folder.stage(&path, upload, conditions, asker.address, &self.closer);
                 Some(Outcome::Staged(staged.map(|file| {
                     let beginning_bytes = file.beginning_bytes();
                     (Arc::new(file), beginning_bytes)
@@ -134,7 +134,7 @@ impl Lane {
     /// for this thread, so that it does not wait for a batch of small ones either; else it shares their flush of the
     /// directory.
     fn publish(&self, asker: Asker, staged: Arc<StagedFile>, publication: Publication) -> Option<Outcome> {
-        let destination = self.folder.destination(&publication.path);
+        let destination = self.folder.destination(&publication.path, publication.conditions.follow);
         let is_flushed = match destination.and_then(|found| found.flush_ahead(&staged, &publication)) {
             Ok(is_flushed) => is_flushed,
             Err(code) => {
@@ -142,10 +142,10 @@ impl Lane {
                 return Some(Outcome::Published { id: publication.id, result, small_bytes: 0 });
             }
         };
-        match publication.path.parent() {
-            Some(parent) if is_flushed && !self.has_flush_waiting() => {
+        match Place::of(&publication) {
+            Some(place) if is_flushed && !self.has_flush_waiting() => {
                 let (small_bytes, result) = (0, Ok(()));
-                let commit = Commit { asker, staged, publication, parent, is_flushed, small_bytes, result };
+                let commit = Commit { asker, staged, publication, place, is_flushed, small_bytes, result };
                 committer::commit(vec![commit], &self.folder, &self.reports);
             }
             Some(_) | None => {

@@ -55,7 +55,9 @@ impl fmt::Display for Line<'_> {
                 let doing = infinitive(command);
                 write!(formatter, "{peer} could not {doing} {path}: {} ({})", code.message(), code.word())
             }
-            Event::Changed(Change::Mkdir { path }) => write!(formatter, "{peer} made the directory {path}"),
+            Event::Changed(Change::Mkdir { path, .. }) => {
+                write!(formatter, "{peer} made the directory {path}")
+            }
             Event::Changed(Change::Rm { path, .. }) => write!(formatter, "{peer} removed {path}"),
             Event::Changed(Change::Mv { from, to, .. }) => {
                 write!(formatter, "{peer} renamed {from} to {to}")

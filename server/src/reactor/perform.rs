@@ -52,8 +52,8 @@ impl Reactor {
             Action::Query(query) => self.files.query(asker, query),
             Action::Change(change) => self.files.change(asker, change),
             Action::Open { path } => return self.files.open(asker, seat, path),
-            Action::Stage { path, size, new, beginning } => {
-                let upload = Upload { path, size, new, beginning };
+            Action::Stage { path, size, new, conditions, beginning } => {
+                let upload = Upload { path, size, new, conditions, beginning };
                 return self.files.stage(asker, seat, upload, self.data.memory());
             }
             Action::RequestData(way) => self.rendezvous.request(seat, way, address, key),

@@ -177,9 +177,18 @@ impl Folder {
     }
 
     fn stat(&self, path: &RemotePath) -> Result<Entry, ErrorCode> {
-        let descriptor = self.resolve(path, OFlags::PATH, Lookup::MayBlock).map_err(Call::Open.of(path))?;
-        let stat = rustix::fs::fstat(descriptor).map_err(Call::Open.of(path))?;
-        entry_of(&stat, path.file_name().unwrap_or(b".")).ok_or(ErrorCode::NotRegular)
+        let cannot_look = Call::Open.of(path);
+        let look = |flags| {
+            let found = self.resolve(path, OFlags::PATH | flags, Lookup::MayBlock)?;
+            rustix::fs::fstat(found)
+        };
+        let mut stat = look(OFlags::NOFOLLOW).map_err(&cannot_look)?;
+        let link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
+        if link {
+            stat = look(OFlags::empty()).map_err(&cannot_look)?;
+        }
+        let entry = entry_of(&stat, path.file_name().unwrap_or(b".")).ok_or(ErrorCode::NotRegular)?;
+        Ok(Entry { link, ..entry })
     }
 
     /// Opens a file whose digest is wanted, and tells how much of it.
@@ -195,11 +204,15 @@ impl Folder {
         if length > open.facts.size_bytes { Err(ErrorCode::BadOffset) } else { Ok((open.file, length)) }
     }
 
-    /// The directory that holds a path.
-    fn target(&self, path: &RemotePath) -> Result<Target, ErrorCode> {
+    /// The directory that holds a path. Where `follow` is given, only its first so many names may be links.
+    fn target(&self, path: &RemotePath, follow: Option<u32>) -> Result<Target, ErrorCode> {
         let parent = path.parent().ok_or(ErrorCode::IsDirectory)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let directory = self.resolve(&parent, flags, Lookup::MayBlock).map_err(|errno| match errno {
+        let opened = match follow {
+            None => self.resolve(&parent, flags, Lookup::MayBlock),
+            Some(names) => self.resolve_behind(&parent, names, flags),
+        };
+        let directory = opened.map_err(|errno| match errno {
             Errno::NOENT => ErrorCode::NoParent,
             other => Call::Open.of(&parent)(other),
         })?;
@@ -207,9 +220,9 @@ impl Folder {
     }
 
     /// The directory that holds something which is to be taken from there.
-    fn source(&self, path: &RemotePath) -> Result<Target, ErrorCode> {
+    fn source(&self, path: &RemotePath, follow: Option<u32>) -> Result<Target, ErrorCode> {
         let not_found = |code| if code == ErrorCode::NoParent { ErrorCode::NotFound } else { code };
-        self.target(path).map_err(not_found)
+        self.target(path, follow).map_err(not_found)
     }
 
     /// Opens what is to be read; tells whether reading is written down, which may wait for the disk's journal. Only the
@@ -233,8 +246,27 @@ impl Folder {
         if self.leads_into_staging(&found) { Err(Errno::NOENT) } else { Ok(found) }
     }
 
+    /// As [`Folder::resolve`], following links in the first so many names only.
+    fn resolve_behind(&self, path: &RemotePath, names: u32, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let (first, rest) = path.split_behind(names);
+        let Some(rest) = rest else { return self.resolve(&first, flags, Lookup::MayBlock) };
+        let first = self.resolve(&first, OFlags::PATH | OFlags::DIRECTORY, Lookup::MayBlock)?;
+        let found =
+            look_up_from(&first, &rest, flags, self.limits(Lookup::MayBlock) | ResolveFlags::NO_SYMLINKS)?;
+        if self.leads_into_staging(&found) { Err(Errno::NOENT) } else { Ok(found) }
+    }
+
     /// As [`Folder::resolve`], in a staging directory as well.
     fn look_up(&self, path: &RemotePath, flags: OFlags, lookup: Lookup) -> Result<OwnedFd, Errno> {
+        match look_up_from(&self.root, path, flags, self.limits(lookup)) {
+            // Another mount, or a link that leads out: a lookup that may wait tells which.
+            Err(Errno::XDEV) if lookup == Lookup::CachedOnly => Err(Errno::AGAIN),
+            result => result,
+        }
+    }
+
+    /// Where a lookup may lead.
+    fn limits(&self, lookup: Lookup) -> ResolveFlags {
         let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         if lookup == Lookup::CachedOnly {
             resolve |= ResolveFlags::CACHED;
@@ -243,20 +275,7 @@ impl Folder {
         if self.lane == LaneId::ROOT {
             resolve |= ResolveFlags::NO_XDEV;
         }
-        let open = || {
-            rustix::fs::openat2(&*self.root, path.as_bytes(), flags | OFlags::CLOEXEC, Mode::empty(), resolve)
-        };
-        let mut result = open();
-        for _ in 1..LOOKUP_ATTEMPTS {
-            match result {
-                Err(Errno::AGAIN) if lookup == Lookup::MayBlock => result = open(),
-                Err(Errno::INTR) => result = open(),
-                // Another mount, or a link that leads out: a lookup that may wait tells which.
-                Err(Errno::XDEV) if lookup == Lookup::CachedOnly => return Err(Errno::AGAIN),
-                Ok(_) | Err(_) => break,
-            }
-        }
-        result
+        resolve
     }
 
     /// True where something lies in a staging directory, by whatever link or spelling of its name it was found: the
@@ -276,6 +295,27 @@ impl Folder {
     fn medium_of(&self, found: &OwnedFd) -> Medium {
         if self.lane == LaneId::ROOT { self.medium } else { Medium::of(found) }
     }
+}
+
+/// Tries again where the kernel gave up because of a rename elsewhere.
+fn look_up_from(
+    from: &OwnedFd,
+    path: &RemotePath,
+    flags: OFlags,
+    resolve: ResolveFlags,
+) -> Result<OwnedFd, Errno> {
+    let may_block = !resolve.contains(ResolveFlags::CACHED);
+    let flags = flags | OFlags::CLOEXEC;
+    let open = || rustix::fs::openat2(from, path.as_bytes(), flags, Mode::empty(), resolve);
+    let mut result = open();
+    for _ in 1..LOOKUP_ATTEMPTS {
+        match result {
+            Err(Errno::AGAIN) if may_block => result = open(),
+            Err(Errno::INTR) => result = open(),
+            Ok(_) | Err(_) => break,
+        }
+    }
+    result
 }
 
 fn entry_of(stat: &Stat, name: &[u8]) -> Option<Entry> {

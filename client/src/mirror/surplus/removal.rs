@@ -1,5 +1,6 @@
 //! Removes what only the receiving end has, many at a time. Right before, both ends are asked about each: what the sending
-//! end has by now stays, and so does what is not any more what was counted.
+//! end has by now stays, and so does what is not any more what was counted. A server that knows conditions compares once more
+//! at the removal itself.
 
 use crate::engine::Session as Engine;
 use crate::exit_code::ExitCode;
@@ -17,7 +18,7 @@ use crate::tree::facts::Kind;
 use crate::tree::removing::{Removal as Removed, Seen};
 use ferry_common::dialogue::{self, RequestId, Success};
 use ferry_common::error::ErrorCode;
-use ferry_common::wire::command::Command;
+use ferry_common::wire::command::{Command, Conditions, Was};
 use ferry_common::wire::entry::{Entry, EntryKind};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -90,6 +91,19 @@ impl<'a> Removal<'a> {
             Some(Stage::Folders) => member == 0,
             None => false,
         }
+    }
+
+    /// What the server is to find where it removes something: what was counted, and no link on the way but in TO itself.
+    fn conditions(&self, surplus: &Surplus, are_known: bool) -> Conditions {
+        if !are_known {
+            return Conditions::NONE;
+        }
+        let was = match surplus.what {
+            What::File => Was::File { size_bytes: surplus.size_bytes, mtime: surplus.mtime },
+            What::Folder => Was::Dir,
+            What::Link | What::LinkToFolder => Was::Link,
+        };
+        Conditions { was: Some(was), follow: Some(self.ends.base.names()) }
     }
 
     fn note(&mut self, surplus: &Surplus, why: &str) {
@@ -198,6 +212,8 @@ impl<'a> Removal<'a> {
             (Err(_), Some(ErrorCode::NotFound)) if surplus.may_be_gone => self.removed.add(&surplus),
             (Err(_), Some(ErrorCode::NotFound)) => {}
             (Err(_), Some(ErrorCode::NotEmpty)) => self.is_not_empty(&surplus),
+            // Also where a link stands by now on the way to it.
+            (Err(_), Some(ErrorCode::Changed | ErrorCode::BadLink)) => self.changed_meanwhile(&surplus),
             (Err(failure), _) => self.fail(Surplus { may_be_gone: true, ..surplus }, &failure),
         }
     }
@@ -220,7 +236,8 @@ impl Job for Removal<'_> {
     fn refill(&mut self, member: Member, session: &mut Engine) -> Result<(), Failure> {
         while let Some(surplus) = self.checked[member].pop_front() {
             if let Some(path) = self.ends.there(&surplus.path) {
-                let id = session.request(Command::Rm { path });
+                let conditions = self.conditions(&surplus, session.knows_conditions());
+                let id = session.request(Command::Rm { path, conditions });
                 self.asked[member].insert(id, Question::Remove(surplus));
             }
         }

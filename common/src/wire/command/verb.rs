@@ -67,13 +67,13 @@ impl Verb {
             Self::Stat => "stat PATH",
             Self::Download => "download PATH [OFFSET] [digest]",
             Self::Upload => {
-                "upload PATH SIZE [digest] [new] [mtime=MTIME] [exec=yes|no] [resume=OFFSET:DIGEST]"
+                "upload PATH SIZE [digest] [new] [mtime=MTIME] [exec=yes|no] [resume=OFFSET:DIGEST] [was=SIZE:MTIME|link] [follow=NAMES]"
             }
             Self::Sum => "sum PATH [LENGTH]",
             Self::Partial => "partial PATH",
             Self::Df => "df [PATH]",
-            Self::Mkdir => "mkdir PATH",
-            Self::Rm => "rm PATH",
+            Self::Mkdir => "mkdir PATH [follow=NAMES]",
+            Self::Rm => "rm PATH [was=SIZE:MTIME|link|dir] [follow=NAMES]",
             Self::Mv => "mv FROM TO [replace]",
             Self::Mtime => "mtime PATH MTIME",
             Self::Hello => "hello [VERSION]",

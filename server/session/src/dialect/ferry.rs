@@ -117,8 +117,10 @@ impl Ferry {
             Command::Partial { path } => Request::Query(Query::Partial { path }),
             Command::Who => Request::Survey { format: EntryFormat::Ferry },
             Command::Df { path } => Request::Query(Query::Df { path }),
-            Command::Mkdir { path } => Request::Change(Change::Mkdir { path }),
-            Command::Rm { path } => Request::Change(Change::Rm { path, what: Removable::Any }),
+            Command::Mkdir { path, follow } => Request::Change(Change::Mkdir { path, follow }),
+            Command::Rm { path, conditions } => {
+                Request::Change(Change::Rm { path, what: Removable::Any, conditions })
+            }
             Command::Mv { from, to, replace } => Request::Change(Change::Mv { from, to, replace }),
             Command::Mtime { path, mtime } => Request::Change(Change::Mtime { path, mtime }),
             Command::Download { path, offset, digest } => Request::Download {
@@ -169,6 +171,7 @@ impl Ferry {
             ("line-max", LINE_MAX_BYTES.to_string()),
             ("eager-max", EAGER_MAX_BYTES.to_string()),
             ("read-only", if self.policy.read_only { "yes" } else { "no" }.to_owned()),
+            ("conditions", "yes".to_owned()),
         ] {
             text.extend(Reply::info(Verb::Hello.word(), format_args!("{key} {value}")));
         }
@@ -178,13 +181,14 @@ impl Ferry {
 }
 
 fn upload_spec(size: u64, options: &UploadOptions) -> UploadSpec {
-    let UploadOptions { digest, new, mtime, executable, resume } = *options;
+    let UploadOptions { digest, new, mtime, executable, resume, conditions } = *options;
     let (is_eager, size) = (options.is_eager(size), Length::Exact(size));
     UploadSpec {
         size,
         is_eager,
         has_trailer: digest,
         new,
+        conditions,
         mtime,
         executable,
         beginning: resume.map_or(Beginning::Empty, Beginning::Kept),

@@ -87,7 +87,7 @@ impl Work {
 
     fn begin_upload(&mut self, path: &RemotePath, mut spec: UploadSpec, now: Instant) {
         spec.new |= !self.access.allows(Need::Replace);
-        let UploadSpec { size, new, beginning, .. } = spec;
+        let UploadSpec { size, new, conditions, beginning, .. } = spec;
         let is_beyond = match (size, beginning) {
             (
                 Length::Exact(size_bytes),
@@ -109,7 +109,7 @@ impl Work {
         match cleared {
             Ok(path) => {
                 self.enter(Phase::Staging { path: path.clone(), spec }, now);
-                self.act(Action::Stage { path, size, new, beginning });
+                self.act(Action::Stage { path, size, new, conditions, beginning });
             }
             Err(code) => self.refuse_upload(path, &spec, code, now),
         }
@@ -139,7 +139,7 @@ impl Work {
 /// The served folder itself is there, and stays.
 fn refuse_root(change: &Change) -> Option<ErrorCode> {
     match change {
-        Change::Mkdir { path } => path.is_root().then_some(ErrorCode::Exists),
+        Change::Mkdir { path, .. } => path.is_root().then_some(ErrorCode::Exists),
         Change::Rm { path, .. } => path.is_root().then_some(ErrorCode::BadPath),
         Change::Mv { from, to, .. } => (from.is_root() || to.is_root()).then_some(ErrorCode::BadPath),
         Change::Mtime { .. } | Change::Chmod { .. } => None,

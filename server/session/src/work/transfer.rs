@@ -211,6 +211,7 @@ impl Transfer {
             mtime: spec.mtime,
             executable: spec.executable,
             new: spec.new,
+            conditions: spec.conditions,
             alone: !spec.is_eager,
             consent,
         })

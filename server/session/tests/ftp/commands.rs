@@ -1,6 +1,7 @@
 //! Every command, in every state that a session can be in.
 
 use crate::desk::{Desk, POLICY, client, path};
+use ferry_common::wire::command::Conditions;
 use ferry_common::wire::file_time::FileTime;
 use ferry_session::action::{Change, Event, Query, Removable, Way};
 use ferry_session::dialect::ftp::FtpPolicy;
@@ -230,11 +231,17 @@ fn names_are_changed() {
         let Request::Change(change) = request else { panic!("{request:?}") };
         change
     };
-    assert_eq!(change(&mut desk, "MKD /x/../y"), Change::Mkdir { path: path("y") });
-    assert_eq!(change(&mut desk, "RMD y"), Change::Rm { path: path("y"), what: Removable::Directory });
+    assert_eq!(change(&mut desk, "MKD /x/../y"), Change::Mkdir { path: path("y"), follow: None });
+    assert_eq!(
+        change(&mut desk, "RMD y"),
+        Change::Rm { path: path("y"), what: Removable::Directory, conditions: Conditions::NONE }
+    );
     assert_eq!(desk.code("RMD a.txt"), 550);
     assert_eq!(desk.code("RMD nothing"), 550);
-    assert_eq!(change(&mut desk, "DELE sub"), Change::Rm { path: path("sub"), what: Removable::File });
+    assert_eq!(
+        change(&mut desk, "DELE sub"),
+        Change::Rm { path: path("sub"), what: Removable::File, conditions: Conditions::NONE }
+    );
     let mtime = FileTime::new(1_577_836_800, 500_000_000);
     let expected = Change::Mtime { path: path("a.txt"), mtime };
     assert_eq!(change(&mut desk, "MFMT 20200101000000.5 a.txt"), expected);

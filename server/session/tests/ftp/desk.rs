@@ -201,12 +201,12 @@ impl Desk {
 
     fn change(&mut self, change: Change<RemotePath>) -> Answer {
         let (changed, path) = match change {
-            Change::Mkdir { path } => {
+            Change::Mkdir { path, .. } => {
                 let is_free = !self.nodes.contains_key(path.as_bytes());
                 let made = is_free.then(|| drop(self.nodes.insert(path.as_bytes().to_vec(), None)));
                 (made.ok_or(ErrorCode::Exists), path)
             }
-            Change::Rm { path, what } => (self.remove(&path, what), path),
+            Change::Rm { path, what, .. } => (self.remove(&path, what), path),
             Change::Mv { from, to, replace } => {
                 assert!(replace);
                 let moved = self.nodes.remove(from.as_bytes());

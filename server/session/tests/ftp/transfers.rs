@@ -1,6 +1,7 @@
 //! What transfers ask for, of what was said ahead of them and of what was not.
 
 use crate::desk::{Desk, SENT, path};
+use ferry_common::wire::command::Conditions;
 use ferry_common::wire::digest::Digest;
 use ferry_session::action::{Beginning, Length, Way};
 use ferry_session::entry_format::EntryFormat;
@@ -53,6 +54,7 @@ fn files_are_received_and_their_digest_told() {
         is_eager: false,
         has_trailer: false,
         new: false,
+        conditions: Conditions::NONE,
         mtime: None,
         executable: None,
         beginning: Beginning::Empty,

@@ -221,8 +221,12 @@ fn hello_agrees_on_the_highest_version_that_both_speak_and_tells_the_limits() {
             .iter()
             .map(|words| String::from_utf8(words.join(&b' ')).unwrap())
             .collect();
-        let limits =
-            [format!("line-max {LINE_MAX_BYTES}"), format!("eager-max {EAGER_MAX}"), "read-only no".into()];
+        let limits = [
+            format!("line-max {LINE_MAX_BYTES}"),
+            format!("eager-max {EAGER_MAX}"),
+            "read-only no".into(),
+            "conditions yes".into(),
+        ];
         assert_eq!(told, limits);
     }
     let none = pair.request("hello 0");

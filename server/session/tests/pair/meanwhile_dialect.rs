@@ -4,6 +4,7 @@
 
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
+use ferry_common::wire::command::Conditions;
 use ferry_session::Running;
 use ferry_session::action::{Beginning, Event, Length, Way};
 use ferry_session::answer::Answer;
@@ -134,6 +135,7 @@ fn upload(declared_bytes: Option<u64>) -> UploadSpec {
         is_eager: false,
         has_trailer: false,
         new: false,
+        conditions: Conditions::NONE,
         mtime: None,
         executable: None,
         beginning: Beginning::Empty,

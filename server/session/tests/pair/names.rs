@@ -178,7 +178,7 @@ fn changes_are_in_the_log() {
     for event in &pair.server.events {
         if let Event::Changed(change) = event {
             done.push(match change {
-                Change::Mkdir { path } => format!("mkdir {path}"),
+                Change::Mkdir { path, .. } => format!("mkdir {path}"),
                 Change::Rm { path, .. } => format!("rm {path}"),
                 Change::Mv { from, to, .. } => format!("mv {from} {to}"),
                 Change::Mtime { path, mtime } => format!("mtime {path} {mtime}"),

@@ -2,14 +2,14 @@
 //! `FERRY_SEED=123 cargo test -p ferry-session --test pair random` runs one again.
 
 use crate::model::random::{Random, Seed, for_each_seed};
-use crate::model::store::{Faults, Store};
+use crate::model::store::{Faults, MTIME, Store};
 use crate::model::{POLICY, Pair, STEPS};
 use crate::verified::resume;
 use ferry_common::dialogue::Failure;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::RemotePath;
-use ferry_common::wire::command::{Command, UploadOptions};
+use ferry_common::wire::command::{Command, Conditions, UploadOptions, Was};
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::file_time::FileTime;
 use ferry_session::access::{Access, Need};
@@ -152,7 +152,7 @@ impl Simulation {
             9 => format!("sum {path}"),
             10 => format!("partial {path}"),
             11 => "mkdir new".to_owned(),
-            12 => format!("rm {path}"),
+            12 => format!("rm {path}{}", ["", "", " was=dir", " was=10:1764000000"][self.random.below(4)]),
             13 => format!("mv {path} {}{}", self.path(), ["", " replace"][self.random.below(2)]),
             14 => format!("{} {path}", ["stat", "df"][self.random.below(2)]),
             15 => "who".to_owned(),
@@ -166,12 +166,16 @@ impl Simulation {
 
     fn ask_to_upload(&mut self, path: &str) {
         let content = self.content();
+        let new = self.random.one_in(5);
+        let was = [Was::File { size_bytes: 10, mtime: MTIME }, Was::Link][self.random.below(2)];
+        let was = (!new && self.random.one_in(5)).then_some(was);
         let options = UploadOptions {
             digest: self.random.one_in(2),
-            new: self.random.one_in(5),
+            new,
             mtime: self.random.one_in(5).then_some(FileTime::new(1_000_000_000, 5)),
             executable: [None, Some(true), Some(false)][self.random.below(3)],
             resume: None,
+            conditions: Conditions { was, follow: None },
         };
         if options.digest && self.random.one_in(8) {
             let other = format!("{}\n", Digest::of(b"something else"));
@@ -341,13 +345,18 @@ impl Simulation {
         let (client, id) = (&self.pair.client, id as u64);
         let success = self.pair.outcome(id).as_ref().ok();
         let query = match asked.command.clone() {
-            Command::Upload { path, options: UploadOptions { new, mtime, executable, .. }, .. } => {
-                model.stage(&path, new, Beginning::Empty)?;
+            Command::Upload {
+                path,
+                options: UploadOptions { new, mtime, executable, conditions, .. },
+                ..
+            } => {
+                model.stage(&path, (new, conditions), Beginning::Empty)?;
                 let expected = asked.false_digest.then(|| Digest::of(b"something else"));
                 let alone = false;
                 let path = Access::everybody(&POLICY).clear(Need::Create, &path)?;
                 let consent = None;
-                let publication = Publication { id, path, expected, mtime, executable, new, alone, consent };
+                let publication =
+                    Publication { id, path, expected, mtime, executable, new, conditions, alone, consent };
                 return model.publish(&publication, asked.content.clone()).map(|_| ());
             }
             Command::Download { path, offset, digest } => {
@@ -363,8 +372,10 @@ impl Simulation {
             Command::Sum { path, length } => Query::Sum { path, length },
             Command::Stat { path } => Query::Stat { path },
             Command::Df { path } => Query::Df { path },
-            Command::Mkdir { path } => return model.change(&Change::Mkdir { path }),
-            Command::Rm { path } => return model.change(&Change::Rm { path, what: Removable::Any }),
+            Command::Mkdir { path, follow } => return model.change(&Change::Mkdir { path, follow }),
+            Command::Rm { path, conditions } => {
+                return model.change(&Change::Rm { path, what: Removable::Any, conditions });
+            }
             Command::Mtime { path, mtime } => return model.change(&Change::Mtime { path, mtime }),
             Command::Mv { from, to, replace } => return model.change(&Change::Mv { from, to, replace }),
             Command::Partial { path } => {

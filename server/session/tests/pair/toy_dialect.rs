@@ -3,6 +3,7 @@
 
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
+use ferry_common::wire::command::Conditions;
 use ferry_session::action::{Beginning, Event, Length};
 use ferry_session::answer::Answer;
 use ferry_session::dialect::{Answered, Dialect, Heard};
@@ -33,6 +34,7 @@ impl Dialect for Toy {
                 is_eager,
                 has_trailer,
                 new,
+                conditions: Conditions::NONE,
                 mtime,
                 executable,
                 beginning: Beginning::Empty,

@@ -10,8 +10,7 @@ use ferry_common::wire::file_time::FileTime;
 use ferry_session::fact::Fact;
 use std::time::Duration;
 
-pub(crate) const WITH_DIGEST: UploadOptions =
-    UploadOptions { digest: true, new: false, mtime: None, executable: None, resume: None };
+pub(crate) const WITH_DIGEST: UploadOptions = UploadOptions { digest: true, ..UploadOptions::NONE };
 
 /// To go on behind so much of a content.
 pub(crate) fn resume(content: &[u8], offset: usize) -> UploadOptions {

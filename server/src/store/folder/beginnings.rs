@@ -8,7 +8,7 @@ use crate::store::errors::Call;
 use crate::store::held_file::Closer;
 use crate::store::staging::{KeptPart, Original, Replaceable, StagedFile};
 use ferry_common::error::ErrorCode;
-use ferry_common::wire::command::Resume;
+use ferry_common::wire::command::{Conditions, Resume};
 use ferry_session::access::Cleared;
 use ferry_session::action::{Beginning, Length};
 use rustix::io::Errno;
@@ -19,11 +19,12 @@ impl Folder {
         &self,
         path: &Cleared,
         (size, new, beginning): (Length, bool, Beginning),
+        conditions: Conditions,
         address: Address,
         closer: &Closer,
     ) -> Result<StagedFile, ErrorCode> {
-        let destination = self.destination(path)?;
-        destination.admit(path, new)?;
+        let destination = self.destination(path, conditions.follow)?;
+        destination.admit(path, new, conditions.was)?;
         match beginning {
             Beginning::Empty => destination.stage(path, size, address),
             Beginning::Kept(Resume { offset, digest }) => {
@@ -115,7 +116,13 @@ mod tests {
         }
 
         fn stage_sized(&self, size: Length, beginning: Beginning) -> Result<StagedFile, ErrorCode> {
-            self.folder.stage(&cleared("file"), (size, false, beginning), Address::OWN, &self.closer)
+            self.folder.stage(
+                &cleared("file"),
+                (size, false, beginning),
+                Conditions::NONE,
+                Address::OWN,
+                &self.closer,
+            )
         }
 
         /// An upload of which this has come when it breaks off.
@@ -149,10 +156,11 @@ mod tests {
                 mtime: None,
                 executable: None,
                 new: false,
+                conditions: Conditions::NONE,
                 alone: true,
                 consent,
             };
-            let destination = self.folder.destination(&publication.path)?;
+            let destination = self.folder.destination(&publication.path, None)?;
             destination.flush_ahead(staged, &publication)?;
             before_naming();
             destination.receive(staged, &publication)?;
@@ -451,7 +459,7 @@ mod tests {
         let mv = |from: &str, to: &str| Change::Mv { from: cleared(from), to: cleared(to), replace: true };
         fs::write(place.at("file"), "old").unwrap();
         place.break_off(b"1");
-        change(Change::Rm { path: path(), what: Removable::File });
+        change(Change::Rm { path: path(), what: Removable::File, conditions: Conditions::NONE });
         assert_eq!(place.kept(), None);
         place.break_off(b"2");
         fs::write(place.at("other"), "other").unwrap();
@@ -463,7 +471,7 @@ mod tests {
         change(Change::Mv { from: cleared("other"), to: path(), replace: false });
         assert_eq!(place.kept(), None);
 
-        let home = place.folder.destination(&path()).unwrap().home;
+        let home = place.folder.destination(&path(), None).unwrap().home;
         place.break_off(b"4");
         let superseded = home.superseded(&path()).unwrap();
         place.break_off(b"5");

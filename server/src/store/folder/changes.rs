@@ -2,7 +2,7 @@
 //! Each is answered only when it is on the disk, as far as the durability in force and the file system go. None ever leaves
 //! a file without a name.
 
-use super::target::{Target, flush_change, is_same_inode};
+use super::target::{Target, flush_change, is, is_same_inode};
 use super::{Folder, Lookup};
 use crate::config::Durability;
 use crate::store::attributes;
@@ -10,6 +10,7 @@ use crate::store::errors::Call;
 use crate::store::names::{self, Name, Renamed};
 use crate::store::staging::Superseded;
 use ferry_common::error::ErrorCode;
+use ferry_common::wire::command::Conditions;
 use ferry_common::wire::file_time::FileTime;
 use ferry_session::access::Cleared;
 use ferry_session::action::{Change, Removable};
@@ -33,26 +34,26 @@ struct Move<'a> {
 impl Folder {
     pub(crate) fn change(&self, change: &Change) -> Result<(), ErrorCode> {
         match change {
-            Change::Mkdir { path } => self.make_directory(path),
-            Change::Rm { path, what } => self.remove(path, *what),
+            Change::Mkdir { path, follow } => self.make_directory(path, *follow),
+            Change::Rm { path, what, conditions } => self.remove(path, *what, *conditions),
             Change::Mv { from, to, replace } => self.rename(from, to, *replace),
             Change::Mtime { path, mtime } => self.set_mtime(path, *mtime),
             Change::Chmod { path, executable } => self.set_executable(path, *executable),
         }
     }
 
-    fn make_directory(&self, path: &Cleared) -> Result<(), ErrorCode> {
+    fn make_directory(&self, path: &Cleared, follow: Option<u32>) -> Result<(), ErrorCode> {
         // The root, like any other directory, exists.
         let name = path.file_name().ok_or(ErrorCode::Exists)?;
-        let target = self.target(path)?;
+        let target = self.target(path, follow)?;
         let mode = Mode::RWXU | Mode::RWXG | Mode::RWXO;
         rustix::fs::mkdirat(target.directory(), name, mode).map_err(Call::Mkdir.of(path))?;
         self.flush_names(&target)
     }
 
-    fn remove(&self, path: &Cleared, what: Removable) -> Result<(), ErrorCode> {
+    fn remove(&self, path: &Cleared, what: Removable, conditions: Conditions) -> Result<(), ErrorCode> {
         let name = path.file_name().ok_or(ErrorCode::Denied)?;
-        let target = self.source(path)?;
+        let target = self.source(path, conditions.follow)?;
         let removed = target.look_at(name)?;
         if self.is_staging(&removed) {
             return Err(ErrorCode::BadPath);
@@ -74,6 +75,11 @@ impl Folder {
             ) => return Err(ErrorCode::NotRegular),
         };
         let superseded = self.superseded(path, &target);
+        if let Some(was) = conditions.was
+            && !is(&target.look_at(name)?, was)
+        {
+            return Err(ErrorCode::Changed);
+        }
         rustix::fs::unlinkat(target.directory(), name, flags).map_err(Call::Rm.of(path))?;
         self.flush_names(&target)?;
         superseded.into_iter().for_each(Superseded::remove);
@@ -83,8 +89,8 @@ impl Folder {
     fn rename(&self, from: &Cleared, to: &Cleared, replace: bool) -> Result<(), ErrorCode> {
         let from_name = from.file_name().ok_or(ErrorCode::Denied)?;
         let to_name = to.file_name().ok_or(ErrorCode::Exists)?;
-        let source = self.source(from)?;
-        let target = self.target(to)?;
+        let source = self.source(from, None)?;
+        let target = self.target(to, None)?;
         let moved = source.look_at(from_name)?;
         if self.is_staging(&moved) {
             return Err(ErrorCode::BadPath);
@@ -312,7 +318,8 @@ mod tests {
             ("missing", Removable::Any, Err(ErrorCode::NotFound)),
         ] {
             make();
-            let removed = folder.change(&Change::Rm { path: cleared(name), what });
+            let removed =
+                folder.change(&Change::Rm { path: cleared(name), what, conditions: Conditions::NONE });
             assert_eq!(removed, expected, "{name} {what:?}");
             let is_there = files.path().join(name).symlink_metadata().is_ok();
             assert_eq!(is_there, expected.is_err() && name != "missing", "{name} {what:?}");
@@ -322,7 +329,11 @@ mod tests {
         }
         make();
         fs::write(files.path().join("dir/within"), "").unwrap();
-        let removed = folder.change(&Change::Rm { path: cleared("dir"), what: Removable::Directory });
+        let removed = folder.change(&Change::Rm {
+            path: cleared("dir"),
+            what: Removable::Directory,
+            conditions: Conditions::NONE,
+        });
         assert_eq!(removed, Err(ErrorCode::NotEmpty));
     }
 

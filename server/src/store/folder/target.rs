@@ -1,10 +1,12 @@
 //! A directory in which a name is to be made or taken away.
 
+use super::{mtime_of, size_of_file};
 use crate::store::digest_cache::FileIdentity;
 use crate::store::errors::Call;
 use crate::store::shortfalls::{Shortfall, is_unsupported_flush};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
+use ferry_common::wire::command::Was;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, Stat};
 use rustix::io::Errno;
@@ -70,6 +72,15 @@ impl Target {
         }
     }
 
+    /// Fails where a name here holds something else than this. True where it holds anything.
+    pub(super) fn check_was(&self, name: &[u8], was: Option<Was>) -> Result<bool, ErrorCode> {
+        let stat = match rustix::fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => return Ok(false),
+            result => result.map_err(Call::Open.of(&self.path))?,
+        };
+        if was.is_none_or(|was| is(&stat, was)) { Ok(true) } else { Err(ErrorCode::Changed) }
+    }
+
     /// Brings the directory's names to the disk, where its file system can do that.
     pub(super) fn flush(&self) -> Result<(), ErrorCode> {
         flush_change(&self.directory, &self.path)
@@ -84,6 +95,18 @@ pub(super) fn flush_change(changed: &OwnedFd, path: &RemotePath) -> Result<(), E
             Ok(())
         }
         result => result.map_err(Call::FlushChange.of(path)),
+    }
+}
+
+/// What was seen under a name is there, as far as it tells.
+pub(super) fn is(stat: &Stat, was: Was) -> bool {
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    match was {
+        Was::File { size_bytes, mtime } => {
+            kind == FileType::RegularFile && (size_of_file(stat), mtime_of(stat)) == (size_bytes, mtime)
+        }
+        Was::Link => kind == FileType::Symlink,
+        Was::Dir => kind == FileType::Directory,
     }
 }
 

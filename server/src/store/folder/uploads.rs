@@ -12,6 +12,7 @@ use crate::store::mounts::Medium;
 use crate::store::staging::{Home, Room, StagedFile, StagingError, Superseded};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
+use ferry_common::wire::command::Was;
 use ferry_session::access::Cleared;
 use ferry_session::action::{Found, Length, Publication};
 use rustix::fd::{AsFd, OwnedFd};
@@ -45,8 +46,8 @@ pub(crate) struct Destination {
 
 impl Folder {
     /// Finds where an upload to this path goes, and that uploads may go there.
-    pub(crate) fn destination(&self, path: &Cleared) -> Result<Destination, ErrorCode> {
-        let target = self.target(path)?;
+    pub(crate) fn destination(&self, path: &Cleared, follow: Option<u32>) -> Result<Destination, ErrorCode> {
+        let target = self.target(path, follow)?;
         let access = Access::WRITE_OK | Access::EXEC_OK;
         rustix::fs::accessat(target.directory(), ".", access, AtFlags::empty())
             .map_err(Call::Open.of(path))?;
@@ -66,7 +67,7 @@ impl Folder {
     /// Opens what is kept of an upload to this path, and tells how much it is. That one broke off of which nothing has come
     /// is of no use to a client that wants to go on.
     pub(crate) fn open_partial(&self, path: &Cleared, closer: &Closer) -> Result<(HeldFile, u64), ErrorCode> {
-        let target = self.target(path)?;
+        let target = self.target(path, None)?;
         let partial = self.home_of(path, &target)?.open_partial(path).map_err(|errno| match errno {
             Errno::NOENT => ErrorCode::NoPartial,
             other => Call::Stage.of(path)(other),
@@ -173,8 +174,10 @@ impl Homes {
 
 impl Destination {
     /// Fails where no file may have the name of `path` here; `new` where no file may have it already.
-    pub(crate) fn admit(&self, path: &Cleared, new: bool) -> Result<(), ErrorCode> {
-        self.target.admits(file_name(path)?, new).map(drop)
+    pub(crate) fn admit(&self, path: &Cleared, new: bool, was: Option<Was>) -> Result<(), ErrorCode> {
+        let name = file_name(path)?;
+        self.target.admits(name, new)?;
+        self.target.check_was(name, was).map(drop)
     }
 
     /// Makes an empty staged file that is to become `path`.
@@ -196,6 +199,7 @@ impl Destination {
         let path = &publication.path;
         let name = file_name(path)?;
         let replaced = self.target.admits(name, publication.new)?;
+        self.target.check_was(name, publication.conditions.was)?;
         if publication.expected.is_some_and(|expected| expected != staged.digest()) {
             return Err(ErrorCode::Mismatch);
         }
@@ -240,7 +244,10 @@ impl Destination {
         if staged.is_copy() {
             staged.check_replaced(self.target.state_of(name)?, Medium::of(self.target.directory()))?;
         }
-        staged.rename_to(self.target.directory(), name, publication.new)
+        // What is gone meanwhile cannot be replaced, nor may what comes in its place.
+        let was = publication.conditions.was;
+        let is_gone = was.is_some() && !self.target.check_was(name, was)?;
+        staged.rename_to(self.target.directory(), name, publication.new || is_gone)
     }
 
     /// Brings the names here to the disk.

@@ -14,6 +14,7 @@ use crate::entry_format::date::parse_stamp;
 use crate::request::{DownloadSpec, Request, UploadSpec, Via};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
+use ferry_common::wire::command::Conditions;
 use std::net::SocketAddr;
 
 /// What the names of `STOU` begin with, where the client does not say.
@@ -178,6 +179,7 @@ impl Ftp {
             is_eager: false,
             has_trailer: false,
             new,
+            conditions: Conditions::NONE,
             mtime: None,
             executable: None,
             beginning,
@@ -238,18 +240,22 @@ impl Ftp {
 
     pub(super) fn mkd(&mut self, path: &[u8]) -> Heard {
         self.ask_at(Verb::Mkd, path, |path| {
-            (Asked::Mkd { path: path.clone() }, Request::Change(Change::Mkdir { path }))
+            (Asked::Mkd { path: path.clone() }, Request::Change(Change::Mkdir { path, follow: None }))
         })
     }
 
     pub(super) fn rmd(&mut self, path: &[u8]) -> Heard {
-        let what = Removable::Directory;
-        self.ask_at(Verb::Rmd, path, |path| (Asked::Rmd, Request::Change(Change::Rm { path, what })))
+        let (what, conditions) = (Removable::Directory, Conditions::NONE);
+        self.ask_at(Verb::Rmd, path, |path| {
+            (Asked::Rmd, Request::Change(Change::Rm { path, what, conditions }))
+        })
     }
 
     pub(super) fn dele(&mut self, path: &[u8]) -> Heard {
-        let what = Removable::File;
-        self.ask_at(Verb::Dele, path, |path| (Asked::Dele, Request::Change(Change::Rm { path, what })))
+        let (what, conditions) = (Removable::File, Conditions::NONE);
+        self.ask_at(Verb::Dele, path, |path| {
+            (Asked::Dele, Request::Change(Change::Rm { path, what, conditions }))
+        })
     }
 
     pub(super) fn mfmt(&mut self, argument: &[u8]) -> Heard {

@@ -4,6 +4,7 @@ use super::Pair;
 use super::store::Store;
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::{PUBLISHING_MAX, TICKET_SECRET_BYTES, TRAILER_BYTES};
+use ferry_common::wire::command::Conditions;
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::session_entry::{SessionEntry, SessionTotals};
 use ferry_common::wire::ticket::Ticket;
@@ -63,7 +64,7 @@ pub(crate) enum Job {
     Query(Query),
     Change(Change),
     Open { path: Cleared },
-    Stage { path: Cleared, size: Length, new: bool, beginning: Beginning },
+    Stage { path: Cleared, size: Length, new: bool, conditions: Conditions, beginning: Beginning },
     Check { digest: bool },
     Ticket,
 }
@@ -170,9 +171,9 @@ impl<D: Dialect> Pair<D> {
                 });
                 self.session.handle(Fact::Opened(opened), now);
             }
-            Job::Stage { path, size, new, beginning } => {
+            Job::Stage { path, size, new, conditions, beginning } => {
                 assert!(server.staged.is_none(), "one file is received at a time");
-                let staged = fails.and_then(|()| server.store.stage(&path, new, beginning));
+                let staged = fails.and_then(|()| server.store.stage(&path, (new, conditions), beginning));
                 let offset = staged.map(|content| {
                     let offset = content.len() as u64;
                     server.staged = Some(Staged { path, size, content });
@@ -427,8 +428,8 @@ impl<D: Dialect> Pair<D> {
             Action::Query(query) => server.jobs.push_back(Job::Query(query)),
             Action::Change(change) => server.jobs.push_back(Job::Change(change)),
             Action::Open { path } => server.jobs.push_back(Job::Open { path }),
-            Action::Stage { path, size, new, beginning } => {
-                server.jobs.push_back(Job::Stage { path, size, new, beginning });
+            Action::Stage { path, size, new, conditions, beginning } => {
+                server.jobs.push_back(Job::Stage { path, size, new, conditions, beginning });
             }
             Action::Publish(publication) => self.publish_later(publication),
             Action::RequestData(Way::Passive | Way::Active { .. }) | Action::SendText(_) => {

@@ -3,7 +3,7 @@
 use ferry_common::error::ErrorCode;
 use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_common::path::RemotePath;
-use ferry_common::wire::command::Resume;
+use ferry_common::wire::command::{Conditions, Resume, Was};
 use ferry_common::wire::digest::Digest;
 use ferry_common::wire::entry::{Entry, EntryKind};
 use ferry_common::wire::file_time::FileTime;
@@ -117,8 +117,11 @@ impl Store {
 
     pub(crate) fn change<P: Borrow<RemotePath>>(&mut self, change: &Change<P>) -> Result<(), ErrorCode> {
         match change {
-            Change::Mkdir { path } => self.make(path.borrow()),
-            Change::Rm { path, what: Removable::Any } => self.remove(path.borrow()),
+            Change::Mkdir { path, .. } => self.make(path.borrow()),
+            Change::Rm { path, what: Removable::Any, conditions } => {
+                self.check_was(path.borrow(), *conditions)?;
+                self.remove(path.borrow())
+            }
             Change::Rm { .. } | Change::Chmod { .. } => unreachable!("no dialect here asks for it"),
             Change::Mv { from, to, replace } => self.rename(from.borrow(), to.borrow(), *replace),
             Change::Mtime { path, mtime } => self.set_mtime(path.borrow(), *mtime),
@@ -187,10 +190,11 @@ impl Store {
     pub(crate) fn stage(
         &mut self,
         path: &RemotePath,
-        new: bool,
+        (new, conditions): (bool, Conditions),
         beginning: Beginning,
     ) -> Result<Vec<u8>, ErrorCode> {
         self.check_free(path, new)?;
+        self.check_was(path, conditions)?;
         let Resume { offset, digest } = match beginning {
             Beginning::Empty => return Ok(Vec::new()),
             Beginning::Kept(resume) => resume,
@@ -224,12 +228,13 @@ impl Store {
         publication: &Publication,
         content: Vec<u8>,
     ) -> Result<Digest, ErrorCode> {
-        let Publication { path, expected, mtime, executable, new, .. } = publication;
+        let Publication { path, expected, mtime, executable, new, conditions, .. } = publication;
         let digest = Digest::of(&content);
         if expected.is_some_and(|expected| expected != digest) {
             return Err(ErrorCode::Mismatch);
         }
         self.check_free(path, *new)?;
+        self.check_was(path, *conditions)?;
         let name = path.as_bytes().to_vec();
         self.mtimes.insert(name.clone(), mtime.unwrap_or(MTIME));
         match executable {
@@ -251,6 +256,19 @@ impl Store {
             Some(Some(_)) if new => Err(ErrorCode::Exists),
             Some(Some(_)) | None => Ok(()),
         }
+    }
+
+    /// What has the name is what the client has seen. There are no links here.
+    fn check_was(&self, path: &RemotePath, conditions: Conditions) -> Result<(), ErrorCode> {
+        let Some(node) = self.nodes.get(path.as_bytes()) else { return Ok(()) };
+        let seen = match node {
+            None => Was::Dir,
+            Some(content) => {
+                let Entry { size_bytes, mtime, .. } = self.entry(path.as_bytes(), Some(content));
+                Was::File { size_bytes, mtime }
+            }
+        };
+        if conditions.was.is_none_or(|was| was == seen) { Ok(()) } else { Err(ErrorCode::Changed) }
     }
 
     fn check_parent(&self, path: &RemotePath) -> Result<(), ErrorCode> {
