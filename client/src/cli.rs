@@ -162,6 +162,7 @@ impl Cli {
         TransferOptions {
             verify: !self.no_verify,
             overwrite: !self.no_overwrite,
+            force: false,
             keep_times: !self.no_times,
             retry_for: Duration::from_secs(self.retry_for),
         }

@@ -117,15 +117,21 @@ pub(crate) fn send_content(
     ends: Option<&mut Ends>,
     asker: &mut Asker<'_>,
 ) -> Result<(), Client> {
-    let (root, start) = tree_of(options, folder, to.clone(), 0)?;
+    let (root, start) = tree_of(options, folder, to.clone(), to.names(), 0)?;
     upload::run(session, options, vec![root], vec![start], ends, asker)
 }
 
-fn tree_of(options: &Options, path: &Path, base: RemotePath, index: u32) -> Result<(Root, Start), Client> {
+fn tree_of(
+    options: &Options,
+    path: &Path,
+    base: RemotePath,
+    names: u32,
+    index: u32,
+) -> Result<(Root, Start), Client> {
     let local = |error: TreeError| Client::Local(format!("{}: {error}", show_path(path)));
     let folder = Folder::open(path).map_err(local)?;
     let walk = Walk::new(&folder, &RemotePath::root(), options.excludes.clone()).map_err(local)?;
-    Ok((Root { folder, base }, Start::Tree { root: index, walk: Box::new(walk) }))
+    Ok((Root { folder, base, names }, Start::Tree { root: index, walk: Box::new(walk) }))
 }
 
 fn root_of(options: &Options, path: &Path, to: &RemotePath, index: u32) -> Result<(Root, Start), Client> {
@@ -134,7 +140,7 @@ fn root_of(options: &Options, path: &Path, to: &RemotePath, index: u32) -> Resul
     let name = path.file_name().map(|name| name.as_bytes());
     if path.is_dir() {
         let base = name.map_or(Ok(to.clone()), |name| to.join(name)).map_err(|_| unusable())?;
-        return tree_of(options, path, base, index);
+        return tree_of(options, path, base, to.names(), index);
     }
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut folder = Folder::open(parent).map_err(local)?;
@@ -144,7 +150,7 @@ fn root_of(options: &Options, path: &Path, to: &RemotePath, index: u32) -> Resul
         .map_err(local)?
         .ok_or_else(|| Client::Local(format!("There is no {}", show_path(path))))?;
     let file = Planned::local(index, name, &facts);
-    Ok((Root { folder, base: to.clone() }, Start::File(file)))
+    Ok((Root { folder, base: to.clone(), names: to.names() }, Start::File(file)))
 }
 
 /// The temporary file that a plan overflows into has failed.

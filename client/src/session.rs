@@ -60,6 +60,14 @@ impl Session {
         self.link.as_ref().map(Link::peer).ok_or_else(|| self.no_connection())
     }
 
+    /// True where the server has told that it knows the conditions of commands. Connects where nothing is connected.
+    pub(crate) fn knows_conditions(&mut self) -> Result<bool, Failure> {
+        if self.link.is_none() {
+            self.reconnect()?;
+        }
+        Ok(self.link.as_ref().is_some_and(Link::knows_conditions))
+    }
+
     pub(crate) fn interrupts(&self) -> &Arc<Interrupts> {
         &self.interrupts
     }

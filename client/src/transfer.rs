@@ -5,6 +5,7 @@ pub(crate) mod attributes;
 pub(crate) mod digests;
 pub(crate) mod download;
 pub(crate) mod hidden;
+pub(crate) mod looking;
 pub(crate) mod partial;
 pub(crate) mod sending;
 pub(crate) mod source;
@@ -26,6 +27,8 @@ pub(crate) struct TransferOptions {
     pub(crate) verify: bool,
     /// An existing file may be replaced.
     pub(crate) overwrite: bool,
+    /// Whatever has the name at the end is replaced, were it not what was there when the name was looked at.
+    pub(crate) force: bool,
     /// A file keeps its modification time.
     pub(crate) keep_times: bool,
     /// For how long a lost connection is tried to be made again; zero for not at all.

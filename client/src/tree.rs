@@ -11,6 +11,7 @@ pub(crate) mod error;
 pub(crate) mod facts;
 pub(crate) mod file_system;
 pub(crate) mod folder;
+pub(crate) mod over;
 pub(crate) mod pattern;
 pub(crate) mod received;
 pub(crate) mod receiving;

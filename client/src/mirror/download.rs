@@ -13,7 +13,7 @@ use crate::mirror::fetching::{Fetch, Running};
 use crate::mirror::folder_times::FolderTimes;
 use crate::mirror::held::Held;
 use crate::mirror::load::{self, FIRST_MOVER, SCOUT};
-use crate::mirror::plan::{Class, Plan, Planned};
+use crate::mirror::plan::{Before, Class, Plan, Planned};
 use crate::mirror::pool::{Course, Job, Member, Pool, Tick};
 use crate::mirror::server_walk::ServerWalk;
 use crate::mirror::steps::{self, Steps};
@@ -24,6 +24,7 @@ use crate::session::Session;
 use crate::terminal::screen::Results;
 use crate::tree::committer::{Committer, Outcome};
 use crate::tree::folder::Folder;
+use crate::tree::over::Over;
 use crate::tree::received::Ending;
 use crate::tree::receiving::Receiving;
 use ferry_common::dialogue::{self, RequestId, Success};
@@ -191,7 +192,14 @@ impl<'a> Download<'a> {
         let ending = Ending {
             mtime: options.keep_times.then_some(file.mtime),
             is_executable: file.is_executable,
-            overwrite: options.overwrite,
+            over: match file.before {
+                _ if !options.overwrite => Over::Nothing,
+                _ if options.force => Over::Anything,
+                Before::Nothing => Over::Free,
+                Before::Here(seen) => Over::Seen(seen),
+                // That is the other end.
+                Before::There(_) => Over::Free,
+            },
         };
         let found_bytes = receiving.found_bytes();
         self.summary.resumed_files += u64::from(found_bytes > 0);

@@ -1,9 +1,10 @@
 //! The files that are known to be moved and not asked for yet, in bounded memory.
 
 use crate::limits::TREE_LARGE_MIN_BYTES;
-use crate::tree::facts::Facts;
+use crate::tree::facts::{Facts, Sighting};
 use crate::tree::spool::{Spool, push_time, take_time};
 use ferry_common::path::RemotePath;
+use ferry_common::wire::command::Was;
 use ferry_common::wire::file_time::FileTime;
 use std::collections::VecDeque;
 use std::io;
@@ -23,8 +24,20 @@ pub(crate) struct Planned {
     pub(crate) is_executable: Option<bool>,
     /// The receiving end has another file of this name.
     pub(crate) replaces: bool,
+    /// What the receiving end had under this name when it was looked at.
+    pub(crate) before: Before,
+    /// The receiving end has refused it, as something else has the name by now.
+    pub(crate) is_refused: bool,
     /// How often it was asked for in vain.
     pub(crate) tries: u32,
+}
+
+/// What has a name at the receiving end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Before {
+    Nothing,
+    Here(Sighting),
+    There(Was),
 }
 
 /// Files one after the other, in bounded memory.
@@ -79,6 +92,8 @@ impl Planned {
             mtime: facts.mtime,
             is_executable: Some(facts.is_executable),
             replaces: false,
+            before: Before::Nothing,
+            is_refused: false,
             tries: 0,
         }
     }
@@ -103,6 +118,8 @@ impl Planned {
             Some(is_executable) => is_executable.into(),
         });
         record.push(self.replaces.into());
+        record.push(self.is_refused.into());
+        self.before.encode(&mut record);
         record.extend_from_slice(self.path.as_bytes());
         record
     }
@@ -113,7 +130,9 @@ impl Planned {
         let (size_bytes, record) = record.split_first_chunk()?;
         let (mtime, record) = take_time(record)?;
         let (&executable, record) = record.split_first()?;
-        let (&replaces, path) = record.split_first()?;
+        let (&replaces, record) = record.split_first()?;
+        let (&is_refused, record) = record.split_first()?;
+        let (before, path) = Before::decode(record)?;
         Some(Self {
             root: u32::from_ne_bytes(*root),
             path: RemotePath::parse(path).ok()?,
@@ -122,7 +141,48 @@ impl Planned {
             mtime,
             is_executable: (executable < 2).then_some(executable == 1),
             replaces: replaces == 1,
+            before,
+            is_refused: is_refused == 1,
             tries: 0,
+        })
+    }
+}
+
+impl Before {
+    fn encode(&self, record: &mut Vec<u8>) {
+        match self {
+            Self::Nothing => record.push(0),
+            Self::Here(seen) => {
+                record.push(1);
+                seen.encode(record);
+            }
+            Self::There(Was::File { size_bytes, mtime }) => {
+                record.push(2);
+                record.extend_from_slice(&size_bytes.to_ne_bytes());
+                push_time(record, *mtime);
+            }
+            Self::There(Was::Link) => record.push(3),
+            Self::There(Was::Dir) => record.push(4),
+        }
+    }
+
+    fn decode(record: &[u8]) -> Option<(Self, &[u8])> {
+        let (&kind, record) = record.split_first()?;
+        Some(match kind {
+            0 => (Self::Nothing, record),
+            1 => {
+                let (seen, record) = Sighting::decode(record)?;
+                (Self::Here(seen), record)
+            }
+            2 => {
+                let (size_bytes, record) = record.split_first_chunk()?;
+                let (mtime, record) = take_time(record)?;
+                let size_bytes = u64::from_ne_bytes(*size_bytes);
+                (Self::There(Was::File { size_bytes, mtime }), record)
+            }
+            3 => (Self::There(Was::Link), record),
+            4 => (Self::There(Was::Dir), record),
+            _ => return None,
         })
     }
 }
@@ -193,6 +253,8 @@ impl Planned {
             mtime: FileTime::default(),
             is_executable: None,
             replaces: false,
+            before: Before::Nothing,
+            is_refused: false,
             tries: 0,
         }
     }
@@ -212,6 +274,24 @@ mod tests {
             is_executable,
             replaces: true,
             ..Planned::new_file(path, size_bytes)
+        }
+    }
+
+    #[test]
+    fn what_had_the_name_comes_back_as_it_went_in() {
+        let here = Sighting::at(std::path::Path::new("/")).unwrap();
+        let file = Was::File { size_bytes: 5, mtime: FileTime::new(-5, 17_u32) };
+        for before in [
+            Before::Nothing,
+            Before::Here(here),
+            Before::There(file),
+            Before::There(Was::Link),
+            Before::There(Was::Dir),
+        ] {
+            for is_refused in [false, true] {
+                let file = Planned { before, is_refused, tries: 0, ..planned("a/b", 5) };
+                assert_eq!(Planned::decode(&file.encode()), Some(file));
+            }
         }
     }
 

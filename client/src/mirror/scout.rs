@@ -63,8 +63,8 @@ pub(crate) enum Before {
 
 /// See the module's documentation.
 pub(crate) struct Scout {
-    /// Where each root goes to on the server.
-    bases: Vec<RemotePath>,
+    /// Where each root goes to on the server, and how many names of that the user has given.
+    bases: Vec<(RemotePath, u32)>,
     /// Nothing is made; folders are asked about.
     dry_run: bool,
     starts: VecDeque<Start>,
@@ -72,6 +72,8 @@ pub(crate) struct Scout {
     /// Questions that were lost with their session.
     again: VecDeque<Question>,
     folders: HashMap<u64, Folder>,
+    /// Links of the server that stand where folders should be. Nothing is done behind them.
+    links: Vec<RemotePath>,
     /// The folder whose files are being told.
     current: u64,
     /// Files that wait to be known about.
@@ -101,10 +103,10 @@ enum Standing {
 #[derive(Debug)]
 enum Question {
     Make(Wanted),
-    /// The name is taken: by a folder, and of which time?
+    /// The name is taken: by what?
     Look {
         wanted: Wanted,
-        answer: Option<FileTime>,
+        answer: Option<Entry>,
     },
     File {
         file: Planned,
@@ -117,6 +119,8 @@ enum Question {
 struct Wanted {
     folder: u64,
     path: RemotePath,
+    /// So many of its names the user has given: they may be links.
+    names: u32,
     mtime: FileTime,
     tries: u32,
 }
@@ -128,7 +132,7 @@ impl Question {
 }
 
 impl Scout {
-    pub(crate) fn new(bases: Vec<RemotePath>, starts: Vec<Start>, dry_run: bool) -> Self {
+    pub(crate) fn new(bases: Vec<(RemotePath, u32)>, starts: Vec<Start>, dry_run: bool) -> Self {
         Self {
             bases,
             dry_run,
@@ -136,6 +140,7 @@ impl Scout {
             asked: BTreeMap::new(),
             again: VecDeque::new(),
             folders: HashMap::new(),
+            links: Vec::new(),
             current: 0,
             waiting_files: 0,
             findings: VecDeque::new(),
@@ -152,12 +157,18 @@ impl Scout {
 
     /// What the server calls something of a root; `None` where that is too long for it.
     pub(crate) fn remote(&self, root: u32, path: &RemotePath) -> Option<RemotePath> {
-        beneath(self.bases.get(root as usize)?, path)
+        beneath(&self.bases.get(root as usize)?.0, path)
+    }
+
+    /// How many names of the paths of a root may be links on the server.
+    pub(crate) fn names(&self, root: u32) -> u32 {
+        self.bases.get(root as usize).map_or(0, |(_, names)| *names)
     }
 
     /// The name of something of a root for a person: as the server would call it.
     pub(crate) fn shown(&self, root: u32, path: &[u8]) -> Vec<u8> {
-        match self.bases.get(root as usize).filter(|base| !base.is_root()) {
+        let base = self.bases.get(root as usize).map(|(base, _)| base);
+        match base.filter(|base| !base.is_root()) {
             Some(base) if path == b"." => base.as_bytes().to_vec(),
             Some(base) => [base.as_bytes(), b"/", path].concat(),
             None => path.to_vec(),
@@ -226,7 +237,7 @@ impl Scout {
             let path = self.shown(root, path.as_bytes());
             return self.fail_folder(folder, &path, too_long(), ExitCode::Usage);
         };
-        let wanted = Wanted { folder, path: remote, mtime, tries: 0 };
+        let wanted = Wanted { folder, path: remote, names: self.names(root), mtime, tries: 0 };
         if wanted.path.is_root() {
             self.found(wanted, Before::Root);
             while let Some(question) = self.again.pop_front() {
@@ -253,7 +264,10 @@ impl Scout {
 
     fn ask(&mut self, question: Question, session: &mut Session) {
         let command = match &question {
-            Question::Make(Wanted { path, .. }) => Command::mkdir(path.clone()),
+            Question::Make(Wanted { path, names, .. }) => {
+                let follow = session.knows_conditions().then_some(*names);
+                Command::Mkdir { path: path.clone(), follow }
+            }
             Question::Look { wanted: Wanted { path, .. }, .. } => Command::Stat { path: path.clone() },
             Question::File { file, .. } => match self.remote(file.root, &file.path) {
                 Some(path) => Command::Stat { path },
@@ -274,10 +288,7 @@ impl Scout {
     /// What the server has under a name.
     pub(crate) fn entry(&mut self, id: RequestId, entry: Entry) {
         match self.asked.get_mut(&id) {
-            Some(Question::File { answer, .. }) => *answer = Some(entry),
-            Some(Question::Look { answer, .. }) => {
-                *answer = (entry.kind == EntryKind::Dir).then_some(entry.mtime);
-            }
+            Some(Question::File { answer, .. } | Question::Look { answer, .. }) => *answer = Some(entry),
             Some(Question::Make(_)) | None => {}
         }
     }
@@ -289,17 +300,22 @@ impl Scout {
         result: Result<Success, dialogue::Failure>,
     ) -> Result<(), Failure> {
         let Some(question) = self.asked.remove(&id) else { return Ok(()) };
+        if let Question::Make(Wanted { folder, path, .. })
+        | Question::Look { wanted: Wanted { folder, path, .. }, .. } = &question
+            && self.is_behind_link(path)
+        {
+            // Of the link it was told.
+            self.take_waiting(*folder, Standing::Impossible);
+            return Ok(());
+        }
         match (question, result) {
             (Question::Make(wanted), Ok(_)) => self.found(wanted, Before::Nothing),
             (Question::Make(wanted), Err(failure)) if code_of(&failure) == Some(ErrorCode::Exists) => {
                 self.again.push_back(Question::look(Wanted { tries: 0, ..wanted }));
             }
-            (Question::Look { wanted, answer: Some(mtime) }, Ok(_)) => {
-                self.found(wanted, Before::Folder(mtime));
-            }
-            (Question::Look { wanted: Wanted { folder, path, .. }, answer: None }, Ok(_)) => {
-                let why = "a file of this name is on the server; it is left alone".to_owned();
-                self.fail_folder(folder, path.as_bytes(), why, ExitCode::Refused);
+            (Question::Look { wanted, answer: Some(entry) }, Ok(_)) => self.judge_folder(wanted, &entry),
+            (Question::Look { wanted: Wanted { path, .. }, answer: None }, Ok(_)) => {
+                return Err(Failure::Violation(format!("The server told nothing of {path}")));
             }
             (Question::Look { wanted, .. }, Err(failure))
                 if self.dry_run && code_of(&failure) == Some(ErrorCode::NotFound) =>
@@ -327,6 +343,27 @@ impl Scout {
             (Question::File { file, .. }, Err(failure)) => self.fail_file(file, &failure),
         }
         Ok(())
+    }
+
+    /// The server has something in the place of a folder.
+    fn judge_folder(&mut self, wanted: Wanted, entry: &Entry) {
+        let why = match entry.kind {
+            EntryKind::File => "a file of this name is on the server; it is left alone",
+            // What the user has named may be one.
+            EntryKind::Dir if entry.link && wanted.path.names() > wanted.names => {
+                self.links.push(wanted.path.clone());
+                "a symbolic link to a folder has this name on the server; it is left alone"
+            }
+            EntryKind::Dir => return self.found(wanted, Before::Folder(entry.mtime)),
+        };
+        self.fail_folder(wanted.folder, wanted.path.as_bytes(), why.to_owned(), ExitCode::Refused);
+    }
+
+    fn is_behind_link(&self, path: &RemotePath) -> bool {
+        self.links.iter().any(|link| {
+            let behind = path.as_bytes().strip_prefix(link.as_bytes());
+            behind.is_some_and(|behind| behind.starts_with(b"/"))
+        })
     }
 
     fn fail_file(&mut self, file: Planned, failure: &dialogue::Failure) {

@@ -25,6 +25,13 @@ pub(crate) struct Sending {
     pub(crate) failed: Option<Failed>,
 }
 
+/// What has to be so at the server where a file gets its name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    pub(crate) new: bool,
+    pub(crate) conditions: Conditions,
+}
+
 /// What is wrong with the local file.
 #[derive(Debug)]
 pub(crate) enum Failed {
@@ -81,7 +88,7 @@ impl Sending {
         }
     }
 
-    pub(crate) fn options(&self, overwrite: bool, keep_times: bool) -> UploadOptions {
+    pub(crate) fn options(&self, terms: Terms, keep_times: bool) -> UploadOptions {
         let (digest, resume) = match &self.content {
             Content::Small { digest, .. } => (digest.is_some(), None),
             Content::Large(large) => {
@@ -92,11 +99,11 @@ impl Sending {
         };
         UploadOptions {
             digest,
-            new: !overwrite,
+            new: terms.new,
             mtime: keep_times.then_some(self.file.mtime),
             executable: self.file.is_executable,
             resume,
-            conditions: Conditions::NONE,
+            conditions: terms.conditions,
         }
     }
 

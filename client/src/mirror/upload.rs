@@ -9,18 +9,19 @@ use crate::mirror::comparing::{Compared, Comparing};
 use crate::mirror::hashing::Hashing;
 use crate::mirror::held::Held;
 use crate::mirror::load::{self, FIRST_MOVER, Load, SCOUT};
-use crate::mirror::plan::{Class, Plan, Planned};
+use crate::mirror::plan::{Before, Class, Plan, Planned};
 use crate::mirror::pool::{Course, Job, Member, Pool, Tick};
 use crate::mirror::remote_times::RemoteTimes;
 use crate::mirror::report::would;
-use crate::mirror::scout::{Before, Finding, Scout, Start, too_long};
-use crate::mirror::sending::{Failed, Sending};
+use crate::mirror::scout::{Before as FolderBefore, Finding, Scout, Start, too_long};
+use crate::mirror::sending::{Failed, Sending, Terms};
 use crate::mirror::steps::{self, Steps};
 use crate::mirror::summary::{Direction, Summary};
 use crate::mirror::surplus::Ends;
-use crate::mirror::{Asker, Options, Verdict, judge, spool_failed, status_of};
+use crate::mirror::{Asker, Options, Verdict, code_of, judge, spool_failed, status_of};
 use crate::session::Session;
 use crate::terminal::screen::Results;
+use crate::transfer::TransferOptions;
 use crate::tree::error::TreeError;
 use crate::tree::folder::Folder;
 use crate::tree::same::{Comparison, Version, compare};
@@ -28,7 +29,7 @@ use crate::tree::source::Source;
 use ferry_common::dialogue::{self, RequestId, Success};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
-use ferry_common::wire::command::Command;
+use ferry_common::wire::command::{Command, Conditions, Was};
 use ferry_common::wire::digest::{Digest, Hasher};
 use ferry_common::wire::entry::{Entry, EntryKind};
 use mio::Waker;
@@ -43,6 +44,8 @@ const LARGE_AHEAD_FILES: usize = 1;
 pub(crate) struct Root {
     pub(crate) folder: Folder,
     pub(crate) base: RemotePath,
+    /// How many names of the base the user has given, be they links. None is followed behind them.
+    pub(crate) names: u32,
 }
 
 /// Sends what the starts lead to. Where the ends are given, what only the server has is removed.
@@ -57,7 +60,7 @@ pub(crate) fn run(
     let peer = session.peer()?;
     let members = FIRST_MOVER + options.jobs;
     let mut pool = Pool::new(peer, members, options.transfer.retry_for, session.interrupts())?;
-    let bases = roots.iter().map(|root| root.base.clone()).collect();
+    let bases = roots.iter().map(|root| (root.base.clone(), root.names)).collect();
     let mut upload = Upload {
         options,
         folders: roots.into_iter().map(|root| root.folder).collect(),
@@ -68,6 +71,7 @@ pub(crate) fn run(
         comparing: Comparing::new(pool.waker()),
         running: std::iter::repeat_with(Running::default).take(members).collect(),
         waker: pool.waker(),
+        cannot_be_new: false,
         summary: Summary::default(),
         found_bytes: 0,
         board: Board::new(),
@@ -87,6 +91,8 @@ struct Upload<'a> {
     comparing: Comparing,
     running: Vec<Running>,
     waker: Arc<Waker>,
+    /// The server has a file system without a safe way to replace nothing: what was free is replaced unasked there.
+    cannot_be_new: bool,
     summary: Summary,
     /// What the server had before of the files that it has now.
     found_bytes: u64,
@@ -131,7 +137,7 @@ impl Upload<'_> {
                 Finding::Missing(file) => self.plan_file(file)?,
                 Finding::There(file, entry) => self.compare(file, &entry)?,
                 Finding::Folder { path, mtime, before } => {
-                    self.summary.folders += u64::from(before == Before::Nothing);
+                    self.summary.folders += u64::from(before == FolderBefore::Nothing);
                     if self.options.transfer.keep_times && !self.options.dry_run {
                         self.folder_times.push(&path, mtime, before).map_err(spool_failed)?;
                     }
@@ -149,6 +155,11 @@ impl Upload<'_> {
             self.complain(&file, why, ExitCode::Refused);
             return Ok(());
         }
+        let was = match entry.link {
+            true => Was::Link,
+            false => Was::File { size_bytes: entry.size_bytes, mtime: entry.mtime },
+        };
+        let file = Planned { before: Before::There(was), ..file };
         let from = Version { size_bytes: file.size_bytes, mtime: file.mtime };
         let to = Version { size_bytes: entry.size_bytes, mtime: entry.mtime };
         if self.options.checksum && from.size_bytes == to.size_bytes {
@@ -177,6 +188,15 @@ impl Upload<'_> {
     fn take_compared(&mut self) -> Result<(), Failure> {
         while let Some(compared) = self.comparing.poll() {
             match compared {
+                // It is this very file: the answer to an earlier attempt was lost.
+                Compared::Same(file) if file.is_refused => {
+                    self.board.finish_file();
+                    self.count(&file);
+                }
+                Compared::Different(file) | Compared::Failed { file, .. } if file.is_refused => {
+                    let why = "changed on the server meanwhile; it is left alone".to_owned();
+                    self.complain(&file, why, ExitCode::Refused);
+                }
                 Compared::Same(file) => self.settle_file(file, Comparison::Same)?,
                 Compared::Different(file) => self.settle_file(file, Comparison::Different)?,
                 Compared::Failed { file, why, status } => self.complain(&file, why, status),
@@ -265,10 +285,35 @@ impl Upload<'_> {
     }
 
     fn send(&mut self, member: Member, path: RemotePath, sending: Sending, session: &mut Engine) {
-        let transfer = &self.options.transfer;
-        let options = sending.options(transfer.overwrite, transfer.keep_times);
+        let terms = self.terms(&sending.file, session.knows_conditions());
+        let options = sending.options(terms, self.options.transfer.keep_times);
         let id = session.request(Command::Upload { path, size: sending.file.size_bytes, options });
         self.running[member].sendings.insert(id, sending);
+    }
+
+    /// What was free is to be free, and what was seen is to be that; no link is followed behind what the user has named.
+    fn terms(&self, file: &Planned, are_known: bool) -> Terms {
+        let TransferOptions { overwrite, force, .. } = self.options.transfer;
+        let (new, was) = match file.before {
+            _ if !overwrite => (true, None),
+            _ if force => (false, None),
+            Before::Nothing => (!self.cannot_be_new, None),
+            Before::There(was) => (false, Some(was)),
+            // That is the other end.
+            Before::Here(_) => (true, None),
+        };
+        let conditions = Conditions { was, follow: Some(self.scout.names(file.root)) };
+        Terms { new, conditions: if are_known { conditions } else { Conditions::NONE } }
+    }
+
+    /// The server has something else under the name of a file than what was there, unless it is the file itself.
+    fn is_taken(&self, file: &Planned, failure: &dialogue::Failure) -> bool {
+        let TransferOptions { overwrite, force, .. } = self.options.transfer;
+        let code = match file.before {
+            Before::Nothing => ErrorCode::Exists,
+            Before::There(_) | Before::Here(_) => ErrorCode::Changed,
+        };
+        overwrite && !force && code_of(failure) == Some(code)
     }
 
     /// A large file whose beginning is compared is sent when that is done.
@@ -327,7 +372,7 @@ impl Upload<'_> {
         }
     }
 
-    fn finish(&mut self, sending: Sending, result: Result<Success, dialogue::Failure>) {
+    fn finish(&mut self, sending: Sending, result: Result<Success, dialogue::Failure>) -> io::Result<()> {
         let digest = sending.digest();
         let found_bytes = sending.moving(0).found_bytes;
         let Sending { file, failed, .. } = sending;
@@ -342,6 +387,15 @@ impl Upload<'_> {
                 self.board.finish_file();
                 self.count(&file);
             }
+            (Err(failure), None) if self.is_taken(&file, &failure) => {
+                self.comparing.push(&Planned { is_refused: true, ..file })?;
+            }
+            (Err(dialogue::Failure::Refused { code: Some(ErrorCode::Unsupported), .. }), None)
+                if self.options.transfer.overwrite && file.before == Before::Nothing && file.tries == 0 =>
+            {
+                self.cannot_be_new = true;
+                self.plan.push_again(Planned { tries: 1, ..file });
+            }
             (Err(dialogue::Failure::Refused { code: Some(ErrorCode::NoPartial), message }), None) => {
                 self.try_again(file, message, ExitCode::Refused);
             }
@@ -352,6 +406,7 @@ impl Upload<'_> {
                 self.complain(&file, failure.to_string(), status_of(&failure));
             }
         }
+        Ok(())
     }
 
     /// Every file is done with, but for those that wait for an answer.
@@ -492,7 +547,7 @@ impl Job for Upload<'_> {
         } else if let Some(sending) = self.running[member].sendings.remove(&id) {
             let running = &mut self.running[member];
             running.load.remove(&sending.file);
-            self.finish(sending, result);
+            self.finish(sending, result).map_err(spool_failed)?;
         } else {
             self.end_asking(member);
         }

@@ -19,7 +19,7 @@ use crate::prompt::table::Flag;
 use crate::prompt::words::{Style, Word, quote_as};
 use crate::session::Session;
 use crate::terminal::screen::{self, Results};
-use crate::transfer::{download, upload};
+use crate::transfer::{TransferOptions, download, upload};
 use crate::tree::pattern::Excludes;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
@@ -52,7 +52,8 @@ pub(crate) fn download(
             return Ok(());
         }
         let begun = Instant::now();
-        match download::run(session, &context.transfer, &only.path, to.as_deref()) {
+        let transfer = transfer_options(context, command);
+        match download::run(session, &transfer, &only.path, to.as_deref(), overwriting.seen_here) {
             Ok(bytes) => return report_file(context, Direction::Down, bytes, begun),
             // Then it comes as a whole.
             Err(Failure::Refused { code: Some(ErrorCode::IsDirectory), .. }) => {}
@@ -116,6 +117,11 @@ fn is_folder(session: &mut Session, found: &Found) -> Result<bool, Failure> {
     Ok(kind == EntryKind::Dir)
 }
 
+/// How a command wants a transfer to be made.
+pub(crate) fn transfer_options(context: &Context, command: &PromptCommand) -> TransferOptions {
+    TransferOptions { force: command.has(Flag::Force), ..context.transfer }
+}
+
 pub(crate) fn mirror_options(
     context: &Context,
     command: &PromptCommand,
@@ -132,7 +138,7 @@ pub(crate) fn mirror_options(
     let patterns = command.values(Flag::Exclude).map(Word::bytes);
     let excludes = Excludes::new(patterns).map_err(|error| Failure::Usage(format!("-x: {error}")))?;
     Ok(mirror::Options {
-        transfer: context.transfer,
+        transfer: transfer_options(context, command),
         jobs,
         dry_run: command.has(Flag::DryRun),
         json: context.json,
@@ -203,9 +209,11 @@ pub(crate) fn upload(
                 Destination::Folder(folder) => name_in(&folder, file)?,
                 Destination::Name(path) => path,
             };
-            if Overwriting::of(command, context, asker).allows_upload(session, file, &remote)? {
+            let mut overwriting = Overwriting::of(command, context, asker);
+            if overwriting.allows_upload(session, file, &remote)? {
                 let begun = Instant::now();
-                let bytes = upload::run(session, &context.transfer, file, &remote)?;
+                let transfer = transfer_options(context, command);
+                let bytes = upload::run(session, &transfer, file, &remote, overwriting.seen_there)?;
                 report_file(context, Direction::Up, bytes, begun)?;
             }
             Ok(())

@@ -11,6 +11,8 @@ use crate::session::Session;
 use crate::terminal::layout::size;
 use crate::terminal::screen;
 use crate::transfer::digests::{self, Sum};
+use crate::transfer::looking::There;
+use crate::tree::facts::Sighting;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Command;
 use ferry_common::wire::entry::{Entry, EntryKind};
@@ -30,6 +32,9 @@ pub(crate) struct Overwriting<'a> {
     is_settled: bool,
     /// What is the same is not moved, even if nothing is asked.
     is_comparing: bool,
+    /// What the person was asked about last.
+    pub(crate) seen_here: Option<Sighting>,
+    pub(crate) seen_there: Option<There>,
 }
 
 /// A file as a question names it.
@@ -43,7 +48,7 @@ impl<'a> Overwriting<'a> {
     /// `is_free` where all may be replaced, or nothing will be.
     pub(crate) fn new(asker: &'a mut dyn Asker, is_free: bool) -> Self {
         let is_settled = is_free || !asker.is_person();
-        Self { asker, is_settled, is_comparing: false }
+        Self { asker, is_settled, is_comparing: false, seen_here: None, seen_there: None }
     }
 
     /// For a command of the prompt.
@@ -64,7 +69,9 @@ impl<'a> Overwriting<'a> {
         }
         let Some(path) = target(remote, local) else { return Ok(true) };
         // What else is wrong the transfer tells.
+        let seen = Sighting::at(&path);
         let Some(here) = fs::metadata(&path).ok().filter(Metadata::is_file) else { return Ok(true) };
+        self.seen_here = seen;
         let Some(there) = file_on_server(session, remote)? else { return Ok(true) };
         let shown = show_path(&path);
         if is_same(session, &path, &here, remote, &there)? {
@@ -90,6 +97,7 @@ impl<'a> Overwriting<'a> {
         }
         let Some(here) = fs::metadata(local).ok().filter(Metadata::is_file) else { return Ok(true) };
         let Some(there) = file_on_server(session, remote)? else { return Ok(true) };
+        self.seen_there = Some(There::of(&there));
         if is_same(session, local, &here, remote, &there)? {
             screen::message(&format!("{remote} is up to date on the server"));
             return Ok(false);

@@ -4,6 +4,7 @@ use crate::engine::Announcement;
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::session::link::{Handler, Ignore};
+pub(crate) use crate::transfer::looking::stat;
 use ferry_common::path::RemotePath;
 use ferry_common::wire::command::Command;
 use ferry_common::wire::digest::Hasher;
@@ -24,21 +25,6 @@ pub(crate) fn list(
         }
     }
     session.exchange(Command::Ls { path: path.clone() }, &mut Taker(take)).map(|_| ())
-}
-
-/// What the server tells of one file or folder.
-pub(crate) fn stat(session: &mut Session, path: &RemotePath) -> Result<Entry, Failure> {
-    /// The last entry that came; an honest server sends one.
-    struct Facts(Option<Entry>);
-    impl Handler for Facts {
-        fn entry(&mut self, entry: Entry) -> Result<(), Failure> {
-            self.0 = Some(entry);
-            Ok(())
-        }
-    }
-    let mut facts = Facts(None);
-    session.exchange(Command::Stat { path: path.clone() }, &mut facts)?;
-    facts.0.ok_or_else(|| Failure::ConnectionLost("The server told nothing about it".to_owned()))
 }
 
 /// Writes a whole file to `out` as it comes. Where `verify` is set, it fails at the end if that was not the file.

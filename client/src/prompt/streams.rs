@@ -3,6 +3,7 @@
 use crate::failure::{Failure, describe};
 use crate::prompt::context::Context;
 use crate::prompt::input::PromptCommand;
+use crate::prompt::moving::transfer_options;
 use crate::prompt::place::names_folder;
 use crate::prompt::reading;
 use crate::prompt::table::Flag;
@@ -60,8 +61,8 @@ pub(crate) fn upload(
     };
     let kept = session.interrupts().aside(keep_all)?.map_err(cannot)?;
     // It has no time of its own.
-    let options = TransferOptions { keep_times: false, ..context.transfer };
-    upload::run(session, &options, kept.path(), &remote).map(|_| ())
+    let options = TransferOptions { keep_times: false, ..transfer_options(context, command) };
+    upload::run(session, &options, kept.path(), &remote, None).map(|_| ())
 }
 
 /// Only this user can read it, and it is gone when it is dropped.

@@ -93,6 +93,11 @@ impl Link {
         self.peer
     }
 
+    /// See [`engine::Session::knows_conditions`].
+    pub(crate) fn knows_conditions(&self) -> bool {
+        self.session.knows_conditions()
+    }
+
     /// False once nothing more can come of this link. To be let go of then.
     pub(crate) fn is_usable(&self) -> bool {
         self.is_usable

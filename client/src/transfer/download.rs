@@ -13,6 +13,8 @@ use crate::transfer::digests::{self, Sum};
 use crate::transfer::partial::Partial;
 use crate::transfer::target::Target;
 use crate::transfer::{self, Reached, Transfer, TransferOptions};
+use crate::tree::facts::Sighting;
+use crate::tree::over::Over;
 use ferry_common::dialogue::Success;
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
@@ -22,14 +24,21 @@ use ferry_common::wire::words;
 use std::path::Path;
 use std::time::Instant;
 
-/// Fetches `remote` as `local`, or into it where it is a directory, or into the current directory. Tells how much that was.
+/// Fetches `remote` as `local`, or into it where it is a directory, or into the current directory. `asked` is what a
+/// person was asked about, and agreed to have replaced. Tells how much that was.
 pub(crate) fn run(
     session: &mut Session,
     options: &TransferOptions,
     remote: &RemotePath,
     local: Option<&Path>,
+    asked: Option<Sighting>,
 ) -> Result<u64, Failure> {
-    let target = Target::choose(remote, local, options.overwrite)?;
+    let mut target = Target::choose(remote, local, options.overwrite)?;
+    if options.overwrite && options.force {
+        target.over = Over::Anything;
+    } else if let Some(asked) = asked.filter(|_| options.overwrite) {
+        target.over = Over::Seen(asked);
+    }
     let mut download = Download {
         remote,
         target: &target,

@@ -141,6 +141,7 @@ fn adopt(file: File, path: &Path) -> io::Result<NamedTempFile> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::over::Over;
     use ferry_common::limits::NAME_MAX_BYTES;
     use ferry_common::path::RemotePath;
     use rustix::fs::{FileType, Mode};
@@ -149,7 +150,8 @@ mod tests {
     use std::sync::Arc;
 
     fn target(directory: &Path, name: &str) -> Target {
-        Target::choose(&RemotePath::parse(name.as_bytes()).unwrap(), Some(directory), true).ok().unwrap()
+        let remote = RemotePath::parse(name.as_bytes()).unwrap();
+        Target { over: Over::Anything, ..Target::choose(&remote, Some(directory), true).ok().unwrap() }
     }
 
     fn interrupts() -> Arc<Interrupts> {

@@ -4,6 +4,8 @@
 use crate::failure::{Failure, show_path};
 use crate::terminal::screen;
 use crate::transfer::attributes::{self, Owner, Wanted};
+use crate::tree::facts::Sighting;
+use crate::tree::over::Over;
 use ferry_common::path::RemotePath;
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -19,7 +21,8 @@ pub(crate) struct Target {
     pub(crate) directory: PathBuf,
     pub(crate) path: PathBuf,
     pub(crate) name: OsString,
-    overwrite: bool,
+    /// What it may take the place of. At first this is what was there when it was chosen.
+    pub(crate) over: Over,
 }
 
 impl Target {
@@ -50,7 +53,8 @@ impl Target {
         if !directory.is_dir() {
             return Err(Failure::Local(format!("There is no local directory {}", show_path(&directory))));
         }
-        let target = Self { directory, path, name, overwrite };
+        let over = if overwrite { Over::of(Sighting::at(&path)) } else { Over::Nothing };
+        let target = Self { directory, path, name, over };
         match fs::metadata(&target.path) {
             Ok(metadata) if metadata.is_dir() => Err(Failure::Local(format!(
                 "{shown} is a local directory; name another file for it to become"
@@ -97,18 +101,48 @@ impl Target {
             ));
             return Err((failure, Some(file)));
         }
-        let persisted = if self.overwrite { file.persist(&self.path) } else { self.persist_new(file) };
-        let file = persisted.map_err(|PersistError { error, file }| {
-            let failure = if !self.overwrite && error.kind() == io::ErrorKind::AlreadyExists {
-                self.exists()
-            } else if !self.overwrite && error.kind() == io::ErrorKind::Unsupported {
-                self.cannot_be_new()
-            } else {
-                cannot_write(&error)
-            };
-            (failure, Some(file))
-        })?;
+        let file = match self.persist(file) {
+            Ok(file) => file,
+            Err((PersistError { error, file }, is_new)) => {
+                let failure = if is_new && error.kind() == io::ErrorKind::AlreadyExists {
+                    self.taken()
+                } else if is_new && error.kind() == io::ErrorKind::Unsupported {
+                    self.cannot_be_new()
+                } else {
+                    cannot_write(&error)
+                };
+                return Err((failure, Some(file)));
+            }
+        };
         self.flush_name(&file).map_err(|error| (Failure::local("flush", &self.directory, &error), None))
+    }
+
+    /// Gives the file its name, where what has that may be replaced. An error comes with whether nothing was to be.
+    fn persist(&self, file: NamedTempFile) -> Result<File, (PersistError, bool)> {
+        let found = Sighting::at(&self.path);
+        let is_new = match (self.over, found) {
+            (Over::Anything, _) => false,
+            (Over::Nothing | Over::Free, _) | (Over::Seen(_), None) => true,
+            (Over::Seen(seen), Some(found)) if seen == found => false,
+            (Over::Seen(_), Some(_)) => {
+                let error = io::ErrorKind::AlreadyExists.into();
+                return Err((PersistError { error, file }, true));
+            }
+        };
+        if !is_new {
+            return file.persist(&self.path).map_err(|error| (error, false));
+        }
+        match self.persist_new(file) {
+            // The next best: nothing had the name a moment ago.
+            Err(PersistError { error, file })
+                if error.kind() == io::ErrorKind::Unsupported
+                    && self.over != Over::Nothing
+                    && Sighting::at(&self.path).is_none() =>
+            {
+                file.persist(&self.path).map_err(|error| (error, false))
+            }
+            result => result.map_err(|error| (error, true)),
+        }
     }
 
     /// Gives the file what is wanted of that on the server and what the one that it replaces has, and brings it to the disk.
@@ -167,6 +201,16 @@ impl Target {
             "The file system of {directory} cannot give a file the name {shown} without the risk of replacing \
              another; do without --no-overwrite"
         ))
+    }
+
+    fn taken(&self) -> Failure {
+        match self.over {
+            Over::Nothing => self.exists(),
+            Over::Anything | Over::Free | Over::Seen(_) => Failure::Local(format!(
+                "{} changed here meanwhile; it is left alone (-f replaces it)",
+                show_path(&self.path)
+            )),
+        }
     }
 
     fn exists(&self) -> Failure {

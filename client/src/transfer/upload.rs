@@ -5,6 +5,7 @@ use crate::failure::{Failure, show_path};
 use crate::session::Session;
 use crate::terminal::screen;
 use crate::transfer::digests::{self, Sum};
+use crate::transfer::looking::{self, There};
 use crate::transfer::sending::Sending;
 use crate::transfer::source::Source;
 use crate::transfer::{self, Reached, Transfer, TransferOptions};
@@ -15,14 +16,18 @@ use ferry_common::wire::command::{Command, Conditions, Resume, UploadOptions};
 use ferry_common::wire::digest::{Digest, Hasher};
 use std::path::Path;
 
-/// Sends `local` to be stored as `remote`, and tells how much that was.
+/// Sends `local` to be stored as `remote`, and tells how much that was. `asked` is what a person was asked about, and agreed
+/// to have replaced.
 pub(crate) fn run(
     session: &mut Session,
     options: &TransferOptions,
     local: &Path,
     remote: &RemotePath,
+    asked: Option<There>,
 ) -> Result<u64, Failure> {
     let mut upload = Upload {
+        before: asked,
+        is_plain: false,
         local,
         remote,
         options,
@@ -40,6 +45,10 @@ struct Upload<'a> {
     local: &'a Path,
     remote: &'a RemotePath,
     options: &'a TransferOptions,
+    /// What the server had under the name, once that is known.
+    before: Option<There>,
+    /// The file system of the server has no safe way to replace nothing.
+    is_plain: bool,
     has_begun: bool,
     /// Everything is, or was once, on its way; what became of it only the server knows.
     is_sent: bool,
@@ -50,6 +59,9 @@ impl Transfer for Upload<'_> {
     /// Looks at the file anew each time: it may be another one by now.
     fn attempt(&mut self, session: &mut Session) -> Result<(), Failure> {
         let source = Source::open(self.local)?;
+        if self.before.is_none() && self.options.overwrite && !self.options.force {
+            self.before = Some(looking::look(session, self.remote)?);
+        }
         self.reached.of_bytes = Some(source.size);
         let beginning = self.find_beginning(session, &source)?;
         let resumes = beginning.length() > 0;
@@ -58,11 +70,14 @@ impl Transfer for Upload<'_> {
                 screen::message("The server does not have the beginning of the file any more; starting over");
                 self.send(session, &source, Hasher::default())
             }
-            Err(failure @ Failure::Refused { code: Some(ErrorCode::Exists), .. }) if self.is_sent => {
-                // Its answer to an earlier attempt may be what was lost.
-                if self.is_stored(session, &source)? { Ok(()) } else { Err(failure) }
+            Err(Failure::Refused { code: Some(ErrorCode::Unsupported), .. })
+                if self.is_new() && !self.is_plain =>
+            {
+                self.is_plain = true;
+                self.attempt(session)
             }
-            result => result,
+            Err(failure) => self.explain_refusal(session, &source, failure),
+            Ok(()) => Ok(()),
         }
     }
 
@@ -103,16 +118,54 @@ impl Upload<'_> {
         Ok(Hasher::default())
     }
 
+    /// The name is to be free only because it was.
+    fn is_new(&self) -> bool {
+        self.options.overwrite && !self.options.force && self.before == Some(There::Nothing)
+    }
+
+    /// What has the name may be this very file, whose answer to an earlier attempt was lost. Else it has come, or changed, since
+    /// the name was looked at.
+    fn explain_refusal(
+        &self,
+        session: &mut Session,
+        source: &Source,
+        failure: Failure,
+    ) -> Result<(), Failure> {
+        let Failure::Refused { code: Some(code), .. } = &failure else { return Err(failure) };
+        // The folder may be what has changed.
+        let is_taken = *code == ErrorCode::Exists
+            || *code == ErrorCode::Changed
+                && self.before.is_some()
+                && self.before != Some(looking::look(session, self.remote)?);
+        if !is_taken {
+            return Err(failure);
+        }
+        if self.is_sent && self.is_stored(session, source)? {
+            return Ok(());
+        }
+        if !self.options.overwrite || self.before.is_none() {
+            return Err(failure);
+        }
+        let message =
+            format!("{} changed on the server meanwhile; it is left alone (-f replaces it)", self.remote);
+        Err(Failure::Refused { code: Some(ErrorCode::Exists), message })
+    }
+
     fn send(&mut self, session: &mut Session, source: &Source, beginning: Hasher) -> Result<(), Failure> {
+        let are_known = session.knows_conditions()?;
+        let was = match self.before {
+            Some(There::Was(was)) if are_known && !self.options.force => Some(was),
+            Some(There::Was(_) | There::Nothing | There::Untold) | None => None,
+        };
         let resume = (beginning.length() > 0)
             .then(|| Resume { offset: beginning.length(), digest: beginning.digest() });
         let options = UploadOptions {
             digest: self.options.verify,
-            new: !self.options.overwrite,
+            new: !self.options.overwrite || (self.is_new() && !self.is_plain),
             mtime: self.options.keep_times.then_some(source.mtime),
             executable: Some(source.executable),
             resume,
-            conditions: Conditions::NONE,
+            conditions: Conditions { was: was.filter(|_| self.options.overwrite), follow: None },
         };
         let mut sending = Sending::new(source, self.local, beginning, &options, self.has_begun);
         let command = Command::Upload { path: self.remote.clone(), size: source.size, options };

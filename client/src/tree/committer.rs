@@ -166,12 +166,13 @@ fn files_max(descriptors_max: Option<u64>) -> usize {
 mod tests {
     use super::*;
     use crate::tree::folder::Folder;
+    use crate::tree::over::Over;
     use crate::tree::received::Ending;
     use std::collections::HashSet;
     use std::fs;
     use std::path::Path;
 
-    const ENDING: Ending = Ending { mtime: None, is_executable: None, overwrite: true };
+    const ENDING: Ending = Ending { mtime: None, is_executable: None, over: Over::Anything };
 
     /// A committer that sends a word at each call of its waker.
     fn start() -> (Committer, Receiver<()>) {

@@ -13,6 +13,9 @@ pub(crate) enum TreeError {
     InTheWay(Kind),
     #[error("exists already; it is left alone")]
     Exists,
+    /// What has the name is not what was there when it was looked at.
+    #[error("changed here meanwhile; it is left alone")]
+    Changed,
     /// The file system can only replace, and that was not allowed.
     #[error("the file system cannot give it this name without the risk of replacing another file")]
     CannotBeNew,

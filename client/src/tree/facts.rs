@@ -1,8 +1,10 @@
 //! What is known of a local file or folder without reading it.
 
+use crate::tree::spool::{push_time, take_time};
 use ferry_common::wire::file_time::FileTime;
-use rustix::fs::{FileType, Stat};
+use rustix::fs::{AtFlags, CWD, FileType, Stat};
 use std::fmt;
+use std::path::Path;
 
 /// What has a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +32,20 @@ pub(crate) struct Facts {
     ctime: FileTime,
 }
 
+/// What was seen under a name: which file, and in which state, as far as that is told without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sighting {
+    kind: Kind,
+    device: u64,
+    inode: u64,
+    size_bytes: u64,
+    mtime: FileTime,
+}
+
 impl Kind {
+    const ALL: [Self; 7] =
+        [Self::File, Self::Folder, Self::Link, Self::Fifo, Self::Socket, Self::Device, Self::Unknown];
+
     pub(crate) fn of(file_type: FileType) -> Self {
         match file_type {
             FileType::RegularFile => Self::File,
@@ -75,5 +90,38 @@ impl Facts {
     /// Both names led to one and the same file.
     pub(crate) fn is_same_file(&self, other: &Self) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
+    }
+}
+
+impl Sighting {
+    pub(crate) fn of(facts: &Facts) -> Self {
+        let Facts { kind, size_bytes, mtime, device, inode, .. } = *facts;
+        Self { kind, device, inode, size_bytes, mtime }
+    }
+
+    /// Of what has this name itself; `None` where nothing has it, or it cannot be looked at.
+    pub(crate) fn at(path: &Path) -> Option<Self> {
+        let stat = rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        Some(Self::of(&Facts::of(&stat)))
+    }
+
+    pub(crate) fn encode(&self, record: &mut Vec<u8>) {
+        let kind = Kind::ALL.iter().position(|&kind| kind == self.kind).unwrap_or_default();
+        record.push(u8::try_from(kind).unwrap_or_default());
+        for number in [self.device, self.inode, self.size_bytes] {
+            record.extend_from_slice(&number.to_ne_bytes());
+        }
+        push_time(record, self.mtime);
+    }
+
+    /// What was encoded at the beginning of a record, and the rest of that.
+    pub(crate) fn decode(record: &[u8]) -> Option<(Self, &[u8])> {
+        let (&kind, record) = record.split_first()?;
+        let (device, record) = record.split_first_chunk()?;
+        let (inode, record) = record.split_first_chunk()?;
+        let (size_bytes, record) = record.split_first_chunk()?;
+        let (mtime, record) = take_time(record)?;
+        let [device, inode, size_bytes] = [device, inode, size_bytes].map(|bytes| u64::from_ne_bytes(*bytes));
+        Some((Self { kind: *Kind::ALL.get(usize::from(kind))?, device, inode, size_bytes, mtime }, record))
     }
 }

@@ -8,8 +8,9 @@ use crate::transfer::attributes::{self, Owner};
 use crate::transfer::hidden;
 use crate::tree::directory::Directory;
 use crate::tree::error::TreeError;
-use crate::tree::facts::{Facts, Kind};
+use crate::tree::facts::{Facts, Kind, Sighting};
 use crate::tree::file_system::{self, FileSystem};
+use crate::tree::over::Over;
 use crate::tree::receiving::Receiving;
 use crate::tree::temporary::{Fate, Temporary};
 use ferry_common::path::RemotePath;
@@ -32,8 +33,8 @@ pub(crate) struct Ending {
     pub(crate) mtime: Option<FileTime>,
     /// `None` where the other end does not tell.
     pub(crate) is_executable: Option<bool>,
-    /// What has the name may be replaced.
-    pub(crate) overwrite: bool,
+    /// What it may take the place of.
+    pub(crate) over: Over,
 }
 
 /// See the module's documentation. Removed when it is dropped without a name.
@@ -123,17 +124,20 @@ impl Received {
         match self.temporary.take() {
             Some(temporary) => {
                 let temporary = self.check_temporary(temporary)?;
-                if self.ending.overwrite { self.rename(temporary) } else { self.rename_to_new(temporary) }
+                match self.ending.over {
+                    Over::Anything | Over::Seen(_) => self.rename(temporary),
+                    Over::Nothing | Over::Free => self.rename_to_new(temporary),
+                }
             }
             None => match self.link(self.name()) {
-                Err(Errno::EXIST) if self.ending.overwrite => {
+                Err(Errno::EXIST) if matches!(self.ending.over, Over::Anything | Over::Seen(_)) => {
                     hidden::hold(&self.file);
                     let linked = hidden::with_free_name(self.name(), |hidden| self.link(hidden));
                     let (name, ()) = linked.map_err(TreeError::system("written"))?;
                     let directory = Arc::clone(&self.directory);
                     self.rename(Temporary { directory, name, fate: Fate::Removed })
                 }
-                Err(Errno::EXIST) => Err(TreeError::Exists),
+                Err(Errno::EXIST) => Err(self.ending.over.taken()),
                 result => result.map_err(TreeError::system("written")),
             },
         }
@@ -148,9 +152,7 @@ impl Received {
         let Some(facts) = self.directory.look_at(self.name()).map_err(&cannot_write)? else {
             return Ok(Before::Nothing);
         };
-        if !self.ending.overwrite {
-            return Err(TreeError::Exists);
-        }
+        self.ending.over.admits(&Sighting::of(&facts))?;
         match facts.kind {
             Kind::File => Ok(Before::File),
             Kind::Link => match rustix::fs::statat(&self.directory, self.name(), AtFlags::NO_AUTOMOUNT) {
@@ -182,8 +184,16 @@ impl Received {
         rustix::fs::linkat(CWD, descriptor_path(&self.file), &self.directory, name, AtFlags::SYMLINK_FOLLOW)
     }
 
-    /// Replaces what has the name at this moment.
-    fn rename(&self, mut temporary: Temporary) -> Result<(), TreeError> {
+    /// Replaces what has the name at this moment, where that may be.
+    fn rename(&self, temporary: Temporary) -> Result<(), TreeError> {
+        if self.look_at_name()? == Before::Nothing && matches!(self.ending.over, Over::Seen(_)) {
+            // What was seen is gone, and what comes in its place is something else.
+            return self.rename_to_new(temporary);
+        }
+        self.rename_after_look(temporary)
+    }
+
+    fn rename_after_look(&self, mut temporary: Temporary) -> Result<(), TreeError> {
         self.look_at_name()?;
         match rustix::fs::renameat(&self.directory, &temporary.name, &self.directory, self.name()) {
             Ok(()) => {
@@ -203,15 +213,18 @@ impl Received {
                 temporary.fate = Fate::Left;
                 Ok(())
             }
-            Err(Errno::EXIST) => Err(TreeError::Exists),
+            Err(Errno::EXIST) => Err(self.ending.over.taken()),
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
                 match rustix::fs::linkat(directory, &temporary.name, directory, name, AtFlags::empty()) {
                     Ok(()) => {
                         temporary.fate = Fate::Removed;
                         Ok(())
                     }
-                    Err(Errno::EXIST) => Err(TreeError::Exists),
-                    Err(_) => Err(TreeError::CannotBeNew),
+                    Err(Errno::EXIST) => Err(self.ending.over.taken()),
+                    Err(_) => match self.ending.over {
+                        Over::Nothing => Err(TreeError::CannotBeNew),
+                        Over::Anything | Over::Free | Over::Seen(_) => self.rename_after_look(temporary),
+                    },
                 }
             }
             Err(errno) => Err(TreeError::system("written")(errno)),
@@ -244,8 +257,9 @@ mod tests {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
-    const PLAIN: Ending = Ending { mtime: None, is_executable: None, overwrite: true };
-    const NEW: Ending = Ending { overwrite: false, ..PLAIN };
+    const PLAIN: Ending = Ending { mtime: None, is_executable: None, over: Over::Anything };
+    const NEW: Ending = Ending { over: Over::Nothing, ..PLAIN };
+    const FREE: Ending = Ending { over: Over::Free, ..PLAIN };
 
     /// Receives `content` in both ways in which files can be kept until they are whole, each in a folder that `prepare`
     /// has filled, and has `check` look at the folder and at what came of it.
@@ -378,11 +392,47 @@ mod tests {
         let file = |path: &Path| fs::write(path, "late").unwrap();
         assert!(matches!(publish(PLAIN, &file), (Ok(()), 0)));
         assert!(matches!(publish(NEW, &file), (Err(TreeError::Exists), 4)));
+        assert!(matches!(publish(FREE, &file), (Err(TreeError::Changed), 4)));
         let folder = |path: &Path| fs::create_dir(path).unwrap();
         assert!(matches!(publish(PLAIN, &folder), (Err(TreeError::InTheWay(Kind::Folder)), _)));
         assert!(matches!(publish(NEW, &folder), (Err(TreeError::Exists), _)));
         let fifo = |path: &Path| rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::RUSR, 0).unwrap();
         assert!(matches!(publish(PLAIN, &fifo), (Err(TreeError::InTheWay(Kind::Fifo)), _)));
+    }
+
+    /// Which file it is, its size and its time all count; one that is gone is no obstacle.
+    #[test]
+    fn only_what_was_seen_is_replaced() {
+        let replace = |change: &dyn Fn(&Path)| {
+            let top = tempfile::tempdir().unwrap();
+            let (path, place) = (RemotePath::parse(b"a").unwrap(), top.path().join("a"));
+            fs::write(&place, "old").unwrap();
+            let over = Over::of(Sighting::at(&place));
+            let receiving = Folder::open(top.path()).unwrap().receive(&path, 0).unwrap();
+            let received = receiving.finish(Ending { over, ..PLAIN });
+            received.dress().unwrap();
+            change(&place);
+            let result = received.publish();
+            assert_eq!(fs::read_dir(top.path()).unwrap().count(), 1, "nothing else is left");
+            (result, fs::metadata(&place).unwrap().len())
+        };
+        assert!(matches!(replace(&|_| {}), (Ok(()), 0)));
+        assert!(matches!(replace(&|place| fs::remove_file(place).unwrap()), (Ok(()), 0)));
+        let longer = |place: &Path| fs::write(place, "longer").unwrap();
+        assert!(matches!(replace(&longer), (Err(TreeError::Changed), 6)));
+        let time = |place: &Path| {
+            let file = File::options().write(true).open(place).unwrap();
+            file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        };
+        assert!(matches!(replace(&time), (Err(TreeError::Changed), 3)));
+        let other = |place: &Path| {
+            let other = place.with_file_name("b");
+            fs::write(&other, "new").unwrap();
+            let time = fs::metadata(place).unwrap().modified().unwrap();
+            File::options().write(true).open(&other).unwrap().set_modified(time).unwrap();
+            fs::rename(other, place).unwrap();
+        };
+        assert!(matches!(replace(&other), (Err(TreeError::Changed), 3)));
     }
 
     #[test]
@@ -400,7 +450,7 @@ mod tests {
         drop(receiving);
         drop(folder.receive(&path, 0).unwrap().finish(PLAIN));
         assert_eq!(fs::read_dir(top.path()).unwrap().count(), 0);
-        for ending in [PLAIN, NEW] {
+        for ending in [PLAIN, NEW, FREE] {
             let receiving = hidden(&mut folder);
             let name = top.path().join(OsStr::from_bytes(&receiving.temporary.as_ref().unwrap().name));
             fs::rename(&name, top.path().join("aside")).unwrap();

@@ -6,11 +6,11 @@ use crate::failure::Failure;
 use crate::limits::{TREE_DEPTH_MAX, TREE_FILE_TRIES_MAX};
 use crate::mirror::comparing::Compared;
 use crate::mirror::download::{Download, Item, Weight};
-use crate::mirror::plan::{Class, Planned, common};
+use crate::mirror::plan::{Before, Class, Planned, common};
 use crate::mirror::report::would;
 use crate::mirror::{Verdict, judge, spool_failed};
 use crate::tree::error::TreeError;
-use crate::tree::facts::Kind;
+use crate::tree::facts::{Kind, Sighting};
 use crate::tree::folder::Made;
 use crate::tree::same::{Comparison, Version, compare};
 use ferry_common::dialogue::{self, RequestId, Success};
@@ -132,6 +132,8 @@ impl Download<'_> {
             is_executable: Some(entry.executable),
             tries: 0,
             replaces: false,
+            before: Before::Nothing,
+            is_refused: false,
         };
         let facts = if is_in_new { Ok(None) } else { self.folder.facts(&file.common_path()) };
         let to = match facts {
@@ -141,6 +143,9 @@ impl Download<'_> {
             }
             facts => facts,
         };
+        let before = to.as_ref().ok().copied().flatten();
+        let before = before.map_or(Before::Nothing, |facts| Before::Here(Sighting::of(&facts)));
+        let file = Planned { before, ..file };
         let to = match to {
             Ok(facts) => facts.filter(|facts| facts.kind == Kind::File),
             Err(error) => {

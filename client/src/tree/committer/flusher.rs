@@ -142,7 +142,7 @@ mod tests {
     /// So many files in each of these folders, and as many that have their names.
     fn job(tops: &[&Path], count: usize) -> Job {
         let mut job = Job { content: Vec::new(), names: Vec::new(), changed: Vec::new() };
-        let ending = Ending { mtime: None, is_executable: None, overwrite: true };
+        let ending = Ending { mtime: None, is_executable: None, over: crate::tree::over::Over::Anything };
         for top in tops {
             let mut folder = Folder::open(top).unwrap();
             for number in 0..count {
