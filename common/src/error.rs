@@ -50,7 +50,7 @@ error_codes! {
     /// A FIFO, socket or device.
     NotRegular = "not-regular", "this is not a regular file";
     /// A link that leads out of the served folder, or in circles.
-    BadLink = "bad-link", "a link in this path leaves the served folder";
+    BadLink = "bad-link", "a link in this path leaves the served folder, or is not to be followed";
     Denied = "denied", "permission denied on the server";
     /// A mount point, or something that another program or host holds.
     InUse = "in-use", "this name is in use on the server";

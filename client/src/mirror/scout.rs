@@ -317,6 +317,12 @@ impl Scout {
             (Question::Look { wanted: Wanted { path, .. }, answer: None }, Ok(_)) => {
                 return Err(Failure::Violation(format!("The server told nothing of {path}")));
             }
+            (Question::Make(wanted), Err(failure))
+                if code_of(&failure) == Some(ErrorCode::BadLink) && wanted.tries == 0 =>
+            {
+                // A folder above it may be a link, which is known by the next answer.
+                self.again.push_back(Question::Make(Wanted { tries: 1, ..wanted }));
+            }
             (Question::Look { wanted, .. }, Err(failure))
                 if self.dry_run && code_of(&failure) == Some(ErrorCode::NotFound) =>
             {

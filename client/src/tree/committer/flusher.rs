@@ -136,13 +136,14 @@ fn flush_names(directory: &Directory) -> Result<(), Errno> {
 mod tests {
     use super::*;
     use crate::tree::folder::Folder;
+    use crate::tree::over::Over;
     use crate::tree::received::Ending;
     use std::path::Path;
 
     /// So many files in each of these folders, and as many that have their names.
     fn job(tops: &[&Path], count: usize) -> Job {
         let mut job = Job { content: Vec::new(), names: Vec::new(), changed: Vec::new() };
-        let ending = Ending { mtime: None, is_executable: None, over: crate::tree::over::Over::Anything };
+        let ending = Ending { mtime: None, is_executable: None, over: Over::Anything };
         for top in tops {
             let mut folder = Folder::open(top).unwrap();
             for number in 0..count {
