@@ -242,9 +242,7 @@ impl Dialogue {
             return self.take_closing_reason(reply);
         };
         let id = pending.id;
-        if let (Reply::Info { words, .. }, Command::Hello { .. }) = (&reply, &pending.command) {
-            self.knows_conditions |= words.iter().map(Vec::as_slice).eq([&b"conditions"[..], b"yes"]);
-        }
+        self.knows_conditions |= tells_of_conditions(&reply, &pending.command);
         let reply = match told_by(reply, &pending.command, id) {
             Ok(step) => {
                 pending.told += u64::from(!matches!(step, Step::Totals { .. } | Step::Info { .. }));
@@ -498,6 +496,12 @@ impl Pending {
         let offset = go_ahead.or(options.is_eager(*size).then_some(0));
         offset == Some(*size) && !options.digest
     }
+}
+
+/// The server says, where it was greeted, that it knows conditions.
+fn tells_of_conditions(reply: &Reply, command: &Command) -> bool {
+    let (Reply::Info { words, .. }, Command::Hello { .. }) = (reply, command) else { return false };
+    words.iter().map(Vec::as_slice).eq([&b"conditions"[..], b"yes"])
 }
 
 /// What a reply tells of what the command asks about; the reply itself where it says something else.

@@ -167,3 +167,16 @@ fn the_bytes_of_a_resumed_upload_begin_at_its_offset() {
     assert_eq!(transmits[0], &Step::Transmit { id: 0, offset: 5, length: 4, trailer: true });
     assert_eq!(transmits[1], &Step::Transmit { id: 1, offset: 0, length: 3, trailer: false });
 }
+
+/// A word in another answer, or of a server that knows more kinds of them, is no such promise.
+#[test]
+fn conditions_are_known_where_the_server_has_said_so() {
+    for (line, reply, are_known) in [
+        ("hello 1", "(hello) read-only no\n(hello) conditions yes\nok 1\n", true),
+        ("hello 1", "(hello) read-only no\nok 1\n", false),
+        ("hello 1", "(hello) conditions no\nok 1\n", false),
+        ("help", "(help) conditions yes\nok\n", false),
+    ] {
+        assert_eq!(after(&[line], reply).0.knows_conditions(), are_known, "{reply}");
+    }
+}
