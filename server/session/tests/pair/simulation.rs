@@ -324,8 +324,11 @@ impl Simulation {
             match self.pair.outcome(id as u64) {
                 Ok(_) => assert_eq!(self.perform(&mut model, id, asked), Ok(()), "request {id}"),
                 Err(Failure::Refused { code: Some(code), .. }) if calm || is_about_names(*code) => {
-                    let new = matches!(&asked.command, Command::Upload { options, .. } if options.new);
-                    let either = new && asked.false_digest && *code == ErrorCode::Mismatch;
+                    let is_particular =
+                        |options: &UploadOptions| options.new || options.conditions.was.is_some();
+                    let is_particular =
+                        matches!(&asked.command, Command::Upload { options, .. } if is_particular(options));
+                    let either = is_particular && asked.false_digest && *code == ErrorCode::Mismatch;
                     let known = either || *code == ErrorCode::NoPartial;
                     assert!(known || expected(model.clone()) == Some(*code), "request {id}: {code:?}");
                 }
