@@ -8,6 +8,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
+type Meanwhile = Box<dyn FnOnce() + Send>;
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Relay {
@@ -23,7 +25,7 @@ struct Ways {
     /// The server does not say that it knows conditions.
     hides_conditions: bool,
     /// To be done once, before the first command that begins so goes on.
-    meanwhile: Mutex<Option<(String, Box<dyn FnOnce() + Send>)>>,
+    meanwhile: Mutex<Option<(String, Meanwhile)>>,
 }
 
 impl Relay {

@@ -57,7 +57,11 @@ struct Large {
 
 impl Sending {
     /// Reads a small file; `None` where it has grown over that since it was planned.
-    pub(crate) fn small(mut file: Planned, source: &Source, verify: bool) -> Result<Self, (Planned, Failed)> {
+    pub(crate) fn small(
+        mut file: Planned,
+        source: &Source,
+        verify: bool,
+    ) -> Result<Self, Box<(Planned, Failed)>> {
         file.size_bytes = source.facts.size_bytes;
         match read(source) {
             Ok(bytes) => {
@@ -70,7 +74,7 @@ impl Sending {
                     failed: None,
                 })
             }
-            Err(failed) => Err((file, failed)),
+            Err(failed) => Err(Box::new((file, failed))),
         }
     }
 

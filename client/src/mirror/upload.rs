@@ -273,7 +273,10 @@ impl Upload<'_> {
                     self.running[member].load.add(&sending.file);
                     self.send(member, path, sending, session);
                 }
-                Err((file, failed)) => self.fail_locally(file, failed),
+                Err(kept) => {
+                    let (file, failed) = *kept;
+                    self.fail_locally(file, failed);
+                }
             }
         } else {
             let id = session.request(Command::Partial { path: path.clone() });
