@@ -3,6 +3,7 @@
 
 use ferry_common::limits::EAGER_MAX_BYTES;
 use ferry_tests::content::Content;
+use ferry_tests::ends::{Ends, put};
 use ferry_tests::ferry::Ferry;
 use ferry_tests::proxy::{Proxy, Slowness};
 use ferry_tests::server::Server;
@@ -292,5 +293,26 @@ fn folders_have_their_times_whatever_the_answer_is() {
                 "{line} {answer} {folder}"
             );
         }
+    }
+}
+
+#[test]
+fn a_sync_that_cannot_be_meant_is_refused() {
+    let [ends, _] = Ends::both();
+    put(ends.from("file"), "here");
+    put(ends.to("file"), "there");
+    for (line, status, told) in [
+        ("sync -u -d from to", 2, "sync goes one way: --up or --down, and not both"),
+        (
+            "sync -x [ from to",
+            2,
+            "-x: a [ or { is not closed; with a backslash before it, it stands for itself",
+        ),
+        ("sync from/file to", 5, "from/file is a file, not a folder"),
+        ("sync to/file from", 5, "to/file is a file on the server, not a folder"),
+        ("sync from&to x", 2, "A & stands at the end of a line, for the background"),
+    ] {
+        let run = ends.run(line);
+        assert!(run.expect_status(status).stderr.contains(told), "{line}: {}", run.stderr);
     }
 }

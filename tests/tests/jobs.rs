@@ -112,7 +112,7 @@ fn leave(terminal: &mut Terminal) {
 fn a_transfer_with_an_ampersand_leaves_the_prompt_free_and_tells_its_end_above_what_is_typed() {
     let setting = Setting::new(Direction::ToClient);
     let mut terminal = setting.prompt();
-    assert_eq!(enter(&mut terminal, "download big &"), ["[1] download big"]);
+    assert_eq!(enter(&mut terminal, "download big&"), ["[1] download big"]);
     setting.wait_until_held(1);
     assert_eq!(enter(&mut terminal, "ls"), ["a.txt", "big"]);
     let jobs = enter(&mut terminal, "jobs");
@@ -336,12 +336,12 @@ fn a_server_that_goes_away_under_a_transfer_is_told_of() {
     setting.proxy.refuse_after_fault();
     setting.proxy.let_go();
     terminal.wait_for_text("[1] failed: download big: ");
-    terminal.wait_for_text("Trying to go on for up to 1 s");
     let jobs = enter(&mut terminal, "jobs");
     assert!(jobs[0].starts_with("[1] download big  failed: "), "{jobs:?}");
     assert_eq!(setting.ferry.files(), [".big.ferry-part"]);
     let lines = terminal.lines();
     assert!(lines.iter().any(|line| line.contains("are kept as .big.ferry-part")), "{lines:?}");
+    assert!(!lines.iter().any(|line| line.contains("Trying to go on")), "it is over: {lines:?}");
 }
 
 #[test]
@@ -423,6 +423,36 @@ fn a_transfer_that_has_a_question_waits_until_it_is_brought_back() {
     terminal.wait_for_text("[2] waits for an answer");
     assert_eq!(enter(&mut terminal, "cancel 2"), ["[2] download a.txt", "Interrupted"]);
     assert_eq!(setting.ferry.read("a.txt"), b"another");
+}
+
+/// There it waits for its answer, and the program goes on.
+#[test]
+fn control_z_at_the_question_of_a_transfer_sends_that_back() {
+    let setting = Setting::new(Direction::ToClient);
+    setting.ferry.put("a.txt", "another");
+    let mut terminal = setting.prompt_with(&[], 60);
+    for line in ["download a.txt", "wait 1", "wait"] {
+        terminal.type_line(line);
+        // The question has two lines.
+        terminal
+            .wait_until("question", |screen| screen.before_cursor().ends_with(". Replace it? [y/N/all] "));
+        suspend(&mut terminal, "[1] waits for an answer (wait 1): download a.txt");
+        assert_eq!(enter(&mut terminal, "jobs"), ["[1] download a.txt  waits for an answer: wait 1"]);
+    }
+    assert_eq!(setting.ferry.read("a.txt"), b"another");
+    enter(&mut terminal, "download big &");
+    setting.wait_until_held(1);
+    terminal.type_line("wait 1");
+    terminal.wait_until("question", |screen| screen.before_cursor().ends_with(". Replace it? [y/N/all] "));
+    terminal.type_keys("ye");
+    // Another one ends above the question, at which it does not stop.
+    setting.proxy.let_go();
+    terminal.wait_for_text("[2] done: download big, ");
+    terminal.wait_until("question", |screen| screen.before_cursor().ends_with("Replace it? [y/N/all] ye"));
+    terminal.type_line("s");
+    terminal.wait_for_text("Download is finished!");
+    assert_eq!(setting.ferry.read("a.txt"), b"a");
+    leave(&mut terminal);
 }
 
 #[test]

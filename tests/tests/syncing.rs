@@ -1,6 +1,7 @@
 //! `sync --delete`: one folder becomes like the other, and nothing goes that is not meant.
 #![allow(clippy::unwrap_used)]
 
+use ferry_tests::content::Content;
 use ferry_tests::ends::{Ends, files_in, put, set_time};
 use ferry_tests::ferry::{Ferry, Running};
 use ferry_tests::proxy::{Direction, Fault, Kind, Link, Proxy};
@@ -9,7 +10,7 @@ use ferry_tests::server::{Options, Server};
 use ferry_tests::terminal::Terminal;
 use ferry_tests::tree::{assert_same, harvest, plant};
 use ferry_tests::wait::{WAIT_LIMIT, wait_until};
-use rustix::fs::{CWD, FileType, Mode};
+use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -100,7 +101,8 @@ fn folders_have_their_times_after_a_removal_and_an_identical_run_sends_nothing_n
         terminal.wait_for_cursor_after(PROMPT);
         terminal.type_line("sync --delete from to");
         let place = if ends.is_up { "on the server" } else { "here" };
-        terminal.wait_for_cursor_after(&format!("1 file is only {place} (3 B): old. Remove it? [y/N] "));
+        terminal
+            .wait_for_cursor_after(&format!("1 file is only {place} (3 B): old. Remove it from to? [y/N] "));
         terminal.type_line("n");
         terminal.wait_for_text("Nothing was removed");
         terminal.wait_for_cursor_after(PROMPT);
@@ -129,15 +131,73 @@ fn a_dry_run_lists_what_would_go_and_touches_nothing() {
         put(ends.to("a b"), "old");
         put(ends.to("old/deep/file"), "old");
         let run = ends.run("sync -n --delete from to");
-        let mut lines = run.expect_status(0).stdout_lines();
-        lines.sort_unstable();
         let moved = if ends.is_up { "upload to/new" } else { "download from/new" };
-        let mut expected =
-            ["remove \"to/a b\"", "remove to/old", "remove to/old/deep", "remove to/old/deep/file", moved];
-        expected.sort_unstable();
-        assert_eq!(lines, expected);
+        assert_eq!(
+            run.expect_status(0).stdout_lines(),
+            [moved, "remove \"to/a b\"", "remove to/old", "remove to/old/deep", "remove to/old/deep/file"]
+        );
         assert!(run.stderr.contains("2 files and 2 folders to remove (6 B)"), "{}", run.stderr);
         assert_eq!(ends.there(), ["a b", "old", "old/deep", "old/deep/file"]);
+    }
+}
+
+/// A name that differs in case only is another one on a disk that tells them apart, as those of the tests do.
+#[test]
+fn a_dry_run_tells_of_spellings_what_a_real_one_does() {
+    for ends in Ends::both() {
+        for name in ["up", "deep/up/file"] {
+            put(ends.from(name), "new");
+        }
+        for name in ["UP", "deep/UP/file", "other"] {
+            put(ends.to(name), "old");
+        }
+        // What is not moved brings no other name.
+        symlink("nowhere", ends.from("LINK")).unwrap();
+        put(ends.to("link"), "old");
+        let run = ends.run("sync -n --delete from to");
+        let removed: Vec<_> = run
+            .expect_status(0)
+            .stdout_lines()
+            .into_iter()
+            .filter(|line| line.starts_with("remove "))
+            .collect();
+        let expected = ["remove to/UP", "remove to/deep/UP", "remove to/deep/UP/file", "remove to/other"];
+        let link = if ends.is_up { None } else { Some("remove to/link") };
+        assert!(expected.iter().chain(&link).all(|line| removed.contains(line)), "{removed:?}");
+        let run = ends.run("sync -f --delete from to");
+        run.expect_status(0);
+        let left = ends.there();
+        let went =
+            |line: &&str| !left.iter().any(|name| line.strip_prefix("remove to/") == Some(name.as_str()));
+        assert!(removed.iter().all(went), "{removed:?} {left:?}");
+        assert_eq!(left.len(), 4 + usize::from(ends.is_up), "{left:?}");
+    }
+}
+
+/// Such a path can be made, but not named.
+#[test]
+fn what_has_too_long_a_path_is_told_and_stays() {
+    for ends in Ends::both() {
+        let name = "d".repeat(200);
+        let mut folder = fs::File::open(ends.to("")).unwrap();
+        for _ in 0..22 {
+            rustix::fs::mkdirat(&folder, &name, Mode::RWXU).unwrap();
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+            folder = rustix::fs::openat(&folder, &name, flags, Mode::empty()).unwrap().into();
+        }
+        put(ends.to("old"), "old");
+        let told = "something in it has a path of more than 4095 bytes; it stays";
+        for (line, done) in
+            [("sync -n --delete from to", "to remove"), ("sync -f --delete from to", "removed")]
+        {
+            let run = ends.run(line);
+            assert_eq!(run.status, Some(5), "{}", run.stderr);
+            assert!(run.stderr.contains(told) && run.stderr.contains("1 file "), "{}", run.stderr);
+            assert!(run.stderr.contains(done), "{}", run.stderr);
+        }
+        assert!(ends.to(&name).exists() && !ends.to("old").exists());
+        let run = ends.run("sync -f --delete from to");
+        assert!(run.stderr.contains("Nothing was removed\n1 was not removed:"), "{}", run.stderr);
     }
 }
 
@@ -157,6 +217,8 @@ fn nothing_is_removed_where_anything_could_not_be_moved() {
                 run.stderr
             );
             assert!(!run.stdout.contains("remove "), "{}", run.stdout);
+            let named = if ends.is_up { "to/a: " } else { "from/a: " };
+            assert!(run.stderr.contains(named), "{}", run.stderr);
             assert!(ends.to("old").exists() && ends.to("a/within").exists());
         }
     }
@@ -353,6 +415,42 @@ fn a_kill_in_the_middle_leaves_what_the_same_command_goes_on_with() {
     }
 }
 
+/// Of what was asked for last, no answer has come.
+#[test]
+fn a_removal_that_is_stopped_counts_what_is_known_to_be_gone() {
+    for ends in Ends::both() {
+        put(ends.from("kept"), "kept");
+        for number in 0..3_000 {
+            put(ends.to(&format!("old/{number}")), "old");
+        }
+        ends.run("sync from to").expect_status(0);
+        for line in ["sync -j 1 -f --delete from to", "rm -rf to"] {
+            if line.starts_with("rm") && !ends.is_up {
+                continue;
+            }
+            let before = files_in(&ends.to("old"));
+            let proxy = Proxy::before(ends.server.control_address());
+            let kind = Kind::Stall(WAIT_LIMIT);
+            proxy.arm(Fault { link: Link::Control, direction: Direction::ToServer, after: 20_000, kind });
+            let mut command = ends.ferry.command(proxy.control_address());
+            command.args(["-c", line]);
+            let running = Running::start(command, b"");
+            wait_until("a removal that stands still", || {
+                proxy.has_happened() && files_in(&ends.to("old")) < before
+            });
+            running.process().signal(Signal::INT);
+            let run = running.finish();
+            let told =
+                run.expect_status(130).stderr_lines().into_iter().find(|line| line.contains(" removed"));
+            let told = told.unwrap_or_else(|| panic!("{}", run.stderr));
+            let number = told.trim_start_matches("At least ").split(' ').next().unwrap().replace(',', "");
+            let gone = before - files_in(&ends.to("old"));
+            let told_of: usize = number.parse().unwrap();
+            assert!(told_of <= gone && (told_of == gone || told.starts_with("At least ")), "{gone}: {told}");
+        }
+    }
+}
+
 fn prompt_of(ends: &Ends) -> Terminal {
     let mut terminal = Terminal::run(ends.ferry.command(ends.server.control_address()));
     terminal.wait_for_cursor_after(PROMPT);
@@ -370,7 +468,7 @@ fn a_person_is_asked_with_numbers_and_names() {
         terminal.type_line("sync --delete from to");
         let place = if ends.is_up { "on the server" } else { "here" };
         let question = format!(
-            "5 files and 2 folders are only {place} (15 B): old/, a.txt, b.txt and 2 more. Remove them? [y/N] "
+            "5 files and 2 folders are only {place} (15 B): old/, a.txt, b.txt and 2 more. Remove them from to? [y/N] "
         );
         terminal.wait_for_cursor_after(&question);
         terminal.type_line("n");
@@ -387,12 +485,47 @@ fn a_person_is_asked_with_numbers_and_names() {
         terminal.type_line("y");
         terminal.wait_for_cursor_after(&format!(
             "That has changed meanwhile. 3 files and 1 folder are only {place} (24 B): old/, b.txt, \"c d\" and 1 more. \
-             Remove them? [y/N] "
+             Remove them from to? [y/N] "
         ));
         terminal.type_line("y");
         terminal.wait_for_text("3 files and 1 folder removed (24 B)");
         assert_eq!(ends.there(), ["a.txt", "kept"]);
     }
+}
+
+/// An answer is given to a question that has been read.
+#[test]
+fn what_was_typed_before_a_question_is_no_answer_to_it() {
+    let [ends, _] = Ends::both();
+    fs::write(ends.from("new"), Content::new(1, 3 << 20).bytes()).unwrap();
+    put(ends.to("old"), "old");
+    let proxy = Proxy::before(ends.server.control_address());
+    proxy.hold(Link::Data, Direction::ToServer, 2 << 20);
+    let mut terminal = Terminal::run(ends.ferry.command(proxy.control_address()));
+    terminal.wait_for_cursor_after(PROMPT);
+    // While all is sent.
+    terminal.type_line("sync --delete from to");
+    wait_until("stop in the middle of the file", || proxy.held() == 1);
+    terminal.type_line("y");
+    terminal.wait_for_text("y");
+    terminal.type_keys("yes");
+    proxy.let_go();
+    let question = "1 file is only on the server (3 B): old. Remove it from to? [y/N] ";
+    terminal.wait_for_cursor_after(question);
+    terminal.type_line("");
+    terminal.wait_for_text("Nothing was removed");
+    terminal.wait_for_cursor_after(PROMPT);
+    // Pasted with the command. What else was is the next command.
+    for (line, question) in
+        [("sync --delete from to", question), ("rm -r to", "Remove to with 2 files, 3.1 MB? [y/N] ")]
+    {
+        terminal.type_keys(&format!("{line}\ryes\r"));
+        terminal.wait_for_cursor_after(question);
+        terminal.type_line("n");
+        terminal.wait_for_text("Unknown command: yes");
+        terminal.wait_for_cursor_after(PROMPT);
+    }
+    assert_eq!(ends.there(), ["new", "old"]);
 }
 
 /// From the first change on, the questions about the rest are held up for some seconds.

@@ -115,6 +115,16 @@ fn a_person_is_told_what_is_waited_for() {
 }
 
 #[test]
+fn a_server_that_does_not_greet_is_waited_for_in_sight_of_the_person() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut terminal = Terminal::run(Ferry::new().command(address));
+    terminal.wait_for_text(&format!("Waiting for {address} to answer; Ctrl-C stops"));
+    terminal.type_keys(CONTROL_C);
+    assert_eq!(terminal.wait_for_exit(), 130);
+}
+
+#[test]
 fn an_upload_that_does_not_move_shows_its_bar_and_says_so_and_what_ctrl_c_waits_for() {
     let server = Silent::after(take_nothing);
     let ferry = Ferry::new();
