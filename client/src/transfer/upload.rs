@@ -59,7 +59,9 @@ impl Transfer for Upload<'_> {
     /// Looks at the file anew each time: it may be another one by now.
     fn attempt(&mut self, session: &mut Session) -> Result<(), Failure> {
         let source = Source::open(self.local)?;
-        if self.before.is_none() && self.options.overwrite && !self.options.force {
+        // A server that does not know conditions is sent the file without any.
+        let may_ask = self.options.overwrite && !self.options.force;
+        if may_ask && self.before.is_none() && session.knows_conditions()? {
             self.before = Some(looking::look(session, self.remote)?);
         }
         self.reached.of_bytes = Some(source.size);

@@ -410,7 +410,7 @@ mod tests {
             let over = Over::of(Sighting::at(&place));
             let receiving = Folder::open(top.path()).unwrap().receive(&path, 0).unwrap();
             let received = receiving.finish(Ending { over, ..PLAIN });
-            let _ = received.dress().unwrap();
+            assert_eq!(received.dress().unwrap(), Owner::Kept);
             change(&place);
             let result = received.publish();
             assert_eq!(fs::read_dir(top.path()).unwrap().count(), 1, "nothing else is left");

@@ -38,9 +38,9 @@ fn paths(request: &Request) -> Vec<&[u8]> {
         ) => vec![path.as_bytes()],
         Request::Change(Change::Mv { from, to, .. }) => vec![from.as_bytes(), to.as_bytes()],
         Request::Change(
-            Change::Mkdir { path } | Change::Rm { path, .. } | Change::Mtime { path, .. } | Change::Chmod { path, .. },
+            Change::Mkdir { path, .. } | Change::Rm { path, .. } | Change::Mtime { path, .. } | Change::Chmod { path, .. },
         ) => vec![path.as_bytes()],
-        Request::Offer | Request::DropOffer | Request::Survey { .. } => Vec::new(),
+        Request::Offer { .. } | Request::DropOffer | Request::Survey { .. } => Vec::new(),
     }
 }
 
