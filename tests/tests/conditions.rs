@@ -238,3 +238,20 @@ fn no_file_of_a_tree_goes_through_a_link_that_came_meanwhile() {
     assert!(run.expect_status(4).stderr.contains("tree/real/x"), "{}", run.stderr);
     assert_eq!(fs::read_dir(server.path("other")).unwrap().count(), 0);
 }
+
+/// Two files of the server that would have one name here: one of them comes, and the other is told of.
+#[test]
+fn of_two_files_with_one_name_in_a_run_one_is_left_and_told() {
+    let (ferry, server) = (Ferry::new(), Server::start());
+    for (folder, content) in [("one", "one"), ("two", "two"), ("same", "one")] {
+        fs::create_dir(server.path(folder)).unwrap();
+        server.put(format!("{folder}/x"), content);
+    }
+    let run = ferry.run(server.control_address(), &["download one/x two/x"]);
+    assert!(run.expect_status(5).stderr.contains("two/x: changed here meanwhile"), "{}", run.stderr);
+    assert_eq!((ferry.read("x"), ferry.files()), (b"one".to_vec(), vec!["x".to_owned()]));
+    fs::remove_file(ferry.path("x")).unwrap();
+    // The content of both is there.
+    ferry.run(server.control_address(), &["download one/x same/x"]).expect_status(0);
+    assert_eq!(ferry.read("x"), b"one");
+}

@@ -23,6 +23,7 @@ use crate::mirror::{Asker, Options, Verdict, is_lost, judge, spool_failed, statu
 use crate::session::Session;
 use crate::terminal::screen::Results;
 use crate::tree::committer::{Committer, Outcome};
+use crate::tree::error::TreeError;
 use crate::tree::folder::Folder;
 use crate::tree::over::Over;
 use crate::tree::received::Ending;
@@ -33,7 +34,7 @@ use ferry_common::wire::command::Command;
 use ferry_common::wire::digest::{Digest, Hasher};
 use ferry_common::wire::entry::Entry;
 use mio::Waker;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -75,8 +76,9 @@ struct Download<'a> {
     comparing: Comparing,
     running: Vec<Running>,
     beginnings: Beginnings,
-    /// Whole files that have no name yet, or one that is not on the disk.
-    committing: HashMap<RemotePath, Committing>,
+    /// Whole files that have no name yet, or one that is not on the disk, by their names here. Two may be to have the same: the
+    /// same file too, as what was listed when a connection was lost is listed again.
+    committing: HashMap<RemotePath, VecDeque<Committing>>,
     committer: Committer,
     folder_times: FolderTimes,
     summary: Summary,
@@ -86,8 +88,7 @@ struct Download<'a> {
 
 /// What is known of a whole file.
 struct Committing {
-    /// As the server names it, and messages do.
-    path: RemotePath,
+    file: Planned,
     weight: Weight,
 }
 
@@ -206,7 +207,8 @@ impl<'a> Download<'a> {
         self.summary.found_bytes += found_bytes;
         let bytes = receiving.length_bytes().saturating_sub(found_bytes);
         let weight = Weight { bytes, replaces: file.replaces };
-        self.committing.insert(receiving.path().clone(), Committing { path: file.path, weight });
+        let ahead = self.committing.entry(receiving.path().clone()).or_default();
+        ahead.push_back(Committing { file, weight });
         self.committer.commit(receiving.finish(ending));
     }
 
@@ -252,13 +254,22 @@ impl<'a> Download<'a> {
     }
 
     fn take_outcome(&mut self, outcome: Outcome) {
-        let Some(Committing { path, weight }) = self.committing.remove(&outcome.path) else { return };
+        let Some(ahead) = self.committing.get_mut(&outcome.path) else { return };
+        // Of several with one name, the first has it, and what comes behind fails, which may be told before.
+        let committed = if outcome.result.is_ok() { ahead.pop_front() } else { ahead.pop_back() };
+        if ahead.is_empty() {
+            self.committing.remove(&outcome.path);
+        }
+        let Some(Committing { file, weight }) = committed else { return };
         match outcome.result {
             Ok(()) => {
                 self.board.finish_file();
                 self.count(&weight);
             }
-            Err(error) => self.summary.complain(path.as_bytes(), error.to_string(), ExitCode::Local),
+            // What has the name may be this very file, of which this run was told twice.
+            Err(TreeError::Changed)
+                if self.comparing.push(&Planned { is_refused: true, ..file.clone() }).is_ok() => {}
+            Err(error) => self.summary.complain(file.path.as_bytes(), error.to_string(), ExitCode::Local),
         }
     }
 
@@ -444,7 +455,8 @@ impl Job for Download<'_> {
     fn show(&mut self, course: Course) {
         if self.board.is_due() {
             let found_bytes = self.summary.found_bytes;
-            let committing: u64 = self.committing.values().map(|committing| committing.weight.bytes).sum();
+            let committing: u64 =
+                self.committing.values().flatten().map(|committing| committing.weight.bytes).sum();
             let bytes = self.summary.bytes + found_bytes + committing;
             let mut arrived = Arrived { bytes, found_bytes };
             let moving = || self.running.iter().flat_map(Running::moving);

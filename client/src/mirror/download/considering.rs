@@ -193,6 +193,10 @@ impl Download<'_> {
     pub(super) fn take_compared(&mut self) -> Result<(), Failure> {
         while let Some(compared) = self.comparing.poll() {
             match compared {
+                Compared::Different(file) | Compared::Failed { file, .. } if file.is_refused => {
+                    let why = TreeError::Changed.to_string();
+                    self.summary.complain(file.path.as_bytes(), why, ExitCode::Local);
+                }
                 Compared::Same(file) => self.settle_file(file, Comparison::Same)?,
                 Compared::Different(file) => self.settle_file(file, Comparison::Different)?,
                 Compared::Failed { file, why, status } => {
