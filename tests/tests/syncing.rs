@@ -543,16 +543,19 @@ fn what_changes_after_it_was_counted_stays() {
         command.args(["-c", "sync -j 1 -f --delete from to"]);
         let running = Running::start(command, b"");
         wait_until("a removal that is slow", || proxy.has_happened());
+        let mut changed = 0;
         for number in 0..3_000 {
             if ends.to(&name(number)).exists() {
                 put(ends.to(&name(number)), "changed");
+                changed += 1;
             }
         }
         let run = running.finish();
         let stay = " it is not any more what was counted; it stays";
         assert!(run.expect_status(0).stderr.contains(stay), "{}", run.stderr);
         let left = files_in(&ends.to("old"));
-        assert!((1_000..3_000).contains(&left), "{left} stay");
+        // Between the look and the removal, a few instructions pass.
+        assert!(changed > 0 && left + 2 >= changed, "{left} stay of {changed}");
     }
 }
 
