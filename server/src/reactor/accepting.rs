@@ -7,6 +7,7 @@ use crate::limits::{ACCEPT_RETRY_TIMEOUT, TURN_STEP_TIME};
 use crate::net::acceptor::Purpose;
 use crate::net::address::Address;
 use crate::net::listener::Accepted;
+use crate::net::slots::Key;
 use crate::net::socket::Socket;
 use ferry_common::error::ErrorCode;
 use ferry_session::Session;
@@ -84,13 +85,10 @@ impl Reactor {
 
     fn begin_data(&mut self, stream: TcpStream, peer: SocketAddr, now: Instant) {
         let key = self.data.add(Socket::new(stream, peer), now);
-        let Some(data) = self.data.get_mut(key) else { return };
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let token = token(key, DATA_BIT);
-        if let Err(error) = self.poll.registry().register(data.socket.source(), token, interest) {
-            log::error!("Cannot watch the data connection from {peer}: {error}");
-            return self.data.close(key);
+        if !self.watch_data(key) {
+            return;
         }
+        let Some(data) = self.data.get_mut(key) else { return };
         // Most clients send the ticket right behind connecting: a connection whose ticket is there already takes the
         // place of no other.
         data.socket.assume_readable();
@@ -101,7 +99,19 @@ impl Reactor {
         self.data.queue(key);
     }
 
-    fn park_accepting(&mut self, error: &io::Error, now: Instant) {
+    /// Has the poll watch a data connection. One that it cannot watch is closed.
+    pub(super) fn watch_data(&mut self, key: Key) -> bool {
+        let Some(data) = self.data.get_mut(key) else { return false };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let watched = self.poll.registry().register(data.socket.source(), token(key, DATA_BIT), interest);
+        if let Err(error) = &watched {
+            log::error!("Cannot watch the data connection of {}: {error}", data.socket.peer());
+            self.data.close(key);
+        }
+        watched.is_ok()
+    }
+
+    pub(super) fn park_accepting(&mut self, error: &io::Error, now: Instant) {
         log::error!("Cannot accept connections for the moment: {error}");
         self.acceptor.pause(now + ACCEPT_RETRY_TIMEOUT);
     }

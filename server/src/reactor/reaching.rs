@@ -1,7 +1,6 @@
 //! Data connections without a ticket: a port that is open for one connection, or a connection that is made to the client.
 
-use super::{DATA_BIT, PASSIVE_BIT, Reactor, token};
-use crate::limits::ACCEPT_RETRY_TIMEOUT;
+use super::{PASSIVE_BIT, Reactor, token};
 use crate::limits::TURN_STEP_TIME;
 use crate::net::listener;
 use crate::net::slots::Key;
@@ -9,6 +8,7 @@ use crate::net::socket::Socket;
 use crate::rendezvous::Rendezvous;
 use crate::rendezvous::passive::Arrival;
 use ferry_session::fact::Fact;
+use log::Level;
 use mio::Interest;
 use mio::net::TcpStream;
 use std::io;
@@ -21,7 +21,11 @@ impl Reactor {
         match self.try_open_port(session, now) {
             Ok(address) => Fact::Listening(address),
             Err(error) => {
-                log::warn!("Cannot open a port for a data connection: {error}");
+                if let Some(control) = self.sessions.get(session) {
+                    let peer = control.socket.peer();
+                    let message = format_args!("Cannot open a port for a data connection of {peer}: {error}");
+                    self.peer_log.tell(Level::Warn, peer, now, message);
+                }
                 Fact::Unreachable
             }
         }
@@ -65,14 +69,7 @@ impl Reactor {
         is_being_made: bool,
     ) -> Option<Key> {
         let key = self.data.add_owned(Socket::new(stream, peer), session, is_being_made);
-        let source = self.data.get_mut(key)?.socket.source();
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(source, token(key, DATA_BIT), interest) {
-            log::error!("Cannot watch the data connection of {peer}: {error}");
-            self.data.close(key);
-            return None;
-        }
-        Some(key)
+        self.watch_data(key).then_some(key)
     }
 
     /// Accepts what waits at the ports that are open for one connection each.
@@ -84,6 +81,12 @@ impl Reactor {
             match reactor.rendezvous.passive.accept() {
                 None => return false,
                 Some(Arrival::Nothing) => {}
+                Some(Arrival::Stranger(peer)) => {
+                    let message = format_args!(
+                        "Closed a data connection from {peer}: the port is open for another address"
+                    );
+                    reactor.peer_log.tell(Level::Warn, peer, now, message);
+                }
                 Some(Arrival::Connection { session, stream, peer }) => {
                     match reactor.take_in(stream, peer, session, false) {
                         Some(key) => reactor.attach_expected(key, session, now),
@@ -91,8 +94,7 @@ impl Reactor {
                     }
                 }
                 Some(Arrival::Exhausted(error)) => {
-                    log::error!("Cannot accept connections for the moment: {error}");
-                    reactor.acceptor.pause(now + ACCEPT_RETRY_TIMEOUT);
+                    reactor.park_accepting(&error, now);
                     return false;
                 }
             }

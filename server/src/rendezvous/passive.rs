@@ -43,7 +43,9 @@ pub(crate) enum Arrival {
         stream: TcpStream,
         peer: SocketAddr,
     },
-    /// Another's was closed, or there is none.
+    /// One from elsewhere was closed.
+    Stranger(SocketAddr),
+    /// There is none.
     Nothing,
     Exhausted(io::Error),
 }
@@ -106,9 +108,8 @@ impl PassivePorts {
                 Some(Arrival::Connection { session, stream, peer })
             }
             Accepted::Connection(_, stranger) => {
-                log::warn!("Closed a data connection from {stranger}: the port is open for {}", port.peer);
                 self.ready.push_back(key);
-                Some(Arrival::Nothing)
+                Some(Arrival::Stranger(stranger))
             }
             Accepted::Empty => {
                 port.is_queued = false;
@@ -179,7 +180,7 @@ mod tests {
         let peer = IpAddr::from([127, 0, 0, 2]);
         let (key, address) = ports.open(LOCAL, peer, Key::from_bits(SESSION), Instant::now()).unwrap();
         let mut stranger = Blocking::connect(address).unwrap();
-        assert!(matches!(accept(&mut ports, key), Some(Arrival::Nothing)));
+        assert!(matches!(accept(&mut ports, key), Some(Arrival::Stranger(_))));
         assert_eq!(stranger.read(&mut [0]).unwrap_or(0), 0, "closed");
         let from = SocketAddr::new(peer, 0);
         let rightful = listener::begin_to_connect(from, address).unwrap();
