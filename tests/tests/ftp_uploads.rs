@@ -187,6 +187,23 @@ fn a_client_that_says_goodbye_in_the_middle_gets_its_upload() {
     assert!(std::fs::read(server.path("file")).unwrap() == NEW.bytes());
 }
 
+/// `STOU` makes a name of its own, and takes no other file's, whichever server has made that.
+#[test]
+fn a_unique_name_is_one_after_a_restart_as_well() {
+    let first = Server::start();
+    let mut names = Vec::new();
+    for server in [&first, &Options::default().root(first.root()).start()] {
+        for _ in 0..2 {
+            let mut ftp = Ftp::login(server.ftp_address());
+            assert_eq!(ftp.upload("STOU", b"new").code, 226);
+        }
+        names.push(
+            std::fs::read_dir(first.root()).unwrap().flatten().filter(|entry| entry.path().is_file()).count(),
+        );
+    }
+    assert_eq!(names, [2, 4]);
+}
+
 #[test]
 fn uploads_by_both_protocols_to_one_name_replace_each_other_whole() {
     let server = Server::start();

@@ -12,7 +12,7 @@ use crate::net::deadlines::Deadlines;
 use crate::net::slots::{Key, Slots};
 use ferry_session::limits::TURN_LINES;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Sessions {
             continuing: Rotation::default(),
             later: Vec::new(),
             turn: 0,
-            seed: 0,
+            seed: first_seed(),
             scratch: vec![0; CONTROL_READ_BYTES],
         }
     }
@@ -78,7 +78,7 @@ impl Sessions {
         self.controls.keys()
     }
 
-    /// A number that no other session of this process has had.
+    /// A number that no other session has had, of this server or of one before it.
     pub(crate) fn seed(&mut self) -> u64 {
         self.seed = self.seed.wrapping_add(1);
         self.seed
@@ -251,6 +251,12 @@ impl Sessions {
         }
         std::iter::from_fn(|| leaving.pop_front()).find(|key| controls.get(*key).is_some())
     }
+}
+
+/// A server that starts again does not begin with the numbers of the last one: more microseconds pass than sessions come.
+fn first_seed() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(0)
 }
 
 /// The session that makes the least of what it has, of those that are eligible.
