@@ -63,53 +63,12 @@ pub(super) enum Asked {
 impl Asked {
     /// True for what needs a data connection.
     pub(super) fn is_transfer(&self) -> bool {
-        match self {
-            Self::Retr { .. } | Self::Stor { .. } | Self::Stou { .. } | Self::List | Self::Mlsd => true,
-            Self::Nothing
-            | Self::Pasv
-            | Self::Epsv
-            | Self::Active
-            | Self::Abor
-            | Self::Rein
-            | Self::Stat { .. }
-            | Self::Cwd { .. }
-            | Self::Size
-            | Self::Mdtm
-            | Self::Mlst { .. }
-            | Self::Rnfr { .. }
-            | Self::Rnto
-            | Self::Mkd { .. }
-            | Self::Rmd
-            | Self::Dele
-            | Self::Mfmt { .. }
-            | Self::Chmod => false,
-        }
+        matches!(self, Self::Retr { .. } | Self::Stor { .. } | Self::Stou { .. } | Self::List | Self::Mlsd)
     }
 
     /// True for what makes a name, or a file under one.
     pub(super) fn makes_name(&self) -> bool {
-        match self {
-            Self::Stor { .. } | Self::Stou { .. } | Self::Rnto | Self::Mkd { .. } => true,
-            Self::Nothing
-            | Self::Pasv
-            | Self::Epsv
-            | Self::Active
-            | Self::Abor
-            | Self::Rein
-            | Self::Retr { .. }
-            | Self::List
-            | Self::Mlsd
-            | Self::Stat { .. }
-            | Self::Cwd { .. }
-            | Self::Size
-            | Self::Mdtm
-            | Self::Mlst { .. }
-            | Self::Rnfr { .. }
-            | Self::Rmd
-            | Self::Dele
-            | Self::Mfmt { .. }
-            | Self::Chmod => false,
-        }
+        matches!(self, Self::Stor { .. } | Self::Stou { .. } | Self::Rnto | Self::Mkd { .. })
     }
 
     /// True for an upload whose client has said how much will come.
