@@ -13,6 +13,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+/// Arguments of a `ferryd` that nothing outside of this machine reaches, and that takes no port from another one.
+pub const ON_FREE_PORTS: &[&str] =
+    &["--listen", "127.0.0.1", "--port", "0", "--data-port", "0", "--ftp-port", "0"];
+
 /// What the log says before the port for FTP clients.
 const FTP_LABEL: &str = "FTP Port: ";
 

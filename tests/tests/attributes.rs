@@ -7,7 +7,7 @@ use ferry_common::wire::reply::Reply;
 use ferry_tests::binaries;
 use ferry_tests::conversation::{Answer, Conversation};
 use ferry_tests::ferry::Ferry;
-use ferry_tests::server::Server;
+use ferry_tests::server::{ON_FREE_PORTS, Server};
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 use std::fs::{self, File, Permissions};
@@ -215,9 +215,7 @@ fn a_server_that_is_not_root_locks_no_owner_out() {
     let program = folder.path().join("ferryd");
     fs::copy(binaries::ferryd(), &program).unwrap();
     let mut ferryd = Command::new(program);
-    ferryd
-        .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0", "--ftp-port", "0"])
-        .arg(folder.path());
+    ferryd.args(ON_FREE_PORTS).arg(folder.path());
     ferryd.uid(1234).gid(5678);
     let server = Server::of(ferryd, folder.path());
     let list = |owner, group, own_group| {

@@ -6,7 +6,7 @@ use ferry_tests::binaries;
 use ferry_tests::content::Content;
 use ferry_tests::conversation::{Conversation, read_to_end};
 use ferry_tests::ferry::{Finished, Running};
-use ferry_tests::server::{Options, Server};
+use ferry_tests::server::{ON_FREE_PORTS, Options, Server};
 use ferry_tests::terminal::Terminal;
 use ferry_tests::wait::wait_until;
 use rustix::process::Signal;
@@ -83,10 +83,7 @@ fn ferryd_as_nobody(home: &Path, arguments: &[&str], folder: &Path) -> Command {
         assert!(Command::new("cp").arg(binaries::ferryd()).arg(&program).status().unwrap().success());
     }
     let mut command = Command::new(program);
-    command
-        .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0", "--ftp-port", "0"])
-        .args(arguments)
-        .arg(folder);
+    command.args(ON_FREE_PORTS).args(arguments).arg(folder);
     if rustix::process::geteuid().is_root() {
         command.uid(NOBODY).gid(NOBODY).current_dir("/");
     }
@@ -186,17 +183,7 @@ fn the_log_may_go_to_a_file() {
     let served = home.path().join("served");
     std::fs::create_dir(&served).unwrap();
     let mut command = Command::new(binaries::ferryd());
-    command.args([
-        "--listen",
-        "127.0.0.1",
-        "--port",
-        "0",
-        "--data-port",
-        "0",
-        "--ftp-port",
-        "0",
-        "--log-file",
-    ]);
+    command.args(ON_FREE_PORTS).args(["--log-file"]);
     command.arg(&log).arg(&served);
     let mut child = command.spawn().unwrap();
     wait_until("log in the file", || {

@@ -4,6 +4,7 @@
 
 use ferry_tests::binaries;
 use ferry_tests::ferry::{Ferry, Finished, Running};
+use ferry_tests::server::ON_FREE_PORTS;
 use ferry_tests::snapshot;
 use ferry_tests::terminal::Terminal;
 use std::path::{Path, PathBuf};
@@ -11,8 +12,6 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 const COLUMNS: usize = 80;
-const ON_FREE_PORTS: &[&str] =
-    &["--listen", "127.0.0.1", "--port", "0", "--data-port", "0", "--ftp-port", "0"];
 /// Fourteen hours ahead of UTC, as POSIX writes it.
 const ZONE: &str = "LINT-14";
 const ZONE_AHEAD_S: u64 = 14 * 3600;

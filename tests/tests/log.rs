@@ -4,7 +4,7 @@
 use ferry_tests::binaries;
 use ferry_tests::conversation::{Conversation, read_to_end};
 use ferry_tests::process::Process;
-use ferry_tests::server::{Options, Server, wait_for_exit};
+use ferry_tests::server::{ON_FREE_PORTS, Options, Server, wait_for_exit};
 use ferry_tests::wait::{WAIT_LIMIT, wait_until};
 use rustix::process::Signal;
 use std::io::{BufRead, BufReader};
@@ -15,18 +15,8 @@ use std::time::Instant;
 /// A server whose log is read no more, and the port that it listens on.
 fn server_with_a_full_log(folder: &std::path::Path) -> (Child, BufReader<ChildStderr>) {
     let mut child = Command::new(binaries::ferryd())
-        .args([
-            "--listen",
-            "127.0.0.1",
-            "--port",
-            "0",
-            "--data-port",
-            "0",
-            "--ftp-port",
-            "0",
-            "--log-level",
-            "debug",
-        ])
+        .args(ON_FREE_PORTS)
+        .args(["--log-level", "debug"])
         .arg(folder)
         .stderr(Stdio::piped())
         .spawn()
@@ -79,7 +69,8 @@ fn sighup_opens_the_log_file_again() {
     let (log, rotated) = (place.path().join("log"), place.path().join("log.1"));
     let folder = tempfile::tempdir().unwrap();
     let mut child = Command::new(binaries::ferryd())
-        .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0", "--ftp-port", "0", "--log-file"])
+        .args(ON_FREE_PORTS)
+        .args(["--log-file"])
         .args([&log, folder.path()])
         .spawn()
         .unwrap();

@@ -9,7 +9,7 @@ use ferry_tests::content::Content;
 use ferry_tests::ferry::Ferry;
 use ferry_tests::mount::Mount;
 use ferry_tests::odd::{Call, Flock, OddMount, Quirks};
-use ferry_tests::server::{Options, Server};
+use ferry_tests::server::{ON_FREE_PORTS, Options, Server};
 use ferry_tests::session::{Session, path};
 use std::path::Path;
 
@@ -28,7 +28,7 @@ fn serve(folder: &Path) -> Server {
 #[track_caller]
 fn refused_start(folder: &Path) -> String {
     let output = std::process::Command::new(ferry_tests::binaries::ferryd())
-        .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0", "--ftp-port", "0"])
+        .args(ON_FREE_PORTS)
         .arg(folder)
         .output()
         .unwrap();

@@ -9,7 +9,7 @@ use ferry_common::wire::file_time::FileTime;
 use ferry_tests::binaries;
 use ferry_tests::content::Content;
 use ferry_tests::conversation::Conversation;
-use ferry_tests::server::{Options, Server};
+use ferry_tests::server::{ON_FREE_PORTS, Options, Server};
 use ferry_tests::session::{Session, path};
 use ferry_tests::wait::{wait_for, wait_until};
 use std::path::Path;
@@ -73,7 +73,7 @@ fn a_start_says_what_stands_in_the_place_of_the_staging_directory() {
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink("/", folder.path().join(HIDDEN)).unwrap();
     let output = std::process::Command::new(binaries::ferryd())
-        .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0", "--ftp-port", "0"])
+        .args(ON_FREE_PORTS)
         .arg(folder.path())
         .output()
         .unwrap();

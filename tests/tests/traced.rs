@@ -4,7 +4,7 @@
 use ferry_common::error::ErrorCode;
 use ferry_tests::content::Content;
 use ferry_tests::conversation::Conversation;
-use ferry_tests::server::{Options, Server};
+use ferry_tests::server::{ON_FREE_PORTS, Options, Server};
 use ferry_tests::tracing::recorder::{Call, Trace};
 use ferry_tests::tracing::story::{Renamed, Story};
 use ferry_tests::wait::wait_until;
@@ -268,7 +268,7 @@ fn a_start_without_a_call_that_nothing_works_without_says_so() {
             .args(["-f", "-o", "/dev/null", "-e", "trace=openat2", "-e"])
             .arg(format!("inject=openat2:error={error}"))
             .arg(ferry_tests::binaries::ferryd())
-            .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0", "--ftp-port", "0"])
+            .args(ON_FREE_PORTS)
             .arg(folder.path())
             .output()
             .unwrap();

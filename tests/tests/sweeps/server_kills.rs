@@ -8,7 +8,7 @@ use crate::folders::{
 use crate::ftp;
 use crate::kills::{Run, sweep};
 use ferry_tests::binaries;
-use ferry_tests::server::{Options, Server};
+use ferry_tests::server::{ON_FREE_PORTS, Options, Server};
 use ferry_tests::tracing::injector::{Aim, Injector};
 use ferry_tests::wait::{WAIT_LIMIT, wait_at_most, wait_until};
 use std::fs;
@@ -163,9 +163,7 @@ fn a_start_with_a_kept_upload_survives_a_kill_at_every_call() {
 fn start_killed(template: &Path, kept_bytes: u64, aim: Aim) -> Run {
     let folder = copy_of(template);
     let mut command = Command::new(binaries::ferryd());
-    command
-        .args(["--listen", "127.0.0.1", "--port", "0", "--data-port", "0", "--ftp-port", "0"])
-        .arg(folder.path());
+    command.args(ON_FREE_PORTS).arg(folder.path());
     let (mut injector, mut child) = Injector::launch(&command, aim);
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     let is_ready = log.any(|line| line.contains("The server is ready to receive"));
