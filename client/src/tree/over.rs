@@ -1,5 +1,5 @@
 //! What a file may take the place of where it gets its name. Names change hands while files come: what was not there when the
-//! name was looked at, or is not any more what it was then, is somebody else's work.
+//! name was looked at, or is not any more what it was then, is the work of another program.
 
 use crate::tree::error::TreeError;
 use crate::tree::facts::Sighting;

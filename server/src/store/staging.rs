@@ -296,7 +296,7 @@ impl StagedFile {
         Ok(())
     }
 
-    /// Its name is on the disk: what was kept before of uploads to it is nobody's any more.
+    /// Its name is on the disk: what was kept before of uploads to it is of no more use.
     pub(crate) fn remove_superseded(&self) {
         let superseded = self.content().superseded.take();
         superseded.into_iter().for_each(Superseded::remove);
@@ -332,7 +332,7 @@ impl StagedFile {
         if let Some(file) = file {
             // Gives back the space that was set aside for more; a matter of tidiness only.
             let _ = rustix::fs::ftruncate(&file, written);
-            // Whoever goes on with it may not be able to tell what is missing after a power cut.
+            // A client that goes on with it may not be able to tell what is missing after a power cut.
             if self.leaves_record() && self.flush && self.flushed(rustix::fs::fsync(&file)).is_err() {
                 return;
             }

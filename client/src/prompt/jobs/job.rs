@@ -164,7 +164,7 @@ impl Job {
         self.0.number
     }
 
-    /// It has a question that nobody has answered.
+    /// The transfer has a question that has no answer yet.
     pub(crate) fn has_question(&self) -> bool {
         let state = self.0.lock();
         state.end.is_none() && state.question.is_some()

@@ -58,7 +58,7 @@ impl Claim {
         }
     }
 
-    /// Writes this into the lock, where the file system has room: it tells of the server to whoever comes after it.
+    /// Writes this into the lock, where the file system has room: the next server learns from it of this one.
     pub(super) fn note(&self, note: &[u8]) {
         let _ = rustix::io::pwrite(&self.lock, note, 0);
     }

@@ -56,7 +56,7 @@ pub(super) fn parse_eprt(argument: &[u8], own: Family) -> Result<SocketAddr, Bad
     let family: u32 = parse_number(family).ok_or(BadAddress::Form)?;
     let parsed: Result<IpAddr, BadAddress> = match family {
         1 => parse_text(address).map(IpAddr::V4),
-        // One that cannot be read is nobody's; whatever it is, it is not the client's.
+        // An address that cannot be read is not the client's, whatever it is.
         2 => parse_text(address).map(IpAddr::V6).map_err(|_| BadAddress::Foreign),
         _ => return Err(BadAddress::Family),
     };

@@ -82,7 +82,7 @@ impl Ftp {
         }
     }
 
-    /// Nobody declares an empty file: clients that say 0 do not know.
+    /// No client means an empty file by that: those that say 0 do not know the size.
     pub(super) fn declare(&mut self, argument: &[u8]) -> Heard {
         let (number, _) = split_word(argument).unwrap_or((argument, b""));
         self.ahead.declared_bytes = parse_number(number).filter(|&bytes| bytes > 0);
