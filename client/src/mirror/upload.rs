@@ -21,7 +21,7 @@ use crate::mirror::surplus::Ends;
 use crate::mirror::{Asker, Options, Verdict, code_of, judge, spool_failed, status_of};
 use crate::session::Session;
 use crate::terminal::screen::Results;
-use crate::transfer::TransferOptions;
+use crate::transfer::{TransferOptions, looking};
 use crate::tree::error::TreeError;
 use crate::tree::folder::Folder;
 use crate::tree::same::{Comparison, Version, compare};
@@ -29,7 +29,7 @@ use crate::tree::source::Source;
 use ferry_common::dialogue::{self, RequestId, Success};
 use ferry_common::error::ErrorCode;
 use ferry_common::path::RemotePath;
-use ferry_common::wire::command::{Command, Conditions, Was};
+use ferry_common::wire::command::{Command, Conditions};
 use ferry_common::wire::digest::{Digest, Hasher};
 use ferry_common::wire::entry::{Entry, EntryKind};
 use mio::Waker;
@@ -155,11 +155,7 @@ impl Upload<'_> {
             self.complain(&file, why, ExitCode::Refused);
             return Ok(());
         }
-        let was = match entry.link {
-            true => Was::Link,
-            false => Was::File { size_bytes: entry.size_bytes, mtime: entry.mtime },
-        };
-        let file = Planned { before: Before::There(was), ..file };
+        let file = Planned { before: Before::There(looking::was_of_file(entry)), ..file };
         let from = Version { size_bytes: file.size_bytes, mtime: file.mtime };
         let to = Version { size_bytes: entry.size_bytes, mtime: entry.mtime };
         if self.options.checksum && from.size_bytes == to.size_bytes {

@@ -20,11 +20,15 @@ pub(crate) enum There {
 impl There {
     pub(crate) fn of(entry: &Entry) -> Self {
         match entry.kind {
-            EntryKind::File if entry.link => Self::Was(Was::Link),
-            EntryKind::File => Self::Was(Was::File { size_bytes: entry.size_bytes, mtime: entry.mtime }),
+            EntryKind::File => Self::Was(was_of_file(entry)),
             EntryKind::Dir => Self::Untold,
         }
     }
+}
+
+/// What is to be there still, of a file or a link to one that was listed.
+pub(crate) fn was_of_file(entry: &Entry) -> Was {
+    if entry.link { Was::Link } else { Was::File { size_bytes: entry.size_bytes, mtime: entry.mtime } }
 }
 
 /// What the server tells of one file or folder.
