@@ -335,7 +335,11 @@ impl Files {
         // A second more, since ages are counted in whole ones.
         let next = next.and_then(|next| now.checked_add(next.saturating_add(Duration::from_secs(1))));
         // Each lane tells of its own.
-        self.sweep_at = [self.sweep_at, next].into_iter().flatten().min();
+        self.sweep_by(next);
+    }
+
+    fn sweep_by(&mut self, due: Option<Instant>) {
+        self.sweep_at = [self.sweep_at, due].into_iter().flatten().min();
     }
 
     fn submit_behind_keeps(&mut self, asker: Asker, path: &Cleared, job: Job) {
@@ -356,8 +360,7 @@ impl Files {
             self.uploads.end(file.path(), session);
             if file.leaves_record() {
                 // Whatever comes of it: a thread that fails with it leaves it on record, and tells nothing of that.
-                let look_at = Instant::now() + KEPT_LOOK_TIME;
-                self.sweep_at = Some(self.sweep_at.map_or(look_at, |at| at.min(look_at)));
+                self.sweep_by(Some(Instant::now() + KEPT_LOOK_TIME));
             }
         }
     }
